@@ -1,0 +1,94 @@
+"""The command line: joins the stages. Each command lives in a module of its own, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+import splitstrument
+from splitstrument.errors import SplitstrumentError
+
+# name -> (module:object, help in one line); the table keeps `--help` from importing any command
+COMMANDS: dict[str, tuple[str, str]] = {
+    "separate": ("splitstrument.cli.separate:separate", "Take songs apart: one instrument and the rest."),
+    "rerun": ("splitstrument.cli.separate:rerun", "Repeat a separation from its sidecar, byte for byte."),
+    "train": ("splitstrument.cli.train:train", "Train a network by a recipe."),
+    "queue": ("splitstrument.cli.queue:queue", "Run several trainings one after another."),
+    "evaluate": ("splitstrument.cli.evaluate:evaluate", "Separate and score evaluation tracks with a model."),
+    "score": ("splitstrument.cli.score:score", "Score the estimates of any tool against references."),
+    "report": ("splitstrument.cli.report:report", "Make a report of one or more evaluated runs."),
+    "listen": ("splitstrument.cli.listen:listen", "Run a blind listening test in the browser."),
+    "dataset": ("splitstrument.cli.dataset:dataset", "Make, check, render and describe datasets."),
+    "models": ("splitstrument.cli.models:models", "List, show, export and import models."),
+    "info": ("splitstrument.cli.info:info", "Print what a recipe would train or a run has trained."),
+    "demo": ("splitstrument.cli.demo:demo", "Start the demonstrator in the browser."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run, so that help and start-up stay fast."""
+
+    def __init__(self, *args, table: dict[str, tuple[str, str]] | None = None, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.table = table or {}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(self.table)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return one command."""
+        if name not in self.table:
+            return None
+        module, attribute = self.table[name][0].split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    table=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: splitstrument demo",
+)
+@click.version_option(splitstrument.__version__, prog_name="splitstrument")
+def cli() -> None:
+    """Splitstrument takes a song and gives back one instrument and the rest.
+
+    \b
+    splitstrument separate song.mp3 --model guitar -o stems
+    splitstrument train trainings/quickstart.yaml
+    splitstrument evaluate runs/quickstart --tracks datasets/sample/evaluation
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit 0 only on success, 1 on an error of the user's to mend, 2 on wrong usage, 130 on Ctrl-C."""
+    try:
+        sys.exit(cli.main(arguments, standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted; nothing half-written was left.", 130)
+    except SplitstrumentError as error:
+        fail(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        fail(f"{error.filename or 'a file'}: {error.strerror}; check permissions and free space.", 1)
+
+
+def fail(message: str, status: int) -> None:
+    """Print one error line and exit."""
+    print(f"splitstrument: {message}", file=sys.stderr)
+    sys.exit(status)

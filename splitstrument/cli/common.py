@@ -1,0 +1,70 @@
+"""Options and output shared by the commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON.")
+quiet_option = click.option("--quiet", is_flag=True, help="Show no progress.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done and do nothing.")
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(min=0), default=1, show_default=True, help="Worker processes; 0 is one per core."
+)
+scheduler_option = click.option(
+    "--scheduler", metavar="ADDRESS", help="Send the work to this dask.distributed scheduler (extra: cluster)."
+)
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Apply several option decorators in the order given."""
+
+    def apply(function: Any) -> Any:
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return apply
+
+
+def print_json(data: Any) -> None:
+    """Print JSON to standard output; values that JSON lacks (NaN, infinity) become null."""
+    click.echo(json.dumps(_finite(data), indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
+    """Print an aligned table; numbers to the right."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, box=SIMPLE, title_justify="left")
+    for index, name in enumerate(header):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    Console(width=None if _is_terminal() else 160).print(table)
+
+
+def _is_terminal() -> bool:
+    return click.get_text_stream("stdout").isatty()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {str(key): _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    if isinstance(data, float) and not (abs(data) < float("inf")):
+        return None
+    return data

@@ -1,0 +1,114 @@
+"""Work per track, on one machine or many, through the standard executor interface.
+
+`track_executor` gives a process pool or an existing dask.distributed cluster; `map_tracks` runs one function over
+many items, hands back results as they come, and lets one failure pass without stopping the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from splitstrument.errors import SettingsError, missing_extra
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class InlineExecutor(Executor):
+    """Runs each call at once in this process: what ``jobs=1`` means, and the easiest to debug."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run now; the returned future is already done."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Item, Result]):
+    """What became of one item: a result, or the exception that ended it."""
+
+    item: Item
+    result: Result | None = None
+    error: Exception | None = None
+
+
+@contextlib.contextmanager
+def track_executor(jobs: int | None = None, scheduler: str | None = None) -> Iterator[Executor]:
+    """Open an executor.
+
+    Parameters
+    ----------
+    jobs
+        Number of worker processes; None or 0 means one per available core; 1 runs in this process.
+    scheduler
+        Address of a running dask.distributed scheduler, such as ``tcp://10.0.0.1:8786``; wins over `jobs`.
+    """
+    if scheduler:
+        with _cluster(scheduler) as executor:
+            yield executor
+    elif (jobs or available_cores()) == 1:
+        yield InlineExecutor()
+    else:
+        # spawn: forking a process that has started TensorFlow's threads can hang the child
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(jobs or available_cores(), mp_context=context) as executor:
+            try:
+                yield executor
+            except BaseException:
+                executor.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+def map_tracks(
+    function: Callable[[Item], Result], items: Iterable[Item], executor: Executor
+) -> Iterator[Outcome[Item, Result]]:
+    """Run `function` over `items`; yield outcomes as they complete (with one job: in order).
+
+    `function` must be importable by workers (a module-level function or a `functools.partial` of one).
+    """
+    if isinstance(executor, InlineExecutor):
+        for item in items:  # lazily, so that progress and Ctrl-C act between items
+            yield _outcome(item, executor.submit(function, item))
+        return
+    futures = {executor.submit(function, item): item for item in items}
+    for future in as_completed(futures):
+        yield _outcome(futures[future], future)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _outcome(item: Item, future: Future[Result]) -> Outcome[Item, Result]:
+    error = future.exception()
+    if error is None:
+        return Outcome(item, future.result())
+    if not isinstance(error, Exception):
+        raise error
+    return Outcome(item, error=error)
+
+
+@contextlib.contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise missing_extra("--scheduler", "cluster") from None
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise SettingsError(f"No dask scheduler answers at {address} ({error}): start one or check the address.") from None
+    with client:
+        # one retry per task: a worker that died with its machine must not lose the track
+        yield client.get_executor(pure=False, retries=1)

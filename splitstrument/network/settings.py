@@ -1,0 +1,124 @@
+"""What a model is, as settings: its spectrogram, its chunks, its normalisation and its network. Imports no Keras."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from splitstrument.settings import Settings
+
+Target = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+
+
+class SpectrogramSettings(Settings):
+    """The STFT that the network sees; the song is resampled to `sample_rate_hz` first."""
+
+    sample_rate_hz: int = Field(22050, ge=1000, le=384_000)
+    n_fft: int = Field(1536, ge=16, le=65536, multiple_of=2)
+    hop_length: int | None = Field(None, ge=1)
+
+    @property
+    def hop(self) -> int:
+        """Hop in samples: a quarter of n_fft unless set."""
+        return self.hop_length or self.n_fft // 4
+
+    @property
+    def n_bins(self) -> int:
+        """Rows of the spectrogram, DC included."""
+        return self.n_fft // 2 + 1
+
+    @model_validator(mode="after")
+    def _hop_reconstructs(self) -> SpectrogramSettings:
+        if self.hop > self.n_fft // 2:
+            raise ValueError(f"hop_length must be at most n_fft / 2 = {self.n_fft // 2}, or the inverse has gaps")
+        return self
+
+
+class HourglassSettings(Settings):
+    """The stacked hourglass of the thesis (section 5; widths as in its published model files).
+
+    Attributes
+    ----------
+    filters
+        Width F of the hourglass itself.
+    levels
+        Depth of one hourglass; the thesis calls these "stacks".
+    modules
+        Hourglasses one after another, each with masks (and a loss) of its own, as in arXiv 1805.08559.
+    initial_widths
+        Widths of the convolutions before the hourglass; the first is 7x7, the others 3x3.
+    end_width
+        Width of the two convolutions after each hourglass.
+    """
+
+    kind: Literal["hourglass"] = "hourglass"
+    filters: int = Field(192, ge=1, le=4096)
+    levels: int = Field(6, ge=1, le=10)
+    modules: int = Field(1, ge=1, le=8)
+    outputs: int = Field(1, ge=1, le=8)
+    initial_widths: tuple[int, ...] = Field((64, 128, 128, 128, 256), min_length=1, max_length=12)
+    end_width: int = Field(256, ge=1)
+    dropout: float = Field(0.2, ge=0, lt=1)
+    batch_normalization: bool = True
+
+
+class BandUnetSettings(Settings):
+    """The fast network: a U-Net on sub-bands with frequency-wide layers (see `splitstrument.network.bandunet`)."""
+
+    kind: Literal["bandunet"] = "bandunet"
+    bands: int = Field(4, ge=1, le=16)
+    width: int = Field(32, ge=4, le=512)
+    growth: int = Field(16, ge=0, le=256)
+    levels: int = Field(3, ge=1, le=6)
+    blocks: int = Field(2, ge=1, le=8)
+    bottleneck: int = Field(8, ge=1, le=64)
+    outputs: int = Field(1, ge=1, le=8)
+
+
+NetworkSettings = Annotated[HourglassSettings | BandUnetSettings, Field(discriminator="kind")]
+
+
+class ModelSettings(Settings):
+    """Everything that separation must know of a model besides its weights.
+
+    Attributes
+    ----------
+    target
+        The instrument that output 0 extracts.
+    n_frames
+        Length of a chunk in STFT frames.
+    normalisation
+        ``chunk_maximum``: each chunk is divided by its largest magnitude (the thesis's ``norm_max``; an all-zero chunk
+        stays as it is); ``none``: magnitudes go in as they are.
+    overlap
+        Share of a chunk that the next one covers at separation; the masks are cross-faded by a Hann window. 0 is the
+        thesis's way: chunks side by side.
+    """
+
+    target: Target = "guitar"
+    spectrogram: SpectrogramSettings = SpectrogramSettings()
+    n_frames: int = Field(64, ge=1, le=65536)
+    normalisation: Literal["chunk_maximum", "none"] = "chunk_maximum"
+    overlap: float = Field(0.0, ge=0, le=0.875)
+    network: NetworkSettings = HourglassSettings()
+
+    @model_validator(mode="after")
+    def _divisible(self) -> ModelSettings:
+        factor = 2**self.network.levels
+        for name, value in (("n_fft / 2", self.spectrogram.n_fft // 2), ("n_frames", self.n_frames)):
+            if value % factor:
+                raise ValueError(
+                    f"{name} = {value} must be divisible by 2^levels = {factor}: change it or use fewer levels"
+                )
+        return self
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(n_bins, n_frames, 1): the network's input without the batch axis."""
+        return (self.spectrogram.n_bins, self.n_frames, 1)
+
+    @property
+    def chunk_s(self) -> float:
+        """Seconds of audio that one chunk advances by."""
+        return self.n_frames * self.spectrogram.hop / self.spectrogram.sample_rate_hz

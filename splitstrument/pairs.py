@@ -1,0 +1,93 @@
+"""Instrument/rest pairs on disk: what the dataset tools write and what training and evaluation read.
+
+A pair folder holds one folder per track with ``instrument_<track>.<ext>`` and ``rest_<track>.<ext>``; the mixture is
+their sum. `find_pairs` accepts the dataset's root, its ``tracks_22050hz``-like folder or one track folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitstrument.audio import AudioInfo, is_audio_name, probe
+from splitstrument.errors import DatasetError
+
+
+@dataclass(frozen=True, order=True)
+class Pair:
+    """One track: its name and its two files."""
+
+    name: str
+    instrument: Path
+    rest: Path
+
+
+def md5_order(name: str) -> str:
+    """Sort key of the thesis: MD5 of the track folder's name."""
+    return hashlib.md5(name.encode("utf-8"), usedforsecurity=False).hexdigest()
+
+
+def find_pairs(folder: str | Path, sample_rate_hz: int | None = None) -> list[Pair]:
+    """List the pairs below `folder`, sorted by MD5 of the track's name.
+
+    Parameters
+    ----------
+    sample_rate_hz
+        Where the dataset has several ``tracks_<rate>hz`` folders, take this one.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder, no pair in it, or half a pair.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}: expected a dataset of instrument/rest pairs.")
+    folder = _rate_folder(folder, sample_rate_hz)
+    files = sorted(path for path in folder.rglob("instrument_*") if is_audio_name(path))
+    pairs = [_pair_of(path) for path in files]
+    if not pairs:
+        raise DatasetError(
+            f"{folder} holds no pairs: expected <track>/instrument_<track>.wav and <track>/rest_<track>.wav; "
+            "make them with `splitstrument dataset mix`."
+        )
+    return sorted(pairs, key=lambda pair: md5_order(pair.name))
+
+
+def check_pair(pair: Pair) -> AudioInfo:
+    """Compare the headers of both files; return the instrument's.
+
+    Raises
+    ------
+    DatasetError
+        If rate, length or channels differ.
+    """
+    instrument, rest = probe(pair.instrument), probe(pair.rest)
+    for what, unit in (("sample_rate_hz", "Hz"), ("n_samples", "samples"), ("n_channels", "channels")):
+        ours, theirs = getattr(instrument, what), getattr(rest, what)
+        if ours != theirs:
+            raise DatasetError(
+                f"{pair.instrument.parent}: instrument has {ours} {unit} and rest {theirs}: "
+                "make the pair again with `splitstrument dataset mix`."
+            )
+    return instrument
+
+
+def _pair_of(instrument: Path) -> Pair:
+    name = instrument.parent.name
+    for rest in sorted(instrument.parent.glob("rest_*")):
+        if is_audio_name(rest):
+            return Pair(name, instrument, rest)
+    raise DatasetError(f"{instrument} has no rest_* file beside it: copy it there or remove the track.")
+
+
+def _rate_folder(folder: Path, sample_rate_hz: int | None) -> Path:
+    rates = {int(path.name[7:-2]): path for path in folder.glob("tracks_*hz") if path.name[7:-2].isdigit()}
+    if not rates:
+        return folder
+    if sample_rate_hz in rates:
+        return rates[sample_rate_hz]
+    if len(rates) == 1 or sample_rate_hz is None:
+        return rates[max(rates)]
+    return rates[min((rate for rate in rates if rate > sample_rate_hz), default=max(rates))]

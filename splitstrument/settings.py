@@ -1,0 +1,189 @@
+"""YAML to typed settings: safe reading, inheritance by ``base``, and errors that suggest the right key.
+
+A settings class derives from `Settings`; `load_settings` reads a YAML file, follows its ``base`` chain, merges the
+mappings key by key (lists and scalars replace), validates, and remembers which file each value came from.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from splitstrument.errors import SettingsError
+
+MAX_YAML_BYTES = 8_000_000
+MAX_YAML_ALIASES = 100
+MAX_BASES = 10
+FLAG_ORIGIN = "command line"
+DEFAULT_ORIGIN = "default"
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Loaded(Generic[S]):
+    """Settings with the origin of each value.
+
+    Attributes
+    ----------
+    settings
+        The validated settings.
+    origins
+        Dotted key -> file name, ``command line`` or, for keys that are absent here, the default.
+    """
+
+    settings: S
+    origins: dict[str, str]
+
+    def origin(self, key: str) -> str:
+        """File that set `key` (dotted), or ``default``."""
+        return self.origins.get(key, DEFAULT_ORIGIN)
+
+
+def read_yaml(path: str | Path, max_bytes: int = MAX_YAML_BYTES) -> Any:
+    """Read a YAML file that may be hostile.
+
+    Raises
+    ------
+    SettingsError
+        If the file is missing, too large, no YAML, not UTF-8, or expands aliases more than `MAX_YAML_ALIASES` times.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > max_bytes:
+            raise SettingsError(f"{path} is larger than {max_bytes} bytes, which no recipe of ours is: check the path.")
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise SettingsError(f"There is no file {path}: check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read as text ({error}): expected a UTF-8 YAML file.") from None
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """Parse YAML text with the safe loader; `name` is what errors call it."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader))
+        if aliases > MAX_YAML_ALIASES:
+            raise SettingsError(f"{name} uses {aliases} YAML aliases; at most {MAX_YAML_ALIASES} are allowed.")
+        return yaml.load(text, Loader=loader)
+    except (yaml.YAMLError, RecursionError) as error:
+        problem = " ".join(str(error).split())[:300]
+        raise SettingsError(f"{name} is not valid YAML ({problem}): mend that line.") from None
+
+
+def load_settings(path: str | Path, cls: type[S], overrides: Mapping[str, Any] | None = None) -> Loaded[S]:
+    """Read `path` and its bases into `cls`.
+
+    Parameters
+    ----------
+    path
+        A YAML file; its optional key ``base`` names another one, relative to it.
+    cls
+        The settings class.
+    overrides
+        Dotted keys and values from flags; they win.
+
+    Raises
+    ------
+    SettingsError
+        Unknown key (with a suggestion), wrong type or range, missing file, or a circle of bases.
+    """
+    data, origins = _merged(Path(path), ())
+    for key, value in (overrides or {}).items():
+        _set_dotted(data, key, value)
+        origins[key] = FLAG_ORIGIN
+    return Loaded(validate(data, cls, str(path)), origins)
+
+
+def validate(data: Any, cls: type[S], name: str) -> S:
+    """Validate plain data as `cls`; `name` is what the error message calls the data."""
+    if not isinstance(data, Mapping):
+        raise SettingsError(f"{name} should hold keys and values, but holds {type(data).__name__}.")
+    try:
+        return cls.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(f"{name}: {_explain(error, cls)}") from None
+
+
+def _merged(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    if path.resolve() in seen or len(seen) > MAX_BASES:
+        raise SettingsError(f"{path} is its own base, directly or through others: remove one `base:` line.")
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise SettingsError(f"{path} should hold keys and values, but holds {type(data).__name__}.")
+    base = data.pop("base", None)
+    merged, origins = _merged(path.parent / str(base), (*seen, path.resolve())) if base else ({}, {})
+    _merge(merged, data, origins, path.name, "")
+    return merged, origins
+
+
+def _merge(target: dict[str, Any], source: dict[str, Any], origins: dict[str, str], name: str, prefix: str) -> None:
+    for key, value in source.items():
+        dotted = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value, origins, name, f"{dotted}.")
+        else:
+            target[key] = value
+            _note_origins(value, origins, name, dotted)
+
+
+def _note_origins(value: Any, origins: dict[str, str], name: str, dotted: str) -> None:
+    origins[dotted] = name
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _note_origins(inner, origins, name, f"{dotted}.{key}")
+
+
+def _set_dotted(data: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for key in parents:
+        inner = data.get(key)
+        if not isinstance(inner, dict):
+            inner = data[key] = {}
+        data = inner
+    data[last] = value
+
+
+def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
+    """One sentence for the first problem that pydantic found."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        name = str(first["loc"][-1])
+        close = difflib.get_close_matches(name, _known_keys(cls), n=1, cutoff=0.6)
+        return f"unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ".")
+    if first["type"] == "missing":
+        return f"the key '{key}' is missing."
+    message = first["msg"].removeprefix("Value error, ")
+    received = repr(first.get("input"))
+    return f"'{key}': {message} (received {received[:120]})." if key else f"{message} (received {received[:120]})."
+
+
+def _known_keys(cls: type[BaseModel], depth: int = 4) -> list[str]:
+    """All field names of a settings class and of the settings classes inside it."""
+    names = list(cls.model_fields)
+    if depth:
+        for field in cls.model_fields.values():
+            for inner in _settings_classes(field.annotation):
+                names += _known_keys(inner, depth - 1)
+    return names
+
+
+def _settings_classes(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [cls for part in getattr(annotation, "__args__", ()) for cls in _settings_classes(part)]

@@ -1,0 +1,109 @@
+"""The one STFT of the project and its inverse, with the thesis's conventions.
+
+Periodic Hann window of length ``n_fft``, ``hop_length = n_fft / 4`` unless set otherwise, frames centred on multiples
+of the hop (the signal is extended by ``n_fft / 2`` reflected samples at both ends), no scaling: what
+``librosa.stft(..., pad_mode="reflect")`` computes. Audio is ``(n_samples, n_channels)`` float32, an STFT
+``(n_channels, n_bins, n_frames)`` complex64 with ``n_bins = n_fft / 2 + 1`` and ``n_frames = 1 + n_samples // hop``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Float = NDArray[np.float32]
+Complex = NDArray[np.complex64]
+
+TINY = float(np.finfo(np.float32).tiny)
+
+
+@lru_cache(maxsize=16)
+def hann(n_fft: int) -> Float:
+    """Periodic Hann window, shape (n_fft,), read-only."""
+    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(n_fft) / n_fft)).astype(np.float32)
+    window.flags.writeable = False
+    return window
+
+
+def n_frames_of(n_samples: int, hop_length: int) -> int:
+    """Number of centred frames of a signal of `n_samples`."""
+    return 1 + n_samples // hop_length
+
+
+def frames_stft(padded: Float, n_fft: int, hop_length: int) -> Complex:
+    """STFT without centring: frame i covers samples ``[i * hop, i * hop + n_fft)`` of `padded`.
+
+    Parameters
+    ----------
+    padded
+        (n_samples, n_channels); samples after the last whole frame are not used.
+
+    Returns
+    -------
+    (n_channels, n_bins, n_frames) complex64
+    """
+    _check(n_fft, hop_length)
+    frames = sliding_window_view(padded, n_fft, axis=0)[::hop_length]  # (n_frames, n_channels, n_fft)
+    spectrum = np.fft.rfft(frames * hann(n_fft), axis=-1)
+    return np.ascontiguousarray(spectrum.transpose(1, 2, 0)).astype(np.complex64, copy=False)
+
+
+def frames_istft(stft: Complex, n_fft: int, hop_length: int) -> tuple[Float, Float]:
+    """Overlap-add of windowed inverse frames, not yet divided by the window's own overlap-add.
+
+    Returns
+    -------
+    summed : (n_fft + hop * (n_frames - 1), n_channels) float32
+    weight : (same length,) sum of the squared windows
+    """
+    _check(n_fft, hop_length)
+    n_channels, _, n_frames = stft.shape
+    frames = np.fft.irfft(stft, n=n_fft, axis=1).astype(np.float32, copy=False) * hann(n_fft)[:, None]
+    n_samples = n_fft + hop_length * (n_frames - 1)
+    summed = np.zeros((n_channels, n_samples), np.float32)
+    weight = np.zeros(n_samples, np.float32)
+    square = hann(n_fft) ** 2
+    for frame in range(n_frames):
+        start = frame * hop_length
+        summed[:, start : start + n_fft] += frames[:, :, frame]
+        weight[start : start + n_fft] += square
+    return np.ascontiguousarray(summed.T), weight
+
+
+def stft(audio: Float, n_fft: int, hop_length: int | None = None) -> Complex:
+    """Centred STFT of `audio` (n_samples, n_channels); see the module's docstring.
+
+    Signals shorter than ``n_fft / 2`` are reflected as often as needed, so that any length from one sample on works.
+    """
+    hop_length = hop_length or n_fft // 4
+    return frames_stft(reflect_pad(np.asarray(audio, np.float32), n_fft // 2), n_fft, hop_length)
+
+
+def istft(stft: Complex, n_samples: int, n_fft: int, hop_length: int | None = None) -> Float:
+    """Inverse of `stft`, exactly `n_samples` long: (n_samples, n_channels) float32.
+
+    Samples after the last frame's reach are zero, as in librosa.
+    """
+    hop_length = hop_length or n_fft // 4
+    summed, weight = frames_istft(stft, n_fft, hop_length)
+    np.divide(summed, weight[:, None], out=summed, where=weight[:, None] > TINY)
+    audio = summed[n_fft // 2 : n_fft // 2 + n_samples]
+    missing = n_samples - len(audio)
+    return np.pad(audio, ((0, missing), (0, 0))) if missing > 0 else audio
+
+
+def reflect_pad(audio: Float, n_pad: int) -> Float:
+    """Extend (n_samples, n_channels) by `n_pad` reflected samples at both ends."""
+    if len(audio) == 0:
+        return np.zeros((2 * n_pad, audio.shape[1]), np.float32)
+    return np.pad(audio, ((n_pad, n_pad), (0, 0)), mode="reflect" if len(audio) > 1 else "edge")
+
+
+def _check(n_fft: int, hop_length: int) -> None:
+    if n_fft < 2 or n_fft % 2 or hop_length < 1 or hop_length > n_fft:
+        raise ValueError(
+            f"n_fft must be even and hop_length between 1 and n_fft. Received: n_fft={n_fft}, hop_length={hop_length}"
+        )

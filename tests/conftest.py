@@ -1,0 +1,26 @@
+"""Fixtures shared by all tests: one seeded generator, small real-looking audio, the optional folder of real files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The one source of randomness."""
+    return np.random.default_rng(20210611)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Real files of the field, outside the repository; tests that need them skip where they are absent."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the folder shared/data beside the checkout")
+    return folder
