@@ -23,7 +23,21 @@ from splitstrument.files import atomic_path
 
 Audio = NDArray[np.float32]
 
-EXTENSIONS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".aifc", ".au", ".caf", ".w64", ".rf64")
+EXTENSIONS = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aiff",
+    ".aif",
+    ".aifc",
+    ".au",
+    ".caf",
+    ".w64",
+    ".rf64",
+)
 DEFAULT_BLOCK = 1 << 18
 WAV_LIMIT_BYTES = 4_000_000_000
 RESAMPLE_QUALITY = "HQ"
@@ -214,7 +228,10 @@ class AudioWriter:
         self.path = Path(path)
         self.format = container or format_of(self.path)
         self.subtype = subtype or soundfile.default_subtype(self.format)
-        if self.format == "WAV" and (n_samples or 0) * n_channels * SUBTYPE_BYTES.get(self.subtype, 4) > WAV_LIMIT_BYTES:
+        if (
+            self.format == "WAV"
+            and (n_samples or 0) * n_channels * SUBTYPE_BYTES.get(self.subtype, 4) > WAV_LIMIT_BYTES
+        ):
             self.format = "RF64"
         self.sample_rate_hz, self.n_channels = sample_rate_hz, n_channels
         self._stack = contextlib.ExitStack()
@@ -259,7 +276,9 @@ def format_of(path: str | Path) -> str:
     names = {"aif": "AIFF", "aifc": "AIFF", "oga": "OGG", "opus": "OGG"}
     name = names.get(suffix, suffix.upper())
     if name not in soundfile.available_formats():
-        raise AudioFileError(f"{path}: '.{suffix}' is no audio format that can be written; use .wav, .flac, .ogg or .mp3.")
+        raise AudioFileError(
+            f"{path}: '.{suffix}' is no audio format that can be written; use .wav, .flac, .ogg or .mp3."
+        )
     return name
 
 

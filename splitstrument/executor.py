@@ -108,7 +108,9 @@ def _cluster(address: str) -> Iterator[Executor]:
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise SettingsError(f"No dask scheduler answers at {address} ({error}): start one or check the address.") from None
+        raise SettingsError(
+            f"No dask scheduler answers at {address} ({error}): start one or check the address."
+        ) from None
     with client:
         # one retry per task: a worker that died with its machine must not lose the track
         yield client.get_executor(pure=False, retries=1)

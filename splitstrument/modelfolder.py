@@ -62,14 +62,18 @@ class ModelFolder:
         for name in names:
             if name in self.description.files:
                 return self._checked(name)
-        raise ModelError(f"The model {self.path} has none of {', '.join(names)}: export it with `splitstrument models export`.")
+        raise ModelError(
+            f"The model {self.path} has none of {', '.join(names)}: export it with `splitstrument models export`."
+        )
 
     def _checked(self, name: str) -> Path:
         path = self.path / name
         if Path(name).name != name or not path.is_file():
             raise ModelError(f"The model {self.path} lacks its file {name!r}: copy the whole folder again.")
         if sha256_of(path) != self.description.files[name]:
-            raise ModelError(f"{path} is damaged or was changed (its SHA-256 differs from {MODEL_FILE}'s): get it again.")
+            raise ModelError(
+                f"{path} is damaged or was changed (its SHA-256 differs from {MODEL_FILE}'s): get it again."
+            )
         return path
 
 
