@@ -4,7 +4,7 @@ Conventions that hold everywhere in the package:
 
 - audio is float32, shape ``(n_samples, n_channels)``, full scale 1.0;
 - an STFT is complex64, shape ``(n_channels, n_bins, n_frames)``; a magnitude or mask has the same shape, float32;
-- names carry units: ``_hz``, ``_s``, ``_db``, ``_dbfs``, ``_lufs``; lengths in samples or frames are ``n_samples``, ``n_frames``;
+- names carry units: ``_hz``, ``_s``, ``_db``, ``_dbfs``, ``_lufs``; counts are ``n_samples``, ``n_frames``, ``n_bins``;
 - every error a user can mend is a `SplitstrumentError` whose message is one sentence.
 
 Importing this package imports neither TensorFlow nor a web server.

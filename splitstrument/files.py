@@ -29,8 +29,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -60,7 +60,7 @@ def write_yaml(path: str | Path, data: Any) -> None:
 
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes as hexadecimal text, read in blocks."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""A model on disk: a folder with ``model.yaml``, weights, a card and provenance. Training writes it, separation reads it.
+"""A model on disk: a folder with ``model.yaml``, weights, card and provenance; training writes it, separation reads it.
 
 A run folder is a model folder with the training's records beside it. ``model.yaml`` lists every weights file with its
 SHA-256:

@@ -69,7 +69,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; exit 0 only on success, 1 on an error of the user's to mend, 2 on wrong usage, 130 on Ctrl-C."""
+    """Run the command line; exit with 0 on success only, 1 on an error to mend, 2 on wrong usage, 130 on Ctrl-C."""
     try:
         sys.exit(cli.main(arguments, standalone_mode=False) or 0)
     except click.ClickException as error:
