@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str
 
     table = Table(title=title, box=SIMPLE, title_justify="left")
     for index, name in enumerate(header):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) or row[index] is None for row in rows)
+        numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
@@ -51,7 +52,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str
 
 
 def _is_terminal() -> bool:
-    return click.get_text_stream("stdout").isatty()
+    return sys.stdout.isatty()
 
 
 def _cell(value: Any) -> str:

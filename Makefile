@@ -1,0 +1,60 @@
+# Set-up and checks. Everything is installed into .venv; nothing needs root.
+VENV ?= .venv
+PYTHON ?= python3
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help demo test test-slow test-tfio lint bench scores wheel clean
+help:            ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo  ## install, start the demonstrator with the shipped models and an example song
+	$(BIN)/splitstrument demo $(ARGS)
+
+test: $(VENV)/.dev lint  ## install everything, then lint, types, unit, contract, end-to-end and browser tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-slow: $(VENV)/.dev  ## the long checks as well (an hour or more)
+	$(BIN)/python -m pytest -m "slow" $(ARGS)
+
+test-tfio: $(VENV)-tfio/.tfio  ## the pipeline tests with tensorflow-io, in an environment of its own
+	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/test_training_pipeline.py $(ARGS)
+
+lint: $(VENV)/.dev  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## every benchmark, each figure a ratio in one run
+	$(BIN)/python benchmarks/run_all.py $(ARGS)
+
+scores: $(VENV)/.dev  ## the shipped models on every held-out set, beside baselines and ceilings
+	$(BIN)/python benchmarks/scores.py $(ARGS)
+
+wheel: $(VENV)/.dev  ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist
+
+clean:           ## remove what the targets above made (not data/ or runs/)
+	rm -rf $(VENV) $(VENV)-tfio dist build *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed: call make with PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python's venv module is missing. On Debian or Ubuntu: sudo apt install python3-venv"; exit 1; }
+
+# requirements.lock holds the exact versions of everything; setup.cfg says what is needed and why
+$(VENV)/.demo: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) --constraint requirements.lock --editable .
+	@touch $@
+
+$(VENV)/.dev: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(PIP) --constraint requirements.lock --editable '.[all]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)-tfio/.tfio: setup.cfg requirements-tfio.lock
+	$(PYTHON) -m venv $(VENV)-tfio
+	$(VENV)-tfio/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --constraint requirements-tfio.lock --editable '.[train,tfio]' pytest hypothesis
+	@touch $@

@@ -1,0 +1,5 @@
+"""``python -m splitstrument`` is the command line."""
+
+from splitstrument.cli import main
+
+main()

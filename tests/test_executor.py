@@ -1,0 +1,49 @@
+"""The same work gives the same outcomes inline, in processes and on a cluster; one failure stops nobody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from splitstrument.errors import SettingsError
+from splitstrument.executor import map_tracks, track_executor
+
+
+def invert(value: int) -> float:
+    return 1 / value
+
+
+def outcomes(**options):
+    with track_executor(**options) as executor:
+        found = sorted(map_tracks(invert, [1, 2, 0, 4], executor), key=lambda outcome: outcome.item)
+    return [(outcome.item, outcome.result, type(outcome.error).__name__) for outcome in found]
+
+
+EXPECTED = [(0, None, "ZeroDivisionError"), (1, 1.0, "NoneType"), (2, 0.5, "NoneType"), (4, 0.25, "NoneType")]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_one_failure_does_not_stop_the_others(jobs):
+    assert outcomes(jobs=jobs) == EXPECTED
+
+
+def test_one_job_runs_lazily_in_order():
+    seen = []
+    with track_executor(1) as executor:
+        results = map_tracks(seen.append, iter([1, 2, 3]), executor)
+        next(results)
+        assert seen == [1]
+
+
+def test_a_real_dask_scheduler():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        assert outcomes(scheduler=cluster.scheduler_address) == EXPECTED
+
+
+def test_no_scheduler_there():
+    pytest.importorskip("distributed")
+    match = "No dask scheduler answers at nonsense://x"
+    with pytest.raises(SettingsError, match=match), track_executor(scheduler="nonsense://x"):
+        pass
