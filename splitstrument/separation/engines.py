@@ -1,0 +1,210 @@
+"""What runs the network: one small interface, several engines.
+
+An engine is opened on a model folder and maps magnitudes (batch, n_bins, n_frames, 1) float32 to masks
+(batch, n_bins, n_frames, n_outputs) float32. ``keras`` is the reference; ``onnxruntime`` is the default because it
+starts in a tenth of the time, needs a third of the memory and no TensorFlow. What each gains and costs is measured by
+``benchmarks/engines.py`` and written down in ``docs/separation.md``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from splitstrument.errors import ModelError, SettingsError, missing_extra
+from splitstrument.executor import available_cores
+from splitstrument.modelfolder import KERAS_FILES, ONNX_FILE, ModelFolder
+from splitstrument.spectrogram import Float
+
+
+class Engine(Protocol):
+    """A network, ready to run."""
+
+    name: str
+
+    def predict(self, magnitudes: Float) -> Float:
+        """Map magnitudes (batch, n_bins, n_frames, 1) to masks (batch, n_bins, n_frames, n_outputs)."""
+        ...
+
+
+class KerasEngine:
+    """The reference: Keras itself, called by ``predict_on_batch``."""
+
+    name = "keras"
+
+    def __init__(self, folder: ModelFolder, threads: int) -> None:
+        weights = folder.file(*KERAS_FILES)
+        from splitstrument.network.build import build_network
+
+        self._network = build_network(folder.settings)
+        try:
+            self._network.load_weights(weights)
+        except (ValueError, OSError, KeyError) as error:
+            raise ModelError(
+                f"{weights} does not fit the network that {folder.path}/model.yaml describes "
+                f"({_first_line(error)}): copy the whole model folder again."
+            ) from None
+
+    def predict(self, magnitudes: Float) -> Float:
+        """See `Engine`; of several hourglass modules the last one's masks."""
+        masks = self._network.predict_on_batch(magnitudes)
+        return np.asarray(masks[-1] if isinstance(masks, list) else masks)
+
+
+class OnnxEngine:
+    """ONNX Runtime on ``model.onnx``, in full float32."""
+
+    name = "onnxruntime"
+
+    def __init__(self, folder: ModelFolder, threads: int) -> None:
+        path = folder.file(ONNX_FILE)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's errors share no class of their own
+            raise _unreadable(path, error) from None
+        (self._input,) = self._session.get_inputs()
+        self._output = self._session.get_outputs()[-1].name
+
+    def predict(self, magnitudes: Float) -> Float:
+        """See `Engine`."""
+        return self._session.run([self._output], {self._input.name: np.ascontiguousarray(magnitudes)})[0]
+
+
+class OpenVinoEngine:
+    """OpenVINO on ``model.onnx``; `precision` is ``f32`` or ``bf16`` (its own default depends on the processor)."""
+
+    name, precision = "openvino", "f32"
+
+    def __init__(self, folder: ModelFolder, threads: int) -> None:
+        path = folder.file(ONNX_FILE)
+        try:
+            import openvino
+        except ImportError:
+            raise missing_extra(f"The engine {self.name!r}", "engines") from None
+        settings = {
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_NUM_THREADS": threads,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            self._model = openvino.Core().compile_model(str(path), "CPU", settings)
+        except RuntimeError as error:
+            raise _unreadable(path, error) from None
+
+    def predict(self, magnitudes: Float) -> Float:
+        """See `Engine`."""
+        results = self._model(np.ascontiguousarray(magnitudes))
+        return results[len(self._model.outputs) - 1]
+
+
+class OpenVinoBf16Engine(OpenVinoEngine):
+    """OpenVINO in bfloat16, for processors that have it: about twice as fast, and less exact (-40 dB)."""
+
+    name, precision = "openvino-bf16", "bf16"
+
+
+@dataclass(frozen=True)
+class EngineKind:
+    """An entry of `ENGINES`: how to open it, what must be installed, which of the model's files it reads."""
+
+    open: Callable[[ModelFolder, int], Engine]
+    package: str
+    files: tuple[str, ...]
+
+    def fits(self, folder: ModelFolder) -> bool:
+        """Tell whether the packages are installed and the model has a file for this engine."""
+        installed = importlib.util.find_spec(self.package) is not None
+        return installed and any(name in folder.description.files for name in self.files)
+
+
+# in the order of preference; the inexact ones are taken only when they are asked for
+ENGINES: dict[str, EngineKind] = {
+    "onnxruntime": EngineKind(OnnxEngine, "onnxruntime", (ONNX_FILE,)),
+    "keras": EngineKind(KerasEngine, "keras", KERAS_FILES),
+    "openvino": EngineKind(OpenVinoEngine, "openvino", (ONNX_FILE,)),
+    "openvino-bf16": EngineKind(OpenVinoBf16Engine, "openvino", (ONNX_FILE,)),
+}
+
+
+def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | None = None) -> Engine:
+    """Open a model in an engine and try it on one silent chunk.
+
+    Parameters
+    ----------
+    engine
+        A name of `ENGINES`; None takes the first that fits.
+    threads
+        None is one per available core.
+
+    Raises
+    ------
+    ModelError
+        If the weights are damaged, foreign, or of another shape than ``model.yaml`` says.
+    SettingsError, MissingExtraError
+        If there is no such engine, or its package is not installed.
+    """
+    kind = _kind(folder, engine)
+    opened = kind.open(folder, threads or available_cores())
+    _try(opened, folder)
+    return opened
+
+
+def _kind(folder: ModelFolder, engine: str | None) -> EngineKind:
+    if engine is None:
+        return next((kind for kind in ENGINES.values() if kind.fits(folder)), _none_fits(folder))
+    if engine not in ENGINES:
+        raise SettingsError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
+    if importlib.util.find_spec(ENGINES[engine].package) is None:
+        raise missing_extra(f"The engine {engine!r}", "train" if engine == "keras" else "engines")
+    return ENGINES[engine]
+
+
+def _none_fits(folder: ModelFolder) -> EngineKind:
+    """Stand-in whose opening says what is missing."""
+
+    def fail(*_: Any) -> Engine:
+        if any(name in folder.description.files for name in KERAS_FILES):
+            raise ModelError(
+                f"The model {folder.path} has only Keras weights: run `splitstrument models export {folder.path}` "
+                "where TensorFlow is installed (extra: train)."
+            )
+        raise ModelError(f"The model {folder.path} lists no weights: copy the whole folder again.")
+
+    return EngineKind(fail, "", ())
+
+
+def _try(engine: Engine, folder: ModelFolder) -> None:
+    """Run one silent chunk, so that a foreign file is refused before the first block of a song."""
+    shape = (1, *folder.settings.input_shape)
+    try:
+        masks = engine.predict(np.zeros(shape, np.float32))
+    except Exception as error:  # every engine has its own errors for a wrong shape
+        raise ModelError(
+            f"The weights of {folder.path} do not take chunks of {shape[1]} x {shape[2]}, which its model.yaml "
+            f"describes ({_first_line(error)}): they belong to another model."
+        ) from None
+    outputs = folder.settings.network.outputs
+    if masks.shape != (*shape[:3], outputs) or not np.isfinite(masks).all():
+        raise ModelError(
+            f"The weights of {folder.path} give masks of shape {masks.shape} instead of {(*shape[:3], outputs)}, or "
+            "values that are not numbers: they are damaged or belong to another model."
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"{path} cannot be read as a network ({_first_line(error)}): get the file again.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

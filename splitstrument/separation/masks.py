@@ -1,0 +1,194 @@
+"""From spectra to masks: cut into chunks, ask the network, cross-fade the answers.
+
+The chunks are laid out as in the thesis (`splitstrument.network.chunks`): the first starts half a chunk before the
+song, the last reaches past its end, zeros fill both. With overlap the masks of neighbouring chunks are averaged with
+the weights of a Hann window, so that the borders cannot be heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import numpy as np
+
+from splitstrument.errors import ModelError
+from splitstrument.network.chunks import chunk_count, normalisation_scale
+from splitstrument.network.settings import ModelSettings
+from splitstrument.separation.queues import ArrayQueue
+from splitstrument.spectrogram import Complex, Float
+
+Predict = Callable[[Float], Float]
+Channels = Literal["mix", "magnitude", "each"]
+BATCH_VALUES = 1 << 17  # magnitudes per call of the network: more costs memory and gains nothing on a CPU
+
+
+class ChunkLayout:
+    """Length and step of the chunks, in frames.
+
+    Parameters
+    ----------
+    overlap
+        Share of a chunk that the next one covers; None takes the model's own.
+    """
+
+    def __init__(self, model: ModelSettings, overlap: float | None = None) -> None:
+        self.size = model.n_frames
+        self.step = max(1, round(self.size * (1 - (model.overlap if overlap is None else overlap))))
+        self.batch = max(1, BATCH_VALUES // (model.spectrogram.n_bins * self.size))
+        self.lead = self.size // 2
+
+    @property
+    def weights(self) -> Float:
+        """Weight of each frame of a chunk, never zero; all ones where chunks do not overlap."""
+        if self.step == self.size:
+            return np.ones(self.size, np.float32)
+        return (np.sin(np.pi * (np.arange(self.size) + 0.5) / self.size) ** 2).astype(np.float32)
+
+    def padding(self, n_frames: int) -> int:
+        """Number of zero frames after a song of `n_frames`, so that the last chunk is whole."""
+        count = chunk_count(n_frames, self.size, self.step)
+        return self.step * (count - 1) + self.size - self.lead - n_frames
+
+
+def estimate_masks(
+    spectra: Iterator[Complex], model: ModelSettings, predict: Predict, layout: ChunkLayout, channels: Channels = "mix"
+) -> Iterator[tuple[Complex, Float]]:
+    """Pair every frame of a stream with its mask.
+
+    Parameters
+    ----------
+    spectra
+        Blocks (n_channels, n_bins, any number of frames).
+    predict
+        The network: magnitudes (batch, n_bins, n_frames, 1) -> masks of the same shape (or more outputs; the first
+        is taken).
+
+    Yields
+    ------
+    spectrum : (n_channels, n_bins, n_frames), the input's frames in order
+    mask : (1 or n_channels, n_bins, n_frames) between 0 and 1
+    """
+    queue, counter = ArrayQueue(axis=-1), _Counter()
+    fade = _CrossFade(layout)
+    emit = _Trim(layout.lead, counter)
+    wanted = layout.step * (layout.batch - 1) + layout.size
+    for block in _padded(spectra, layout, counter):
+        queue.push(block)
+        while len(queue) >= wanted:
+            yield from emit(*_advance(queue, layout.batch, model, predict, fade, channels))
+    while len(queue) >= layout.size:
+        n_chunks = min(layout.batch, (len(queue) - layout.size) // layout.step + 1)
+        yield from emit(*_advance(queue, n_chunks, model, predict, fade, channels))
+    if len(queue):
+        rest = queue.pop(len(queue))
+        yield from emit(rest, fade.take(rest.shape[-1]))
+
+
+def _advance(
+    queue: ArrayQueue, n_chunks: int, model: ModelSettings, predict: Predict, fade: _CrossFade, channels: Channels
+) -> tuple[Complex, Float]:
+    """Ask the network for the next chunks; return the frames that no later chunk will change."""
+    layout = fade.layout
+    spectrum = queue.peek(layout.step * (n_chunks - 1) + layout.size)
+    fade.add(chunk_masks(_network_view(spectrum, channels), n_chunks, layout, model, predict))
+    n_done = layout.step * n_chunks
+    return queue.pop(n_done), fade.take(n_done)
+
+
+def _network_view(spectrum: Complex, channels: Channels) -> Float:
+    """Magnitudes that the network sees: (1 or n_channels, n_bins, n_frames)."""
+    if channels == "mix":
+        return np.abs(spectrum.mean(axis=0, keepdims=True))
+    magnitudes = np.abs(spectrum)
+    return magnitudes if channels == "each" else magnitudes.mean(axis=0, keepdims=True)
+
+
+def chunk_masks(view: Float, n_chunks: int, layout: ChunkLayout, model: ModelSettings, predict: Predict) -> Float:
+    """Masks of the chunks in `view` (n_views, n_bins, n_frames): (n_chunks, n_views, n_bins, size), clipped to [0, 1].
+
+    Chunks of pure zeros are not asked for; whatever their mask, nothing times it is nothing.
+    """
+    starts = [index * layout.step for index in range(n_chunks)]
+    chunks = np.stack([view[:, :, start : start + layout.size] for start in starts])
+    masks = np.zeros(chunks.shape, np.float32)
+    for one_view in range(chunks.shape[1]):
+        audible = np.flatnonzero(chunks[:, one_view].any(axis=(1, 2)))
+        if len(audible):
+            masks[audible, one_view] = _predict_checked(chunks[audible, one_view], model, predict)
+    return masks
+
+
+def _predict_checked(chunks: Float, model: ModelSettings, predict: Predict) -> Float:
+    scaled = chunks / normalisation_scale(chunks, model.normalisation)
+    masks = np.asarray(predict(scaled[..., None]))
+    if masks.shape[:3] != chunks.shape or not np.isfinite(masks[..., 0]).all():
+        raise ModelError(
+            f"The network gave masks of shape {masks.shape[:3]} for {chunks.shape}, or values that are not numbers: "
+            "its weights are damaged or the song holds values far above full scale."
+        )
+    return np.clip(masks[..., 0], 0, 1)
+
+
+class _CrossFade:
+    """Weighted overlap-add of chunk masks along time."""
+
+    def __init__(self, layout: ChunkLayout) -> None:
+        self.layout, self.weights = layout, layout.weights
+        self.total: Float | None = None
+        self.weight = np.zeros(0, np.float32)
+
+    def add(self, masks: Float) -> None:
+        """Add (n_chunks, n_views, n_bins, size), the first chunk at the first frame not yet taken."""
+        length = self.layout.step * (len(masks) - 1) + self.layout.size
+        total, weight = np.zeros((*masks.shape[1:3], length), np.float32), np.zeros(length, np.float32)
+        if self.total is not None:
+            kept = self.total.shape[-1]
+            total[..., :kept] = self.total
+            weight[:kept] = self.weight
+        for index, mask in enumerate(masks):
+            part = slice(index * self.layout.step, index * self.layout.step + self.layout.size)
+            total[..., part] += mask * self.weights
+            weight[part] += self.weights
+        self.total, self.weight = total, weight
+
+    def take(self, n_frames: int) -> Float:
+        """Take out the first `n_frames`, which are final."""
+        done = self.total[..., :n_frames] / self.weight[:n_frames]
+        self.total, self.weight = self.total[..., n_frames:], self.weight[n_frames:]
+        return done
+
+
+class _Counter:
+    """Counts frames of the song; `ended` tells that the count is final."""
+
+    def __init__(self) -> None:
+        self.n_frames = 0
+
+
+class _Trim:
+    """Drops the zero frames before and after the song."""
+
+    def __init__(self, lead: int, counter: _Counter) -> None:
+        self.lead, self.counter, self.n_out = lead, counter, 0
+
+    def __call__(self, spectrum: Complex, mask: Float) -> Iterator[tuple[Complex, Float]]:
+        skip = min(self.lead, spectrum.shape[-1])
+        self.lead -= skip
+        stop = skip + min(spectrum.shape[-1] - skip, self.counter.n_frames - self.n_out)
+        self.n_out += stop - skip
+        if stop > skip:
+            yield spectrum[..., skip:stop], mask[..., skip:stop]
+
+
+def _padded(spectra: Iterator[Complex], layout: ChunkLayout, counter: _Counter) -> Iterator[Complex]:
+    """The stream between zero frames; frames that are out are counted, which tells `_Trim` where the song ends."""
+    shape: tuple[int, ...] = ()
+    for block in spectra:
+        if not shape:
+            shape = block.shape[:-1]
+            yield np.zeros((*shape, layout.lead), np.complex64)
+        counter.n_frames += block.shape[-1]
+        yield block
+    if shape:
+        yield np.zeros((*shape, layout.padding(counter.n_frames)), np.complex64)

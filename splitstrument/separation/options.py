@@ -1,0 +1,67 @@
+"""What may be chosen for one separation; everything that changes the output is here, so that it can be recorded."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from splitstrument.settings import Settings
+
+STEMS = ("instrument", "rest")
+FORMATS = ("wav", "flac", "ogg", "mp3")
+
+
+class MaskOptions(Settings):
+    """What is done to a mask after the network (see `splitstrument.separation.postprocess`).
+
+    Attributes
+    ----------
+    strength
+        The mask is raised to this power: above 1 less of the rest leaks in, below 1 less of the instrument is lost.
+    cleanup
+        0 to 1: how much of the steady bed under the instrument is taken out (minimum statistics).
+    floor_db
+        No bin is lowered by more than this (a negative number); hides musical noise. None: no floor.
+    dry
+        Share of the unprocessed mixture in the instrument, 0 to 1.
+    """
+
+    strength: float = Field(1.0, ge=0, le=8)
+    cleanup: float = Field(0.0, ge=0, le=1)
+    floor_db: float | None = Field(None, ge=-120, le=0)
+    dry: float = Field(0.0, ge=0, le=1)
+
+
+class SeparationOptions(Settings):
+    """How a song is separated and written.
+
+    Attributes
+    ----------
+    engine
+        A name of `splitstrument.separation.engines.ENGINES`; None takes the best that the model and the machine have.
+    threads
+        Threads of the engine; None is one per available core.
+    overlap
+        Share of a chunk that the next one covers; None takes the model's own.
+    channels
+        ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
+        channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times
+        more).
+    start_s, duration_s
+        Take only this part of the song.
+    keep_mask
+        Write the mask beside the stems, so that `reprocess_file` can change the strength without the network.
+    """
+
+    engine: str | None = None
+    threads: int | None = Field(None, ge=1, le=256)
+    overlap: float | None = Field(None, ge=0, le=0.875)
+    channels: Literal["mix", "magnitude", "each"] = "mix"
+    mask: MaskOptions = MaskOptions()
+    format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
+    filename: str = "{track}/{stem}.{ext}"
+    stems: tuple[Literal["instrument", "rest"], ...] = STEMS
+    start_s: float = Field(0.0, ge=0)
+    duration_s: float | None = Field(None, gt=0)
+    keep_mask: bool = False
