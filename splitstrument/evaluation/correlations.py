@@ -50,6 +50,15 @@ class Correlations:
         self._accumulate(signals, n_frames)
         self._pending = signals[:, n_frames * self.hop :].copy()
 
+    def subset(self, sources: list[int]) -> Correlations:
+        """Keep only these references and the estimates of the same numbers."""
+        part = Correlations(len(sources), len(sources), self.n_lags)
+        signals = [*sources, *(self.n_references + source for source in sources)]
+        part.n_samples, part.energy = self.n_samples, self.energy[signals]
+        part._spectrum = self._spectrum[sources][:, signals].copy()
+        part._pending = self._pending[signals]
+        return part
+
     def lagged(self) -> Double:
         """Correlations ``sum_t r_i(t) x_j(t + lag)``: (n_references, n_references + n_estimates, n_lags).
 
