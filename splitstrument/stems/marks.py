@@ -1,7 +1,8 @@
 """Quality marks of the thesis: empty files ``<track>/<class>_<mark>`` that survive any tool and any editor.
 
 Someone who listened sets ``checked`` and what was wrong. A track is usable for a target if it is ``checked`` and has
-none of `DEFECTS`; ``detailed`` (needs a second listening) and ``audible`` do not exclude it. Automatic checks never write marks.
+none of `DEFECTS`; ``detailed`` (needs a second listening) and ``audible`` do not exclude it. Automatic checks never
+write marks.
 
 The exchange form is YAML with one entry per track and a boolean per mark, as the thesis published it.
 """

@@ -1,0 +1,28 @@
+"""Sources of raw stems, a file each; `get_source` finds one by name."""
+
+from __future__ import annotations
+
+import importlib
+
+from splitstrument.errors import SettingsError
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source
+
+SOURCES = {
+    "rockband": "rockband:RockBand",
+}
+
+__all__ = ["SOURCES", "RawStem", "RawTrack", "Source", "get_source"]
+
+
+def get_source(name: str) -> Source:
+    """Make the source called `name`.
+
+    Raises
+    ------
+    SettingsError
+        With the known names.
+    """
+    if name not in SOURCES:
+        raise SettingsError(f"{name!r} is no source: known are {', '.join(SOURCES)}.")
+    module, cls = SOURCES[name].split(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), cls)()

@@ -1,0 +1,136 @@
+"""What every source of raw stems promises; dataset N+1 is a file with one class that keeps it.
+
+A `Source` reads one dataset in the layout in which its makers distribute it. It opens no audio: it reads metadata and
+folder names and says which file plays which instrument. `tests/test_sources.py` runs the same tests over all of them.
+
+The promises:
+
+1. `tracks` lists every track under the root, sorted by name, names unique and usable as folder names.
+2. A stem has either an instrument name from the metadata, or a class that the layout itself implies, or neither (then
+   the stem-name classifier may propose one).
+3. Every path lies inside the root, links resolved.
+4. A folder that is not this dataset, or half of it, raises a `DatasetError` that says what was expected where; a track
+   that misses files is listed with `problems` instead, so that the others can be used.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from splitstrument.errors import DatasetError
+from splitstrument.files import inside, safe_name
+
+
+@dataclass(frozen=True)
+class RawStem:
+    """One audio file of a track.
+
+    Attributes
+    ----------
+    path
+        The file.
+    instrument
+        Names in the dataset's metadata; several if the stem mixes instruments; empty if the metadata is silent.
+    stem_class
+        Class that the layout implies (the backing track of a game is ``other``); it wins over `instrument`.
+    """
+
+    path: Path
+    instrument: tuple[str, ...] = ()
+    stem_class: str | None = None
+
+
+@dataclass(frozen=True)
+class RawTrack:
+    """One song of a raw dataset.
+
+    Attributes
+    ----------
+    split
+        The dataset's own ``train``, ``validation`` or ``test``, if it has one.
+    same_song_as
+        Names of tracks that are the same composition, where the dataset says so: never on both sides of a split.
+    problems
+        What is wrong with this track, each in a few words; such a track is skipped and reported.
+    notes
+        What a listener should know (such as bleed that the makers declare).
+    """
+
+    name: str
+    stems: tuple[RawStem, ...]
+    artist: str = ""
+    title: str = ""
+    genre: str = ""
+    split: str = ""
+    same_song_as: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+class Source(ABC):
+    """A raw dataset: what it is, where it comes from, and how to read it.
+
+    Attributes
+    ----------
+    name
+        Short name for recipes and the command line.
+    title, citation, licence, url
+        For people and for the passport.
+    layout
+        What the folder given as root looks like.
+    """
+
+    name: str
+    title: str
+    citation: str
+    licence: str
+    url: str
+    layout: str
+
+    @abstractmethod
+    def scan(self, root: Path) -> Iterator[RawTrack]:
+        """Yield the tracks under `root` in any order; names may repeat."""
+
+    def tracks(self, root: str | Path) -> list[RawTrack]:
+        """List the tracks under `root`, sorted, with unique names and no path outside `root`.
+
+        Raises
+        ------
+        DatasetError
+            If `root` is missing or holds no track of this dataset.
+        """
+        root = Path(root)
+        if not root.is_dir():
+            raise DatasetError(f"There is no folder {root}: get {self.title} from {self.url} first.")
+        found = [_guarded(root, track) for track in self.scan(root)]
+        if not found:
+            raise DatasetError(f"{root} holds no track of {self.title}: expected {self.layout}.")
+        return unique_names(sorted(found, key=lambda track: track.name))
+
+
+def _guarded(root: Path, track: RawTrack) -> RawTrack:
+    """Turn paths that lead out of the root into problems, and the name into one that can be a folder."""
+    outside = [stem.path for stem in track.stems if not inside(root, stem.path)]
+    problems = (*track.problems, *(f"{path} leads out of {root}" for path in outside))
+    stems = tuple(stem for stem in track.stems if stem.path not in outside)
+    return replace(track, name=safe_name(track.name), stems=stems, problems=problems)
+
+
+def unique_names(tracks: Iterable[RawTrack]) -> list[RawTrack]:
+    """Number the later tracks of one name: ``Song``, ``Song (2)``; names that differ by case count as one."""
+    seen: dict[str, int] = {}
+    result = []
+    for track in tracks:
+        count = seen[track.name.casefold()] = seen.get(track.name.casefold(), 0) + 1
+        result.append(track if count == 1 else replace(track, name=f"{track.name} ({count})"))
+    return result
+
+
+def existing(stems: Iterable[RawStem]) -> tuple[tuple[RawStem, ...], tuple[str, ...]]:
+    """Split stems into those whose file is there and a problem for each that is not."""
+    stems = tuple(stems)
+    missing = tuple(f"{stem.path.name} is missing" for stem in stems if not stem.path.is_file())
+    return tuple(stem for stem in stems if stem.path.is_file()), missing
