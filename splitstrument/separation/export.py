@@ -27,7 +27,9 @@ def export_onnx(folder: ModelFolder) -> ModelFolder:
     exported = read_model_folder(folder.path)
     error_db = export_error_db(exported)
     if not error_db < TOLERANCE_DB:
-        raise ModelError(f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB: do not use it.")
+        raise ModelError(
+            f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB: do not use it."
+        )
     return exported
 
 

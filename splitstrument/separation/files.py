@@ -1,0 +1,347 @@
+"""From a song file to the files of its instrument and rest, block by block.
+
+The outputs have the song's sample rate, length, channels and sample type; instrument + rest is the song (exactly, for
+integer formats). A sidecar beside them says what made them, enough for `rerun_sidecar` to make the same bytes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from splitstrument.audio import DEFAULT_BLOCK, open_audio
+from splitstrument.errors import AudioFileError
+from splitstrument.files import sha256_of
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.network.settings import ModelSettings
+from splitstrument.separation.activity import Activity, ActivityMeter, warnings_of
+from splitstrument.separation.maskfile import MaskHeader, MaskWriter, read_header, stored_masks
+from splitstrument.separation.naming import check_pattern, output_path
+from splitstrument.separation.options import STEMS, SeparationOptions
+from splitstrument.separation.queues import ArrayQueue
+from splitstrument.separation.samples import Native, SampleType, to_float32
+from splitstrument.separation.sidecar import ModelIdentity, write_sidecar
+from splitstrument.separation.stream import (
+    LoadedModel,
+    MaskStream,
+    Progress,
+    Report,
+    SongSeparation,
+    load_model,
+    network_masks,
+)
+from splitstrument.separation.writing import LOSSY, StemFiles, check_format, output_subtype
+from splitstrument.spectrogram import Complex
+
+
+@dataclass(frozen=True)
+class SeparatedSong:
+    """What `separate_file` wrote.
+
+    Attributes
+    ----------
+    instrument, rest, mask
+        Files; None where they were not asked for.
+    sidecar
+        The JSON file beside them.
+    null_db
+        instrument + rest - song in dB; minus infinity means exactly zero; None for lossy formats.
+    activity
+        Levels over time and confidence (`splitstrument.separation.activity.Activity`).
+    warnings
+        Plain sentences, for example that the separation has probably failed.
+    elapsed_s
+        Time it took, from opening the song to the finished files.
+    """
+
+    song: Path
+    track: str
+    instrument: Path | None
+    rest: Path | None
+    mask: Path | None
+    sidecar: Path
+    sample_rate_hz: int
+    n_samples: int
+    n_channels: int
+    subtype: str
+    null_db: float | None
+    activity: Activity
+    warnings: list[str]
+    elapsed_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the song (or of the part that was taken)."""
+        return self.n_samples / self.sample_rate_hz
+
+    @property
+    def speed(self) -> float:
+        """Multiple of real time."""
+        return self.duration_s / max(self.elapsed_s, 1e-9)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self).items()}
+        plain["activity"] = self.activity.summary()
+        plain["null_db"] = null_text(self.null_db)
+        return {**plain, "duration_s": self.duration_s, "speed": round(self.speed, 2)}
+
+
+def null_text(null_db: float | None) -> str | float | None:
+    """A null for JSON, which has no infinity: ``exact`` for a perfect one."""
+    return "exact" if null_db == float("-inf") else null_db
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The samples of a song that are separated."""
+
+    file: soundfile.SoundFile
+    path: Path
+    start: int
+    n_samples: int
+    limited: bool
+
+    @property
+    def sample_type(self) -> SampleType:
+        return SampleType.of_subtype(self.file.subtype)
+
+    def blocks(self, block_size: int) -> Iterator[Native]:
+        """Samples as the file holds them; checks that they are finite and as many as the header promised."""
+        self.file.seek(self.start)
+        left = self.n_samples
+        while left and len(
+            block := self.file.read(min(block_size, left), dtype=self.sample_type.dtype, always_2d=True)
+        ):
+            left -= len(block)
+            _check_finite(block, self.path)
+            yield block
+        if left and (self.limited or self.file.format not in ("MP3", "MPEG")):
+            raise AudioFileError(
+                f"{self.path} ends {left} samples before the length that its header gives: it is cut off or damaged, "
+                "get it again."
+            )
+
+
+def separate_file(
+    song: str | Path,
+    folder: str | Path,
+    model: str | Path | ModelFolder | LoadedModel = "guitar",
+    options: SeparationOptions | None = None,
+    progress: Progress | None = None,
+    block_size: int = DEFAULT_BLOCK,
+) -> SeparatedSong:
+    """Separate one file into files.
+
+    Parameters
+    ----------
+    song
+        Any format that libsndfile reads, of any length.
+    folder
+        Outputs go below this folder, under ``options.filename``; files of that name are replaced.
+    model
+        A shipped model's name, a path, or a model that is loaded already (`stream.load_model`).
+    progress
+        Called as ``progress(done_s, total_s)``; False cancels.
+    block_size
+        Samples that are read at once; the outputs do not depend on it.
+
+    Raises
+    ------
+    AudioFileError, ModelError, SettingsError
+        Before any compute where possible. Nothing is left half-written.
+    CancelledError
+        If `progress` returned False.
+    """
+    options = options or SeparationOptions()
+    loaded = load_model(model, options.engine, options.threads)
+    identity = ModelIdentity.of(loaded.folder, loaded.engine.name)
+    masks = network_masks(loaded, options)
+    return _Job(Path(song), Path(folder), loaded.settings, identity, masks, options).run(progress, block_size)
+
+
+def reprocess_file(
+    song: str | Path,
+    mask: str | Path,
+    folder: str | Path,
+    options: SeparationOptions | None = None,
+    progress: Progress | None = None,
+) -> SeparatedSong:
+    """Separate a song again by its stored mask (``keep_mask``), without the network: for another strength or floor.
+
+    The part of the song, the model and its chunks are the mask's; of `options` the mask processing and the outputs
+    count.
+
+    Raises
+    ------
+    AudioFileError
+        If the mask is damaged or belongs to another song.
+    """
+    header = read_header(mask)
+    if sha256_of(song) != header.song_sha256:
+        raise AudioFileError(f"{mask} is the mask of another song than {song}: separate that song first.")
+    part = {"start_s": header.start_s, "duration_s": header.duration_s, "keep_mask": False}
+    options = (options or SeparationOptions()).model_copy(update=part)
+    identity = ModelIdentity(header.model_name, None, header.model_files, "stored mask")
+    job = _Job(Path(song), Path(folder), header.model, identity, stored_masks(mask), options)
+    return job.run(progress, DEFAULT_BLOCK)
+
+
+@dataclass(frozen=True)
+class _Job:
+    song: Path
+    folder: Path
+    model: ModelSettings
+    identity: ModelIdentity
+    masks: Callable[[Iterator[Complex]], MaskStream]
+    options: SeparationOptions
+
+    def run(self, progress: Progress | None, block_size: int) -> SeparatedSong:
+        started = time.perf_counter()
+        check_pattern(self.options.filename)
+        with open_audio(self.song) as file:
+            part = part_of(file, self.song, self.options)
+            subtype = output_subtype(self.options.format, file.subtype)
+            check_format(self.options.format, subtype, file.samplerate, file.channels)
+            report = Report(progress, part.n_samples, file.samplerate)
+            mask = self._mask_writer() if self.options.keep_mask else None
+            paths = {stem: self._path(stem, self.options.format) for stem in self.options.stems}
+            stems = StemFiles(paths, file.samplerate, file.channels, subtype, part.n_samples)
+            # whatever goes wrong, the files come to nothing before their folder is looked at
+            with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():
+                n_samples, activity = self._stream(part, stems, mask, report, block_size)
+            result = self._result(stems, activity, n_samples, mask, started, file)
+        write_sidecar(result, self.identity, self.options, sha256_of(self.song))
+        return result
+
+    def _stream(
+        self, part: _Part, stems: StemFiles, mask: MaskWriter | None, report: Report, block_size: int
+    ) -> tuple[int, Activity]:
+        """Run the song through the pipeline; returns the number of samples and the activity."""
+        waiting, meter, n_samples = ArrayQueue(), ActivityMeter(part.file.samplerate), 0
+
+        def floats() -> Iterator[np.ndarray]:
+            for block in part.blocks(block_size):
+                waiting.push(block)
+                yield to_float32(block)
+
+        separation = SongSeparation(
+            floats(),
+            part.file.channels,
+            part.file.samplerate,
+            self.model,
+            self.masks,
+            self.options,
+            mask.add if mask else None,
+        )
+        for instrument in separation.instrument_blocks():
+            _check_loudness(instrument, self.song)
+            written = stems.write(waiting.pop(len(instrument)), instrument)
+            meter.add(*map(to_float32, written))
+            n_samples += len(instrument)
+            report(len(instrument))
+        return n_samples, meter.finish(separation.certainty.value)
+
+    def _result(
+        self,
+        stems: StemFiles,
+        activity: Activity,
+        n_samples: int,
+        mask: MaskWriter | None,
+        started: float,
+        file: soundfile.SoundFile,
+    ) -> SeparatedSong:
+        warnings = warnings_of(activity, self.model.target)
+        if stems.switched:
+            warnings.append(f"Integers would have clipped, so the stems were written as {stems.subtype} WAV.")
+        return SeparatedSong(
+            song=self.song,
+            track=self.song.stem,
+            instrument=stems.paths.get("instrument"),
+            rest=stems.paths.get("rest"),
+            mask=mask.path if mask else None,
+            sidecar=self._path("separation", "json"),
+            sample_rate_hz=file.samplerate,
+            n_samples=n_samples,
+            n_channels=file.channels,
+            subtype=stems.subtype,
+            null_db=None if self.options.format in LOSSY else stems.null.db,
+            activity=activity,
+            warnings=warnings,
+            elapsed_s=time.perf_counter() - started,
+        )
+
+    def _mask_writer(self) -> MaskWriter:
+        def header(n_views: int) -> MaskHeader:
+            return MaskHeader(
+                song_sha256=sha256_of(self.song),
+                start_s=self.options.start_s,
+                duration_s=self.options.duration_s,
+                model_name=self.identity.name,
+                model_files=self.identity.files,
+                model=self.model,
+                n_views=n_views,
+            )
+
+        return MaskWriter(self._path("mask", "zip"), header)
+
+    def _path(self, stem: str, extension: str) -> Path:
+        return output_path(self.folder, self.options.filename, self.song, self.identity.name, stem, extension)
+
+
+def output_paths(song: Path, folder: Path, model_name: str, options: SeparationOptions) -> list[Path]:
+    """Every file that a separation would write."""
+    names = [(stem, options.format) for stem in STEMS if stem in options.stems] + [("separation", "json")]
+    names += [("mask", "zip")] if options.keep_mask else []
+    return [output_path(folder, options.filename, song, model_name, stem, extension) for stem, extension in names]
+
+
+def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -> _Part:
+    """The part of an open song that `options` ask for.
+
+    Raises
+    ------
+    AudioFileError
+        If there are no samples in it.
+    """
+    rate = file.samplerate
+    start = round(options.start_s * rate)
+    if file.frames == 0:
+        raise AudioFileError(f"{path} holds no samples: get the file again.")
+    if start >= file.frames:
+        raise AudioFileError(
+            f"{path} is {file.frames / rate:.2f} s long, so nothing is left after --start {options.start_s:g}."
+        )
+    left = file.frames - start
+    wanted = left if options.duration_s is None else max(1, round(options.duration_s * rate))
+    return _Part(file, path, start, min(left, wanted), wanted < left)
+
+
+@contextlib.contextmanager
+def remove_empty_folders(folder: Path) -> Iterator[None]:
+    """Remove, on failure, the folders down to `folder` that did not exist before and are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def _check_finite(block: Native, path: Path) -> None:
+    if block.dtype != np.int32 and not np.isfinite(block).all():
+        raise AudioFileError(f"{path} holds values that are not numbers (NaN or infinity): export the file again.")
+
+
+def _check_loudness(instrument: np.ndarray, path: Path) -> None:
+    if not np.isfinite(instrument).all():
+        raise AudioFileError(f"{path} holds values far above full scale: export the file again.")

@@ -1,0 +1,75 @@
+"""Repeat a separation from its sidecar and compare the bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitstrument.errors import AudioFileError, ModelError
+from splitstrument.files import sha256_of
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.separation.files import SeparatedSong, separate_file
+from splitstrument.separation.sidecar import Sidecar, read_sidecar
+from splitstrument.separation.store import find_model
+from splitstrument.separation.stream import Progress
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What came of it: the new separation, and for each output whether its bytes are those recorded."""
+
+    separated: SeparatedSong
+    same: dict[str, bool]
+
+
+def rerun_sidecar(
+    path: str | Path,
+    folder: str | Path,
+    song: str | Path | None = None,
+    model: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Rerun:
+    """Separate again as a sidecar says, into `folder`.
+
+    Parameters
+    ----------
+    song, model
+        Where they are now, if they were moved; their hashes must be those recorded.
+
+    Raises
+    ------
+    AudioFileError, ModelError
+        If song or model are missing or are not those of the sidecar.
+    """
+    path = Path(path)
+    sidecar = read_sidecar(path)
+    found = find_song(sidecar, path, song)
+    model_folder = _find_model(sidecar, path, model)
+    separated = separate_file(found, folder, model_folder, sidecar.options, progress)
+    outputs = {stem: getattr(separated, stem) for stem in sidecar.outputs}
+    same = {
+        stem: bool(output) and sha256_of(output) == sidecar.outputs[stem].sha256 for stem, output in outputs.items()
+    }
+    return Rerun(separated, same)
+
+
+def find_song(sidecar: Sidecar, path: Path, song: str | Path | None = None) -> Path:
+    """The song of a sidecar, its hash checked."""
+    found = Path(song) if song else path.parent / sidecar.song.path
+    if not found.is_file():
+        raise AudioFileError(f"The song of {path} is not at {found}: give its place by --song.")
+    if sha256_of(found) != sidecar.song.sha256:
+        raise AudioFileError(f"{found} is not the file that {path} was made from (its SHA-256 differs).")
+    return found
+
+
+def _find_model(sidecar: Sidecar, path: Path, model: str | Path | None) -> ModelFolder:
+    if model is None and sidecar.model.path is None:
+        raise ModelError(
+            f"{path} was made from a stored mask: repeat the separation that made the mask, or give --model."
+        )
+    recorded = path.parent / (sidecar.model.path or "")
+    folder = find_model(model or (recorded if recorded.is_dir() else sidecar.model.name))
+    if folder.description.files != sidecar.model.files:
+        raise ModelError(f"{folder.path} is not the model that {path} was made with: its files have other hashes.")
+    return folder

@@ -1,0 +1,120 @@
+"""Samples as files hold them, so that instrument + rest is the input to the last bit.
+
+Integer files are handled as integers (left-aligned in 32 bits, as libsndfile gives and takes them), float files in
+their own precision. The rest is computed from the instrument *as written*: exact for integers, to one rounding for
+floats.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitstrument.spectrogram import Float
+
+Native = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
+
+# bits of the subtypes that hold (or decode to) integers; the compressed ones decode to what is given here
+INTEGER_BITS = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
+    "ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "GSM610": 16,
+    "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32,
+}  # fmt: skip
+FULL_SCALE = 2.0**31
+
+
+@dataclass(frozen=True)
+class SampleType:
+    """How samples are held: `bits` of an integer, or None and a float of `dtype`."""
+
+    bits: int | None
+    dtype: str
+
+    @classmethod
+    def of_subtype(cls, subtype: str) -> SampleType:
+        """Sample type of a libsndfile subtype; everything that is decoded from a lossy format is float32."""
+        if subtype in INTEGER_BITS:
+            return cls(INTEGER_BITS[subtype], "int32")
+        return cls(None, "float64" if subtype == "DOUBLE" else "float32")
+
+    @property
+    def float_version(self) -> SampleType:
+        """A float type that holds all of this type's values and their differences."""
+        return SampleType(None, "float64" if self.dtype == "float64" or (self.bits or 0) > 24 else "float32")
+
+
+def to_float32(samples: Native) -> Float:
+    """Samples at full scale 1.0."""
+    if samples.dtype == np.int32:
+        return (samples * np.float32(1 / FULL_SCALE)).astype(np.float32, copy=False)
+    return samples.astype(np.float32, copy=False)
+
+
+def convert(samples: Native, to: SampleType) -> Native | None:
+    """Samples in another type, rounded where it is coarser; None where an integer type would clip."""
+    if to.bits is None:
+        scaled = samples * (1 / FULL_SCALE) if samples.dtype == np.int32 else samples
+        return scaled.astype(to.dtype, copy=False)
+    if samples.dtype == np.int32:
+        return _fit(_round_integers(samples, to.bits), to.bits)
+    return _fit(np.rint(samples.astype(np.float64) * 2.0 ** (to.bits - 1)), to.bits)
+
+
+def split(song: Native, instrument: Float, to: SampleType) -> tuple[Native, Native] | None:
+    """Round the instrument to `to` and subtract it from the song; None where either would clip.
+
+    Parameters
+    ----------
+    song
+        (n_samples, n_channels) as read.
+    instrument
+        The same shape, float32 at full scale 1.0.
+    """
+    written, base = convert(instrument, to), convert(song, to)
+    if written is None or base is None:
+        return None
+    if to.bits is None:
+        return written, base - written
+    step = 32 - to.bits
+    rest = _fit((base.astype(np.int64) - written) >> step, to.bits)
+    return None if rest is None else (written, rest)
+
+
+def _round_integers(samples: NDArray[np.int32], bits: int) -> NDArray[np.int64]:
+    """Left-aligned 32 bits -> `bits`, rounded; exact where the samples have no more."""
+    step = 32 - bits
+    return (samples.astype(np.int64) + ((1 << step) >> 1)) >> step
+
+
+def _fit(values: NDArray, bits: int) -> NDArray[np.int32] | None:
+    """Whole numbers of `bits`, left-aligned in 32; None if one is out of range."""
+    limit = 2 ** (bits - 1)
+    if len(values) and (values.max() >= limit or values.min() < -limit):
+        return None
+    return (values.astype(np.int64) << (32 - bits)).astype(np.int32)
+
+
+class NullMeter:
+    """Accumulates the null: energy of ``instrument + rest - song`` relative to the song's, in dB."""
+
+    def __init__(self) -> None:
+        self._error = self._energy = 0.0
+
+    def add(self, song: Native, instrument: Native, rest: Native) -> None:
+        """Add a block of the song as read and of both stems as written."""
+        wide = [_to_float64(samples) for samples in (song, instrument, rest)]
+        self._energy += float(np.sum(wide[0] ** 2))
+        self._error += float(np.sum((wide[1] + wide[2] - wide[0]) ** 2))
+
+    @property
+    def db(self) -> float:
+        """The null; minus infinity where it is exactly zero."""
+        if self._error == 0:
+            return float("-inf")
+        return float(10 * np.log10(self._error / self._energy)) if self._energy else float("inf")
+
+
+def _to_float64(samples: Native) -> NDArray[np.float64]:
+    return samples * (1 / FULL_SCALE) if samples.dtype == np.int32 else samples.astype(np.float64)

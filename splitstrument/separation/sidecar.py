@@ -1,0 +1,120 @@
+"""The sidecar: a JSON file beside the stems that says what made them and how to make them again."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from splitstrument.errors import SettingsError
+from splitstrument.files import sha256_of, write_json
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.provenance import provenance
+from splitstrument.separation.options import SeparationOptions
+from splitstrument.settings import Settings, validate
+
+if TYPE_CHECKING:
+    from splitstrument.separation.files import SeparatedSong
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model it was: name, folder (None for a stored mask), hashes of its files, engine."""
+
+    name: str
+    folder: Path | None
+    files: dict[str, str]
+    engine: str
+
+    @classmethod
+    def of(cls, folder: ModelFolder, engine: str) -> ModelIdentity:
+        """Identity of a model folder."""
+        return cls(folder.description.name, folder.path, folder.description.files, engine)
+
+
+class FileRecord(Settings):
+    """A file, its path relative to the sidecar, and its hash."""
+
+    path: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ModelRecord(Settings):
+    """The model of a separation."""
+
+    name: str
+    path: str | None
+    files: dict[str, str]
+    engine: str
+
+
+class Sidecar(Settings):
+    """Contents of the sidecar; `options` names the engine that was in use."""
+
+    format: Literal[1] = 1
+    song: FileRecord
+    model: ModelRecord
+    options: SeparationOptions
+    outputs: dict[str, FileRecord]
+    audio: dict[str, Any]
+    null_db: float | str | None
+    activity: dict[str, float]
+    warnings: list[str]
+    provenance: dict[str, Any]
+
+
+def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: SeparationOptions, song_sha256: str) -> None:
+    """Write the sidecar of a finished separation, beside its outputs."""
+    folder = result.sidecar.parent
+    used = options if identity.folder is None else options.model_copy(update={"engine": identity.engine})
+    outputs = {stem: getattr(result, stem) for stem in ("instrument", "rest", "mask")}
+    sidecar = Sidecar(
+        song=FileRecord(path=_relative(result.song, folder), sha256=song_sha256),
+        model=ModelRecord(
+            name=identity.name,
+            path=_relative(identity.folder, folder) if identity.folder else None,
+            files=identity.files,
+            engine=identity.engine,
+        ),
+        options=used,
+        outputs={
+            stem: FileRecord(path=_relative(path, folder), sha256=sha256_of(path))
+            for stem, path in outputs.items()
+            if path
+        },
+        audio={key: getattr(result, key) for key in ("sample_rate_hz", "n_samples", "n_channels", "subtype")},
+        null_db="exact" if result.null_db == float("-inf") else result.null_db,
+        activity=result.activity.summary(),
+        warnings=result.warnings,
+        provenance=provenance(),
+    )
+    write_json(result.sidecar, sidecar.model_dump(mode="json"))
+
+
+def read_sidecar(path: str | Path) -> Sidecar:
+    """Read a sidecar that may be damaged or foreign.
+
+    Raises
+    ------
+    SettingsError
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SettingsError(f"{path} is larger than any sidecar: check the path.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    except (ValueError, RecursionError):
+        raise SettingsError(f"{path} is no JSON: expected the separation.json that lies beside the stems.") from None
+    return validate(data, Sidecar, str(path))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path, folder)
