@@ -239,10 +239,10 @@ class AudioWriter:
     def __enter__(self) -> AudioWriter:
         with contextlib.ExitStack() as stack:
             try:
-                temporary = stack.enter_context(atomic_path(self.path))
+                self.temporary = stack.enter_context(atomic_path(self.path))
                 self._file = stack.enter_context(
                     soundfile.SoundFile(
-                        temporary, "w", self.sample_rate_hz, self.n_channels, self.subtype, format=self.format
+                        self.temporary, "w", self.sample_rate_hz, self.n_channels, self.subtype, format=self.format
                     )
                 )
             except (soundfile.LibsndfileError, ValueError) as error:
@@ -266,8 +266,21 @@ class AudioWriter:
                 f"{self.path} could not be written to the end ({_reason(error)}): is the disk full?"
             ) from None
 
+    def close(self) -> None:
+        """Finish the temporary file, which can then be read at `temporary`, without publishing it."""
+        self._file.close()
+
+    def discard(self) -> None:
+        """Remove what was written; nothing appears under the name."""
+        with contextlib.suppress(_DiscardedError), self._stack:
+            raise _DiscardedError
+
     def __exit__(self, *exception: Any) -> None:
         self._stack.__exit__(*exception)
+
+
+class _DiscardedError(Exception):
+    """Ends a writer without publishing its file."""
 
 
 def format_of(path: str | Path) -> str:
