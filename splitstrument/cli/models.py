@@ -1,0 +1,112 @@
+"""``splitstrument models``: list, show, export and import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from splitstrument.cli.common import json_option, print_json, print_table
+from splitstrument.errors import ModelError
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.separation.store import find_model, list_models
+
+
+@click.group(
+    epilog="\b\nExamples:\n"
+    "  splitstrument models list\n"
+    "  splitstrument models show guitar\n"
+    "  splitstrument models export runs/quickstart"
+)
+def models() -> None:
+    """List, show, export and import models."""
+
+
+@models.command("list")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@json_option
+def list_command(folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the shipped models and those in FOLDERS (default: runs)."""
+    found = list_models(*folders)
+    if as_json:
+        print_json([_as_dict(folder) for folder in found])
+    elif not found:
+        click.echo("There are no models yet: train one with `splitstrument train trainings/quickstart.yaml`.")
+    else:
+        rows = [
+            [
+                folder.description.name,
+                folder.settings.target,
+                folder.settings.network.kind,
+                folder.settings.spectrogram.sample_rate_hz,
+                folder.description.summary or None,
+                str(folder.path),
+            ]
+            for folder in found
+        ]
+        print_table(["name", "target", "network", "Hz", "summary", "path"], rows)
+
+
+@models.command()
+@click.argument("model")
+@json_option
+def show(model: str, as_json: bool) -> None:
+    """Show what MODEL is, check its files, and print its card."""
+    folder = find_model(model)
+    for name in folder.description.files:
+        folder.file(name)
+    if as_json:
+        print_json(_as_dict(folder))
+        return
+    description = folder.description
+    settings = folder.settings
+    click.echo(f"{description.name}: {description.summary or 'no summary'}")
+    rows = [
+        ["path", str(folder.path)],
+        ["target", settings.target],
+        ["network", str(settings.network)],
+        ["spectrogram", str(settings.spectrogram)],
+        ["chunk", f"{settings.n_frames} frames, {settings.chunk_s:.2f} s, overlap {settings.overlap:g}"],
+        ["licence", description.licence],
+        ["trained on", description.trained_on or "not recorded"],
+        *[[f"file {name}", f"sha256 {digest} (checked)"] for name, digest in description.files.items()],
+    ]
+    for key, value in rows:
+        click.echo(f"  {key:<12} {value}")
+    card = folder.path / "card.md"
+    if card.is_file():
+        click.echo("\n" + card.read_text(encoding="utf-8"))
+
+
+@models.command()
+@click.argument("model")
+def export(model: str) -> None:
+    """Write MODEL's model.onnx, which separates without TensorFlow, and compare it with the Keras weights."""
+    from splitstrument.separation.export import export_error_db, export_onnx
+
+    folder = export_onnx(find_model(model))
+    click.echo(f"{folder.path / 'model.onnx'} differs from the Keras weights by {export_error_db(folder):.0f} dB.")
+
+
+@models.command("import")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("destination", type=click.Path(path_type=Path))
+@click.option("--target", default="guitar", show_default=True, help="The instrument that the model extracts.")
+@click.option("--sample-rate", "sample_rate_hz", type=int, default=22050, show_default=True)
+@click.option("--name", help="Name of the model; default the destination's.")
+def import_command(source: Path, destination: Path, target: str, sample_rate_hz: int, name: str | None) -> None:
+    """Import a Keras 2 model of the thesis.
+
+    SOURCE is a folder with model.json and a weights file in HDF5 format (weights.h5), as the thesis's program wrote
+    it; DESTINATION becomes a model folder. Needs the extra `train`.
+    """
+    from splitstrument.separation.legacy import import_keras2
+
+    if destination.exists() and any(destination.iterdir()):
+        raise ModelError(f"{destination} is not empty: choose a new folder.")
+    folder = import_keras2(source, destination, target, sample_rate_hz, name or destination.name)
+    click.echo(f"{folder.path}: imported; try `splitstrument separate SONG --model {folder.path}`.")
+
+
+def _as_dict(folder: ModelFolder) -> dict:
+    return {"path": folder.path, **folder.description.model_dump(mode="json")}

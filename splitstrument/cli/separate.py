@@ -1,0 +1,297 @@
+"""``splitstrument separate`` and ``splitstrument rerun``."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from splitstrument.cli.common import (
+    dry_run_option,
+    jobs_option,
+    json_option,
+    options,
+    print_json,
+    print_table,
+    quiet_option,
+    scheduler_option,
+)
+from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
+from splitstrument.executor import available_cores, track_executor
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.progress import progress as show_progress
+from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
+from splitstrument.separation.files import SeparatedSong
+from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions
+from splitstrument.separation.rerun import rerun_sidecar
+from splitstrument.separation.sidecar import read_sidecar
+from splitstrument.separation.store import DEFAULT_MODEL, find_model
+from splitstrument.settings import validate
+
+STANDARD_STREAM = "-"
+
+input_options = options(
+    click.argument("songs", nargs=-1, required=True),
+    click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a run folder."),
+    click.option("-o", "--output", default="stems", show_default=True, help="Output folder; - is standard output."),
+    click.option("--start", "start_s", type=float, default=0.0, help="Begin at this second."),
+    click.option("--duration", "duration_s", type=float, help="Take only this many seconds."),
+)
+output_options = options(
+    click.option("--filename", default="{track}/{stem}.{ext}", show_default=True, help="Also: {model}, {folder}."),
+    click.option("--format", "format_", type=click.Choice(FORMATS), default="wav", show_default=True),
+    click.option("--stems", default=",".join(STEMS), show_default=True, help="Which to write, with commas between."),
+    click.option("--keep-mask", is_flag=True, help="Also write the mask, for quick changes of strength and floor."),
+    click.option("--overwrite", "existing", flag_value="overwrite", help="Replace outputs that exist."),
+    click.option("--skip-existing", "existing", flag_value="skip", help="Leave out songs whose outputs exist."),
+)
+engine_options = options(
+    click.option("--engine", help="onnxruntime, keras, openvino, openvino-bf16; the default is the best there is."),
+    click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine; default one per core and job."),
+    click.option("--overlap", type=float, help="Overlap of chunks, 0 to 0.875; the default is the model's."),
+    click.option(
+        "--channels",
+        type=click.Choice(["mix", "magnitude", "each"]),
+        default="mix",
+        show_default=True,
+        help="One mask from the average of the channels, or of their magnitudes, or one for each.",
+    ),
+)
+mask_options = options(
+    click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 takes out more of the rest."),
+    click.option("--cleanup", type=float, default=0.0, show_default=True, help="0 to 1: take out steady noise."),
+    click.option("--floor", "floor_db", type=float, help="Lower no bin by more than this, in dB (negative)."),
+    click.option("--dry", type=float, default=0.0, show_default=True, help="0 to 1: share of the unprocessed song."),
+)
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  splitstrument separate song.mp3\n"
+    "  splitstrument separate album/ 'live/*.flac' --model piano -o stems --jobs 2 --skip-existing\n"
+    "  splitstrument separate song.wav --start 60 --duration 30 --format flac --strength 1.5\n"
+    "  ffmpeg -i film.mkv -f wav - | splitstrument separate - -o - --stems rest > karaoke.wav"
+)
+@input_options
+@output_options
+@engine_options
+@mask_options
+@options(jobs_option, scheduler_option, dry_run_option, json_option, quiet_option)
+def separate(
+    songs: tuple[str, ...],
+    model: str,
+    output: str,
+    existing: str | None,
+    jobs: int,
+    scheduler: str | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **flags: Any,
+) -> int:
+    """Take songs apart: one instrument and the rest.
+
+    SONGS are audio files, folders, patterns, or - for standard input. Each song gives <track>/instrument.wav and
+    <track>/rest.wav with its own sample rate, length, channels and sample type; together they are the song again.
+    A sidecar <track>/separation.json says how they were made (see `splitstrument rerun`).
+    """
+    chosen = _separation_options(flags, jobs, scheduler)
+    folder = find_model(model)
+    with _standard_input(songs) as inputs, _standard_output(output, chosen, songs) as target, _terminable():
+        plan = make_plan(expand(inputs), target, folder, chosen, existing or "refuse")
+        if dry_run:
+            _print_plan(plan, as_json)
+            return _status(plan.errors)
+        say = not as_json and output != STANDARD_STREAM
+        done, errors = _run(plan, target, folder, chosen, jobs, scheduler, quiet, say)
+        _print_results(done, plan, errors, as_json, to_stream=output == STANDARD_STREAM)
+    return _status(errors)
+
+
+def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None) -> SeparationOptions:
+    """Flags -> validated options; parallel workers share the cores."""
+    mask = {key: flags.pop(key) for key in ("strength", "cleanup", "floor_db", "dry")}
+    stems = [stem.strip() for stem in flags.pop("stems").split(",") if stem.strip()]
+    if not stems or set(stems) - set(STEMS):
+        raise SettingsError(f"--stems takes {' and '.join(STEMS)}, with a comma between; received {','.join(stems)!r}.")
+    if flags["threads"] is None and jobs != 1 and not scheduler:
+        flags["threads"] = max(1, available_cores() // (jobs or available_cores()))
+    data = {**flags, "format": flags["format_"], "stems": [stem for stem in STEMS if stem in stems], "mask": mask}
+    data.pop("format_")
+    return validate(data, SeparationOptions, "The options")
+
+
+def _run(
+    plan: Plan,
+    target: Path,
+    folder: ModelFolder,
+    chosen: SeparationOptions,
+    jobs: int,
+    scheduler: str | None,
+    quiet: bool,
+    say: bool,
+) -> tuple[list[SeparatedSong], dict[Path, str]]:
+    """Separate what was planned; returns what was done, and all errors."""
+    done: list[SeparatedSong] = []
+    errors = dict(plan.errors)
+    total = sum(planned.duration_s for planned in plan.songs)
+    inline = jobs == 1 and not scheduler
+    with (
+        show_progress("Separating", total, "s", quiet or not plan.songs) as advance,
+        track_executor(jobs, scheduler) as executor,
+    ):
+        callback = _Advance(advance) if inline else None
+        for outcome in run_plan(plan, target, folder, chosen, executor, callback):
+            if outcome.error is None:
+                done.append(outcome.result)
+                if say:
+                    click.echo(_line(outcome.result))
+            elif isinstance(outcome.error, SplitstrumentError) and not isinstance(outcome.error, CancelledError):
+                errors[outcome.item.song] = str(outcome.error)
+            else:
+                raise outcome.error
+            if not inline:
+                advance(outcome.item.duration_s, outcome.item.song.name)
+    return done, errors
+
+
+class _Advance:
+    """From ``progress(done_s, total_s)`` of each song to steps of one bar for all."""
+
+    def __init__(self, advance: Any) -> None:
+        self.advance, self.last = advance, 0.0
+
+    def __call__(self, done_s: float, total_s: float) -> None:
+        if done_s < self.last:
+            self.last = 0.0
+        self.advance(done_s - self.last)
+        self.last = done_s
+
+
+@contextlib.contextmanager
+def _standard_input(songs: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Replace - by a file with what comes in on standard input."""
+    if STANDARD_STREAM not in songs:
+        yield songs
+        return
+    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+        spooled = Path(folder) / "stdin"
+        with spooled.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield tuple(str(spooled) if song == STANDARD_STREAM else song for song in songs)
+
+
+@contextlib.contextmanager
+def _standard_output(output: str, chosen: SeparationOptions, songs: tuple[str, ...]) -> Iterator[Path]:
+    """The output folder; for - one that is gone afterwards."""
+    if output != STANDARD_STREAM:
+        yield Path(output)
+        return
+    if len(chosen.stems) != 1 or len(songs) != 1:
+        raise SettingsError("Standard output takes one stem of one song: add --stems instrument or --stems rest.")
+    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let a termination signal end the work as Ctrl-C does, so that it, too, leaves nothing half-written."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_plan(plan: Plan, as_json: bool) -> None:
+    if as_json:
+        songs = [{**vars(planned), "outputs": [str(path) for path in planned.outputs]} for planned in plan.songs]
+        print_json({"songs": songs, "skipped": plan.skipped, "errors": plan.errors})
+        return
+    rows = [[str(planned.song), planned.duration_s, str(planned.outputs[0])] for planned in plan.songs]
+    print_table(["song", "seconds", "first output"], rows, f"{len(rows)} songs would be separated")
+    for song in plan.skipped:
+        click.echo(f"{song}: skipped, its outputs exist.")
+    _print_errors(plan.errors)
+
+
+def _print_results(
+    done: list[SeparatedSong], plan: Plan, errors: dict[Path, str], as_json: bool, to_stream: bool
+) -> None:
+    if to_stream:
+        for song in done:
+            with (song.instrument or song.rest).open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+    elif as_json:
+        songs = [song.as_dict() for song in done]
+        print_json({"songs": songs, "skipped": plan.skipped, "errors": errors})
+    for song in done:
+        for warning in song.warnings:
+            click.echo(f"splitstrument: {song.song}: {warning}", err=True)
+    _print_errors(errors)
+
+
+def _line(song: SeparatedSong) -> str:
+    outputs = " + ".join(str(path) for path in (song.instrument, song.rest) if path)
+    null = "lossy format" if song.null_db is None else f"null {_null(song.null_db)}"
+    return f"{song.song} -> {outputs}  ({song.subtype}, {null}, {song.speed:.1f}x real time)"
+
+
+def _null(null_db: float) -> str:
+    return "exact" if null_db == float("-inf") else f"{null_db:.0f} dB"
+
+
+def _print_errors(errors: dict[Path, str]) -> None:
+    for message in errors.values():
+        click.echo(f"splitstrument: {message}", err=True)
+
+
+def _status(errors: dict[Path, str]) -> int:
+    return 1 if errors else 0
+
+
+@click.command(
+    epilog="\b\nExamples:\n"
+    "  splitstrument rerun stems/song/separation.json\n"
+    "  splitstrument rerun separation.json -o again --song /music/song.mp3 --model runs/guitar"
+)
+@click.argument("sidecar", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Keep the new outputs in this folder.")
+@click.option("--song", type=click.Path(path_type=Path), help="Where the song is now, if it was moved.")
+@click.option("--model", help="Where the model is now, if it was moved.")
+@options(json_option, quiet_option)
+def rerun(sidecar: Path, output: Path | None, song: Path | None, model: str | None, as_json: bool, quiet: bool) -> int:
+    """Repeat a separation from its SIDECAR and compare the bytes.
+
+    Without --output the new files are compared with the recorded hashes and thrown away. The exit status is 0 only if
+    every output is the same.
+    """
+    audio = read_sidecar(sidecar).audio
+    total = audio["n_samples"] / audio["sample_rate_hz"]
+    with (
+        tempfile.TemporaryDirectory(prefix="splitstrument-") as scratch,
+        _terminable(),
+        show_progress("Separating again", total, "s", quiet) as advance,
+    ):
+        result = rerun_sidecar(sidecar, output or Path(scratch), song, model, _Advance(advance))
+    if as_json:
+        print_json({"same": result.same, "outputs": result.separated.as_dict() if output else None})
+    else:
+        for stem, same in result.same.items():
+            click.echo(f"{stem}: {'the same bytes' if same else 'DIFFERENT'}")
+    return 0 if all(result.same.values()) else 1
