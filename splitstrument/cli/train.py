@@ -1,0 +1,96 @@
+"""``splitstrument train``: train a network by a recipe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from splitstrument.cli.common import json_option, print_json, quiet_option
+from splitstrument.errors import SettingsError
+from splitstrument.settings import Loaded, load_settings, parse_yaml
+from splitstrument.training.backend import choose_backend
+from splitstrument.training.settings import TrainingSettings
+
+EPILOG = """\b
+Examples:
+  splitstrument train trainings/quickstart.yaml
+  splitstrument train trainings/quickstart.yaml -o runs/wide --set model.network.filters=48
+  splitstrument train --resume -o runs/quickstart
+  splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", required=False, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run folder; runs/<name> unless given.")
+@click.option("--resume", is_flag=True, help="Go on with the training in the run folder.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting, as in model.n_frames=128.")
+@click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset of the recipe lies.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Short for --set epochs=N.")
+@quiet_option
+@json_option
+def train(
+    recipe: Path | None,
+    output: Path | None,
+    resume: bool,
+    sets: tuple[str, ...],
+    places: tuple[str, ...],
+    epochs: int | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a network by RECIPE and keep weights, history and settings in a run folder.
+
+    With --resume, RECIPE may be left out: the run folder knows its settings.
+    """
+    if recipe is None:
+        recipe = resumed_recipe(output, resume)
+    loaded = load_recipe(recipe, sets, places, epochs)
+    choose_backend()
+    from splitstrument.training.loop import train as run_training
+
+    folder = output or Path("runs") / loaded.settings.name
+    result = run_training(loaded.settings, folder, resume, recipe.parent, quiet)
+    if as_json:
+        print_json(vars(result))
+        return
+    best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
+    click.echo(f"{result.reason}: {result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}{best}: {folder}")
+
+
+def resumed_recipe(output: Path | None, resume: bool) -> Path:
+    """The settings file of the run to resume."""
+    if not resume or output is None:
+        raise click.UsageError("Give a RECIPE, or --resume with the run folder as -o.")
+    return output / "settings.yaml"
+
+
+def load_recipe(
+    recipe: Path, sets: tuple[str, ...] = (), places: tuple[str, ...] = (), epochs: int | None = None
+) -> Loaded[TrainingSettings]:
+    """Read a recipe with its bases and the changes that flags make to it."""
+    overrides = dict(_assignment(text) for text in sets)
+    if epochs:
+        overrides["epochs"] = epochs
+    loaded = load_settings(recipe, TrainingSettings, overrides)
+    return Loaded(placed(loaded.settings, places), loaded.origins)
+
+
+def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSettings:
+    """Point datasets to other folders by ``NAME=PATH``; their names stay."""
+    sources = {source.label: source for source in settings.datasets}
+    for text in places:
+        name, _, path = text.partition("=")
+        if name not in sources or not path:
+            raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {', '.join(sources)}.")
+        sources[name] = sources[name].model_copy(update={"name": name, "path": path})
+    return settings.model_copy(update={"datasets": tuple(sources.values())})
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise SettingsError(f"--set {text!r} should be KEY=VALUE, as in --set optimizer.learning_rate=0.001.")
+    return key, parse_yaml(value, f"--set {key}")

@@ -1,0 +1,286 @@
+"""The training loop: steps, validation, records, stopping and resuming."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splitstrument.errors import CancelledError, TrainingError
+from splitstrument.network.losses import needs_phase
+from splitstrument.progress import Advance, progress
+from splitstrument.training.baselines import mask_baselines
+from splitstrument.training.pipeline import Streams, open_streams
+from splitstrument.training.records import BEST_FILE, LAST_FILE, RunFolder
+from splitstrument.training.schedule import rate_factor
+from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.state import (
+    Position,
+    differing_keys,
+    read_record,
+    restore_state,
+    save_state,
+    settings_fingerprint,
+)
+from splitstrument.training.step import Trainer, averaged_weights, build_trainer, load_initial_weights
+from splitstrument.training.stopping import StopSignals
+from splitstrument.training.tracks import load_tracks, locate
+
+PLOT_EVERY_S = 20.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes
+    ----------
+    reason
+        ``finished``, or ``early stopping``.
+    """
+
+    folder: Path
+    epochs: int
+    steps: int
+    loss: float
+    best_loss: float | None
+    best_epoch: int
+    reason: str
+
+
+def train(
+    settings: TrainingSettings,
+    folder: str | Path,
+    resume: bool = False,
+    recipe_folder: Path | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Train as `settings` say and keep everything in `folder`.
+
+    Parameters
+    ----------
+    resume
+        Go on with the training in `folder`; the result is that of a training that was never stopped.
+    recipe_folder
+        Where the recipe lies, to find datasets by relative paths.
+
+    Raises
+    ------
+    TrainingError
+        If the folder is taken, or there is nothing (or another training) to resume.
+    CancelledError
+        On Ctrl-C, after the state was saved.
+    """
+    run = RunFolder(folder)
+    tracks = load_tracks(settings, recipe_folder)
+    position = _resumed_position(run, settings) if resume else Position()
+    run.prepare(settings, resume)
+    run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
+    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+    trainer = build_trainer(settings)
+    if resume:
+        restore_state(run.path, trainer)
+    elif settings.init_from:
+        load_initial_weights(trainer, settings)
+    run.log(
+        f"{'resumed at' if resume else 'started from'} step {position.step}; {len(tracks.training)} training and "
+        f"{len(tracks.validation)} validation tracks, {streams.training.steps_per_epoch} steps per epoch, "
+        f"{trainer.network.count_params()} parameters"
+    )
+    return Loop(settings, run, trainer, streams, position, quiet).run_all()
+
+
+class Loop:
+    """One training at work; every method is one stage of an epoch."""
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        run: RunFolder,
+        trainer: Trainer,
+        streams: Streams,
+        position: Position,
+        quiet: bool = False,
+    ) -> None:
+        self.settings, self.run, self.trainer, self.position, self.quiet = settings, run, trainer, position, quiet
+        self.training, self.validation = streams.training, streams.validation
+        self.total_steps = settings.epochs * self.training.steps_per_epoch
+        self.baselines = mask_baselines(trainer, self.validation) if self.validation else {}
+        self.saved_at = self.plotted_at = time.monotonic()
+        self.signals = StopSignals()
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at hand, from 0."""
+        return self.position.step // self.training.steps_per_epoch
+
+    def run_all(self) -> Result:
+        """Train to the end, to early stopping or to Ctrl-C."""
+        reason = "finished"
+        with (
+            StopSignals() as self.signals,
+            progress(self.settings.name, self.total_steps, "steps", self.quiet) as advance,
+        ):
+            advance(self.position.step)
+            batches = self.training.batches(self.position.step, self.total_steps)
+            while self.epoch < self.settings.epochs:
+                if self._stalled():
+                    reason = "early stopping"
+                    break
+                self._train_epoch(batches, advance)
+        self._plot()
+        self.run.log(f"{reason} after {len(self.position.rows)} epochs")
+        return self._result(reason)
+
+    def _train_epoch(self, batches: Iterator[dict[str, Any]], advance: Advance) -> None:
+        started, waited = time.monotonic(), 0.0
+        while True:
+            waiting_since = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - waiting_since
+            self._train_step(batch)
+            done = self.position.step % self.training.steps_per_epoch or self.training.steps_per_epoch
+            advance(1, f"epoch {self.epoch_of_step} loss {self.position.loss_sum / done:.5g}{self._validation_note()}")
+            if self.position.step % self.training.steps_per_epoch == 0:
+                break
+            self._save_if_due()
+        self._finish_epoch(time.monotonic() - started, waited)
+        if self.signals.asked:
+            self._stop()
+
+    @property
+    def epoch_of_step(self) -> int:
+        """The epoch of the last step, from 1."""
+        return (self.position.step - 1) // self.training.steps_per_epoch + 1
+
+    def _train_step(self, batch: dict[str, Any]) -> None:
+        position, optimizer = self.position, self.settings.optimizer
+        factor = rate_factor(optimizer.schedule, position.step, self.total_steps, position.drops)
+        self.trainer.optimizer.learning_rate = optimizer.learning_rate * factor
+        self.trainer.reset_metrics()
+        loss = float(self.trainer.train_on_batch(batch, return_dict=True)["loss"])
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"The loss became {loss} at step {position.step + 1} of {self.settings.name}: lower "
+                "optimizer.learning_rate or set optimizer.clip_norm."
+            )
+        position.step += 1
+        position.loss_sum += loss
+
+    def _finish_epoch(self, seconds: float, waited: float) -> None:
+        position = self.position
+        steps = self.training.steps_per_epoch
+        with averaged_weights(self.trainer, self.settings.optimizer):
+            val_loss = self._validate()
+            self.run.write_weights(self.trainer.network, LAST_FILE)
+            if val_loss is None or position.best_loss is None or val_loss < position.best_loss:
+                position.best_loss, position.best_epoch = val_loss, self.epoch_of_step
+                self.run.write_weights(self.trainer.network, BEST_FILE)
+        rate = float(self.trainer.optimizer.learning_rate)
+        row = (
+            self.epoch_of_step,
+            steps,
+            position.loss_sum / steps,
+            val_loss,
+            rate,
+            round(seconds, 3),
+            waited / seconds,
+        )
+        position.rows.append(
+            dict(
+                zip(("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share"), row, strict=True)
+            )
+        )
+        position.loss_sum = 0.0
+        self._note_stall(val_loss)
+        self._record()
+
+    def _note_stall(self, val_loss: float | None) -> None:
+        """Count the epochs without a better validation loss, for early stopping and the plateau schedule."""
+        position, schedule = self.position, self.settings.optimizer.schedule
+        if val_loss is None:
+            return
+        if position.reference is None or val_loss < position.reference - self.settings.early_stopping.min_delta:
+            position.reference, position.waiting, position.plateau = val_loss, 0, 0
+            return
+        position.waiting += 1
+        position.plateau += 1
+        if schedule.kind == "plateau" and position.plateau >= schedule.patience:
+            position.drops, position.plateau = position.drops + 1, 0
+
+    def _stalled(self) -> bool:
+        patience = self.settings.early_stopping.patience
+        return patience is not None and self.position.waiting >= patience
+
+    def _record(self) -> None:
+        row = self.position.rows[-1]
+        self._save()
+        self.run.write_model(self.settings, ", ".join(source.label for source in self.settings.datasets))
+        self.run.write_history(self.position.rows)
+        self.run.log(", ".join(f"{key} {value}" for key, value in row.items()))
+        if time.monotonic() - self.plotted_at > PLOT_EVERY_S:
+            self._plot()
+
+    def _plot(self) -> None:
+        if self.position.rows:
+            self.run.plot(self.position.rows, self.settings.name, self.baselines)
+        self.plotted_at = time.monotonic()
+
+    def _validate(self) -> float | None:
+        """Mean loss over the validation batches, without dropout."""
+        if self.validation is None:
+            return None
+        losses = []
+        for batch in self.validation.batches(0, self.validation.steps_per_epoch):
+            self.trainer.reset_metrics()
+            losses.append(float(self.trainer.test_on_batch(batch, return_dict=True)["loss"]))
+        return float(np.mean(losses))
+
+    def _save(self) -> None:
+        save_state(self.run.path, self.trainer, self.position, settings_fingerprint(self.settings))
+        self.saved_at = time.monotonic()
+
+    def _save_if_due(self) -> None:
+        if self.signals.asked:
+            self._stop()
+        if time.monotonic() - self.saved_at > self.settings.records.save_every_s:
+            self._save()
+
+    def _stop(self) -> None:
+        self._save()
+        self.run.log(f"stopped by the user at step {self.position.step}")
+        raise CancelledError(
+            f"stopped after step {self.position.step} of {self.total_steps}; go on with: "
+            f"splitstrument train --resume -o {self.run.path}"
+        )
+
+    def _validation_note(self) -> str:
+        rows = self.position.rows
+        return f" val {rows[-1]['val_loss']:.5g}" if rows and rows[-1]["val_loss"] is not None else ""
+
+    def _result(self, reason: str) -> Result:
+        position = self.position
+        return Result(
+            self.run.path,
+            len(position.rows),
+            position.step,
+            position.rows[-1]["loss"],
+            position.best_loss,
+            position.best_epoch,
+            reason,
+        )
+
+
+def _resumed_position(run: RunFolder, settings: TrainingSettings) -> Position:
+    position, fingerprint = read_record(run.path)
+    differing = differing_keys(settings_fingerprint(settings), fingerprint)
+    if differing:
+        raise TrainingError(
+            f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "
+            "into a new folder (init_from starts from its weights)."
+        )
+    return position

@@ -1,0 +1,83 @@
+"""From settings to the two streams of batches that a training reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from splitstrument.network.settings import ModelSettings
+from splitstrument.training.augment import make_augmentation
+from splitstrument.training.cache import CachedReader
+from splitstrument.training.chunks import ChunkReader, ChunkSource, SeekingReader
+from splitstrument.training.examples import Batch, Float, batch_of
+from splitstrument.training.loader import load_batches
+from splitstrument.training.reading import make_reader
+from splitstrument.training.segments import SegmentSource
+from splitstrument.training.settings import DataSettings, TrainingSettings
+from splitstrument.training.tracks import TrackSets
+
+
+class Source(Protocol):
+    """Examples of one side, as a function of epoch and step."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches per epoch."""
+
+    def planes(self, epoch: int, step: int) -> Float:
+        """Planes of one batch."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Batches of one side, numbered from 0 over all epochs."""
+
+    source: Source
+    model: ModelSettings
+    data: DataSettings
+    phase: bool
+    steps_per_epoch: int
+
+    def batch(self, index: int) -> Batch:
+        """Make batch `index` from nothing but the files: what makes resuming exact."""
+        planes = self.source.planes(*divmod(index, self.steps_per_epoch))
+        return batch_of(planes, self.model, self.phase)
+
+    def batches(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+        """Batches ``[start, stop)``, prepared ahead in parallel."""
+        return load_batches(self.batch, start, stop, self.data)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """What a training reads; `validation` is None where there are no validation tracks."""
+
+    training: Stream
+    validation: Stream | None
+
+
+def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> Streams:
+    """Make both streams; `phase` says that the loss wants complex spectrograms."""
+    reader = make_reader(settings.data.reader)
+    chunks: ChunkReader = (
+        CachedReader(settings.model, reader, phase, settings.data.cache)
+        if settings.data.cache
+        else SeekingReader(settings.model, reader, phase)
+    )
+    if settings.data.source == "segments":
+        augmentation = make_augmentation(settings.augmentation, settings.model.spectrogram.sample_rate_hz)
+        training: Source = SegmentSource(tracks.training, settings, reader, augmentation, phase)
+    else:
+        training = ChunkSource(tracks.training, settings, chunks)
+    validation = ChunkSource(tracks.validation, settings, chunks, shuffle=False) if tracks.validation else None
+    return Streams(
+        _stream(training, settings, phase, settings.steps_per_epoch),
+        validation and _stream(validation, settings, phase, None),
+    )
+
+
+def _stream(source: Source, settings: TrainingSettings, phase: bool, steps: int | None) -> Stream:
+    """A stream whose epochs have `steps` steps, or all there are."""
+    steps = min(steps, source.steps_per_epoch) if steps else source.steps_per_epoch
+    return Stream(source, settings.model, settings.data, phase, steps)

@@ -1,0 +1,126 @@
+"""What a run folder holds: settings, weights, history, plot, log and provenance."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from pathlib import Path
+from typing import Any
+
+from splitstrument.errors import TrainingError, missing_extra
+from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
+from splitstrument.modelfolder import MODEL_FILE, ModelDescription, write_model_folder
+from splitstrument.provenance import provenance
+from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.state import STATE_FILE
+from splitstrument.training.tracks import TrackSets
+
+SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
+PROVENANCE_FILE = "provenance.json"
+BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
+HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share")
+
+
+class RunFolder:
+    """A run's folder and the log in it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def prepare(self, settings: TrainingSettings, resume: bool) -> None:
+        """Make the folder and write the resolved settings.
+
+        Raises
+        ------
+        TrainingError
+            If the folder holds a training and `resume` is false, or cannot be written to.
+        """
+        if not resume and (self.path / STATE_FILE).exists():
+            raise TrainingError(
+                f"{self.path} holds a training already: go on with --resume, or give another folder with -o."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_yaml(self.path / SETTINGS_FILE, settings.model_dump(mode="json", exclude_none=True))
+        except OSError as error:
+            raise TrainingError(
+                f"The run folder {self.path} cannot be written ({error.strerror}): give another one with -o."
+            ) from None
+
+    def log(self, message: str) -> None:
+        """Append one line with the time to the log."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{now} {message}\n")
+
+    def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
+        """Write what the weights come from: settings, versions, tracks and the datasets' passports."""
+        record = provenance(settings.model_dump(mode="json", exclude_none=True), seed=settings.seed)
+        record["tracks"] = {
+            side: [f"{settings.datasets[track.dataset].label}/{track.pair.name}" for track in getattr(tracks, side)]
+            for side in ("training", "validation")
+        }
+        record["passports"] = {
+            source.label: sha256_of(folder / "passport.yaml")
+            for source, folder in zip(settings.datasets, folders, strict=True)
+            if (folder / "passport.yaml").is_file()
+        }
+        write_json(self.path / PROVENANCE_FILE, record)
+
+    def write_weights(self, network: Any, name: str) -> None:
+        """Save a network's weights under `name`, whole or not at all."""
+        with atomic_path(self.path / name) as temporary:
+            # Keras insists on this ending; the file still appears under its name only when it is whole
+            whole = temporary.with_name(f"{temporary.name}.weights.h5")
+            try:
+                network.save_weights(whole)
+                whole.replace(temporary)
+            finally:
+                whole.unlink(missing_ok=True)
+
+    def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
+        """Describe the weights that lie in the folder for separation."""
+        names = [name for name in (BEST_FILE, LAST_FILE) if (self.path / name).is_file()]
+        description = ModelDescription(
+            name=settings.name, summary=settings.summary, trained_on=trained_on, model=settings.model
+        )
+        write_model_folder(self.path, description, names)
+
+    def has_model(self) -> bool:
+        """Tell whether weights were saved."""
+        return (self.path / MODEL_FILE).is_file()
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Write history.csv."""
+        with atomic_path(self.path / HISTORY_FILE) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
+        """Draw the losses over the epochs, with those of the trivial masks as lines."""
+        with atomic_path(self.path / PLOT_FILE) as temporary:
+            plot_losses(rows, title, baselines, temporary)
+
+
+def plot_losses(rows: list[dict[str, Any]], title: str, baselines: dict[str, float], path: Path) -> None:
+    """Draw training and validation loss per epoch into a PNG file."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra("The loss plot", "train") from None
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [row["epoch"] for row in rows]
+    for (column, label), colour in zip(
+        (("loss", "training"), ("val_loss", "validation")), ("#0b6e99", "#c2410c"), strict=True
+    ):
+        values = [row[column] for row in rows]
+        if any(value is not None for value in values):
+            axes.plot(epochs, [float("nan") if v is None else v for v in values], marker=".", color=colour, label=label)
+    for (name, value), style in zip(baselines.items(), ("--", ":"), strict=False):
+        axes.axhline(value, color="0.4", linestyle=style, linewidth=1, label=f"validation, {name}")
+    axes.set(xlabel="epoch", ylabel="loss", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,86 @@
+"""Random segments: stretches of audio drawn anywhere in any track, augmented, then transformed.
+
+The draws of a batch are a function of seed, epoch and step alone, so that a training can be resumed anywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from splitstrument.spectrogram import frames_stft
+from splitstrument.training.augment import Augmentation
+from splitstrument.training.examples import Float, planes_of
+from splitstrument.training.reading import Reader, read_resampled
+from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.tracks import Track
+
+SEGMENT_STREAM = 3
+
+
+class SegmentSource:
+    """Random segments of some tracks, batch by batch.
+
+    A dataset is drawn by its ratio, a track of it by its length, and a start anywhere in the track.
+    """
+
+    def __init__(
+        self,
+        tracks: tuple[Track, ...],
+        settings: TrainingSettings,
+        reader: Reader,
+        augmentation: Augmentation,
+        phase: bool,
+    ) -> None:
+        self.tracks, self.reader, self.augmentation, self.phase = tracks, reader, augmentation, phase
+        self.seed, self.batch_size, self.model = settings.seed, settings.batch_size, settings.model
+        spectrogram = settings.model.spectrogram
+        self.n_samples = (settings.model.n_frames - 1) * spectrogram.hop + spectrogram.n_fft
+        self.probabilities = _probabilities(tracks, settings)
+        self.steps = settings.steps_per_epoch
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """As set, or as many batches as hold the audio once."""
+        if self.steps:
+            return self.steps
+        seconds = sum(track.info.duration_s for track in self.tracks)
+        segment_s = self.n_samples / self.model.spectrogram.sample_rate_hz
+        return max(1, int(seconds / segment_s / self.batch_size))
+
+    def planes(self, epoch: int, step: int) -> Float:
+        """Planes of one batch: (batch, n_planes, n_bins, n_frames)."""
+        instrument, rest = self.segments(epoch, step)
+        stfts = [self._stft(audio) for audio in (instrument, rest)]
+        return planes_of(*stfts, self.model.network.outputs, self.phase)
+
+    def segments(self, epoch: int, step: int) -> tuple[Float, Float]:
+        """Augmented waveforms of one batch: instrument and rest, each (batch, n_samples)."""
+        rng = np.random.default_rng([self.seed, epoch, SEGMENT_STREAM, step])
+        drawn = rng.choice(len(self.tracks), size=self.batch_size, p=self.probabilities)
+        pairs = [self._read(self.tracks[index], rng) for index in drawn]
+        instrument, rest = (np.stack(side) for side in zip(*pairs, strict=True))
+        return self.augmentation(instrument, rest, rng)
+
+    def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, Float]:
+        rate_hz = self.model.spectrogram.sample_rate_hz
+        n_source = -(-self.n_samples * track.info.sample_rate_hz // rate_hz)
+        start = int(rng.integers(max(1, track.info.n_samples - n_source + 1)))
+        return tuple(
+            read_resampled(self.reader, path, track.info, start, self.n_samples, rate_hz)
+            for path in (track.pair.instrument, track.pair.rest)
+        )
+
+    def _stft(self, audio: Float):
+        """(batch, n_samples) to (batch, n_bins, n_frames): the batch takes the place of channels."""
+        spectrogram = self.model.spectrogram
+        return frames_stft(np.ascontiguousarray(audio.T), spectrogram.n_fft, spectrogram.hop)
+
+
+def _probabilities(tracks: tuple[Track, ...], settings: TrainingSettings) -> np.ndarray:
+    """Chance of each track: its dataset's ratio, times its share of the dataset's duration."""
+    durations = np.array([track.info.duration_s for track in tracks])
+    datasets = np.array([track.dataset for track in tracks])
+    totals = np.bincount(datasets, durations, minlength=len(settings.datasets))
+    ratios = np.array([source.ratio for source in settings.datasets])
+    weights = ratios[datasets] * durations / totals[datasets]
+    return weights / weights.sum()

@@ -1,0 +1,259 @@
+"""A training as settings: what a recipe in ``trainings/`` may say. Imports no Keras."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from splitstrument.network.settings import ModelSettings
+from splitstrument.settings import Settings
+from splitstrument.training.augment import AugmentationSettings
+
+
+class DatasetSource(Settings):
+    """One dataset of instrument/rest pairs.
+
+    Attributes
+    ----------
+    path
+        Its folder; relative paths count from the working folder, then from the folder above the recipe's.
+    name
+        What tables and ``--dataset NAME=PATH`` call it; the last part of `path` unless set.
+    ratio
+        Share among the datasets: of tracks for source ``chunks`` (the thesis's rule), of draws for ``segments``.
+    tracks
+        Take only these tracks.
+    exclude
+        Leave these tracks out: how a recipe holds out evaluation tracks by name.
+    role
+        ``both``: the first `validation_ratio` of the tracks by MD5 validate, the others train; ``training`` and
+        ``validation`` give the whole dataset to one side.
+    """
+
+    path: str = Field(min_length=1)
+    name: str | None = None
+    ratio: float = Field(1.0, gt=0)
+    tracks: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    role: Literal["both", "training", "validation"] = "both"
+
+    @property
+    def label(self) -> str:
+        """Name for tables and messages."""
+        return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
+
+
+class DataSettings(Settings):
+    """How examples are cut from the tracks.
+
+    Attributes
+    ----------
+    source
+        ``chunks``: the thesis's chunks, side by side over every track; ``segments``: as many random segments as the
+        steps ask for, augmented before the STFT.
+    track_limit
+        At most this many tracks in all, validation included; null is all (``chunks`` only).
+    chunks_per_track
+        A fresh random subset of this many chunks of a track per epoch, scaled by 1536 / n_fft as in the thesis; null
+        is all.
+    chunk_step
+        Frames from one chunk to the next; null is the chunk's length.
+    order
+        ``listed``: dataset by dataset, tracks by MD5, chunks shuffled inside a track, as in the thesis; ``md5``: the
+        tracks of all datasets together by MD5; ``shuffled``: chunks shuffled across all tracks.
+    cache
+        Folder for spectrograms computed once; entries are found by the content of the audio. Null computes each chunk
+        from the audio file when it is needed.
+    reader
+        Who decodes: soundfile, or tensorflow-io (extra ``tfio``).
+    backend
+        ``tf.data``, or ``threads`` for machines without TensorFlow; ``auto`` takes tf.data where there is one. The
+        batches are the same.
+    workers
+        Batches prepared in parallel.
+    validation_chunks
+        Validate on at most this many chunks, spread evenly over the validation tracks; null is all.
+    """
+
+    source: Literal["chunks", "segments"] = "chunks"
+    track_limit: int | None = Field(None, ge=1)
+    chunks_per_track: int | None = Field(None, ge=1)
+    chunk_step: int | None = Field(None, ge=1)
+    order: Literal["listed", "md5", "shuffled"] = "listed"
+    cache: str | None = None
+    reader: Literal["soundfile", "tfio"] = "soundfile"
+    backend: Literal["auto", "tf.data", "threads"] = "auto"
+    workers: int = Field(2, ge=1, le=256)
+    prefetch: int = Field(4, ge=1, le=256)
+    validation_chunks: int | None = Field(None, ge=1)
+
+
+class LossSettings(Settings):
+    """A loss of `splitstrument.network.losses` and its numbers."""
+
+    name: str = "l11"
+    options: dict[str, float] = Field(default_factory=dict)
+
+
+class ScheduleSettings(Settings):
+    """Learning rate over the training, as a factor of the optimizer's rate.
+
+    Attributes
+    ----------
+    kind
+        ``constant``; ``cosine``: down to `floor` at the last step; ``exponential``: to `floor` likewise, in equal
+        ratios; ``plateau``: times `factor` after `patience` epochs without a better validation loss.
+    warmup_steps
+        Rise linearly from zero over so many steps first.
+    """
+
+    kind: Literal["constant", "cosine", "exponential", "plateau"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    floor: float = Field(0.01, gt=0, le=1)
+    factor: float = Field(0.2, gt=0, lt=1)
+    patience: int = Field(5, ge=1)
+
+
+class OptimizerSettings(Settings):
+    """The optimizer and what is done to its steps.
+
+    Attributes
+    ----------
+    clip_norm
+        Clip the gradient's global norm; null does not.
+    accumulate
+        Add up the gradients of so many batches before one update.
+    ema
+        Momentum of an exponential moving average of the weights, which then validates and is saved; null keeps none.
+    """
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: ScheduleSettings = ScheduleSettings()
+    weight_decay: float | None = Field(None, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
+    accumulate: int = Field(1, ge=1, le=1024)
+    ema: float | None = Field(None, gt=0, lt=1)
+
+
+class EarlyStoppingSettings(Settings):
+    """Stop when the validation loss has not fallen by `min_delta` for `patience` epochs; null never stops."""
+
+    patience: int | None = Field(None, ge=1)
+    min_delta: float = Field(1e-5, ge=0)
+
+
+class ComputeSettings(Settings):
+    """How the steps are computed.
+
+    Attributes
+    ----------
+    precision
+        ``float32``; ``bfloat16``: on processors through oneDNN's automatic mixed precision, elsewhere Keras's
+        ``mixed_bfloat16`` policy. Weights stay float32.
+    xla
+        Compile the step with XLA; slower on processors, faster on most graphics cards.
+    deterministic
+        Same weights from the same command, bit for bit on the same machine.
+    """
+
+    precision: Literal["float32", "bfloat16"] = "float32"
+    xla: bool = False
+    deterministic: bool = True
+
+
+class RecordSettings(Settings):
+    """What is kept besides weights and history.
+
+    Attributes
+    ----------
+    save_every_s
+        Save the whole state, for ``--resume``, at least this often inside an epoch; every epoch's end saves it too.
+    tensorboard
+        Also write TensorBoard event files.
+    """
+
+    save_every_s: float = Field(300.0, ge=0)
+    tensorboard: bool = False
+
+
+class Scores(Settings):
+    """Published medians in dB."""
+
+    sdr: float
+    sir: float
+    sar: float
+
+
+class Published(Settings):
+    """What the thesis printed about this training."""
+
+    table: str
+    section: str
+    instrument: Scores
+    rest: Scores
+    trainable_parameters: int
+    epoch_time: str
+    tracks: tuple[int, ...]
+    stopped_after_epochs: int | None = None
+    note: str | None = None
+
+
+class TrainingSettings(Settings):
+    """One training, as resolved from a recipe and its bases.
+
+    Attributes
+    ----------
+    seed
+        Of the initial weights, dropout, order of the data and augmentation.
+    steps_per_epoch
+        Null: every chunk once (``chunks``), or as many segments as fit into the audio (``segments``).
+    init_from
+        Run or model folder whose best weights to start from; the network must be the same.
+    doctor
+        Stop a training that learns nothing, with a diagnosis.
+    published
+        The thesis's numbers for this training.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,80}$")
+    summary: str = ""
+    seed: int = Field(0, ge=0, lt=2**31)
+    model: ModelSettings = ModelSettings()
+    datasets: tuple[DatasetSource, ...] = Field(min_length=1)
+    validation_ratio: float = Field(0.2, ge=0, lt=1)
+    data: DataSettings = DataSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+    loss: LossSettings = LossSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    batch_size: int = Field(4, ge=1, le=4096)
+    epochs: int = Field(36, ge=1, le=1_000_000)
+    steps_per_epoch: int | None = Field(None, ge=1)
+    early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
+    compute: ComputeSettings = ComputeSettings()
+    records: RecordSettings = RecordSettings()
+    init_from: str | None = None
+    doctor: bool = True
+    published: Published | None = None
+
+    @field_validator("datasets", mode="before")
+    @classmethod
+    def _paths_alone(cls, value: Any) -> Any:
+        """Let a recipe list plain paths."""
+        return [{"path": item} if isinstance(item, str) else item for item in value] if _is_list(value) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainingSettings:
+        labels = [source.label for source in self.datasets]
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"datasets need different names, but these are listed: {', '.join(labels)}")
+        if all(source.role == "validation" for source in self.datasets):
+            raise ValueError("no dataset is left to train on: give at least one the role 'both' or 'training'")
+        if self.model.network.outputs > 2:
+            raise ValueError("training knows one output (the instrument) or two (instrument and rest)")
+        return self
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)

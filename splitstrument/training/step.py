@@ -1,0 +1,126 @@
+"""The training step: network, loss and optimizer as one Keras model, the same on every backend."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from splitstrument.errors import SettingsError, TrainingError
+from splitstrument.modelfolder import KERAS_FILES, read_model_folder
+from splitstrument.network.build import build_network
+from splitstrument.network.losses import make_loss
+from splitstrument.training.settings import ComputeSettings, OptimizerSettings, TrainingSettings
+from splitstrument.training.state import differing_keys
+
+
+class Trainer(keras.Model):
+    """Maps a batch to masks and scores them with a loss of batch and masks.
+
+    `compute_loss` is Keras's own hook for losses that need more than a target, so that the training step of each
+    backend (TensorFlow, JAX, PyTorch), and its distribution, stay Keras's.
+    """
+
+    def __init__(self, network: keras.Model, loss: Callable[[dict[str, Any], Any], Any]) -> None:
+        super().__init__(name="trainer")
+        self.network, self.separation_loss = network, loss
+
+    def call(self, batch: dict[str, Any], training: bool = False) -> Any:
+        """Masks of the batch's mixtures."""
+        return self.network(batch["mixture"], training=training)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
+        """The loss of masks `y_pred` on batch `x`."""
+        masks = [keras.ops.cast(mask, "float32") for mask in (y_pred if isinstance(y_pred, list) else [y_pred])]
+        return self.separation_loss(x, masks)
+
+
+def build_trainer(settings: TrainingSettings) -> Trainer:
+    """Build network, loss and optimizer from settings, with every random draw seeded.
+
+    Raises
+    ------
+    SettingsError
+        If the loss or one of its options is unknown.
+    """
+    prepare_backend(settings.compute, settings.seed)
+    try:
+        loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
+    except ValueError as error:
+        raise SettingsError(f"loss: {error}") from None
+    trainer = Trainer(build_network(settings.model, settings.seed), loss)
+    trainer.compile(optimizer=make_optimizer(settings.optimizer), jit_compile=settings.compute.xla)
+    trainer.build({"mixture": (settings.batch_size, *settings.model.input_shape)})
+    trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+def make_optimizer(settings: OptimizerSettings) -> keras.optimizers.Optimizer:
+    """Make the Keras optimizer; clipping, accumulation and averaging of weights are its own options."""
+    options: dict[str, Any] = {"learning_rate": settings.learning_rate, "global_clipnorm": settings.clip_norm}
+    if settings.weight_decay is not None:
+        options["weight_decay"] = settings.weight_decay
+    if settings.accumulate > 1:
+        options["gradient_accumulation_steps"] = settings.accumulate
+    if settings.ema:
+        options |= {"use_ema": True, "ema_momentum": settings.ema, "ema_overwrite_frequency": None}
+    makers = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+    return makers[settings.name](**options)
+
+
+def prepare_backend(compute: ComputeSettings, seed: int) -> None:
+    """Seed the backend, make it deterministic and set its precision; call before building anything."""
+    keras.utils.set_random_seed(seed)
+    bfloat16 = compute.precision == "bfloat16"
+    on_processor = keras.backend.backend() == "tensorflow" and not _has_graphics_card()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 and not on_processor else "float32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if compute.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        # oneDNN chooses per operation what to compute in bfloat16; Keras's own policy is slow on processors
+        options = {"auto_mixed_precision_onednn_bfloat16": bfloat16 and on_processor}
+        tf.config.optimizer.set_experimental_options(options)
+
+
+def _has_graphics_card() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+@contextlib.contextmanager
+def averaged_weights(trainer: Trainer, settings: OptimizerSettings) -> Iterator[None]:
+    """Put the moving average in the place of the weights, where one is kept, and take it out again."""
+    if not settings.ema:
+        yield
+        return
+    variables = trainer.trainable_variables
+    kept = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
+    trainer.optimizer.finalize_variable_values(variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+
+
+def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
+    """Start from the best weights of another run or model folder.
+
+    Raises
+    ------
+    TrainingError
+        If its network is another one.
+    """
+    model = read_model_folder(str(settings.init_from))
+    if model.settings.network != settings.model.network or model.settings.input_shape != settings.model.input_shape:
+        theirs, ours = (each.model_dump(mode="json") for each in (model.settings, settings.model))
+        raise TrainingError(
+            f"init_from: {settings.init_from} has another {', '.join(differing_keys(theirs, ours))} than this recipe: "
+            "use the same network settings."
+        )
+    trainer.network.load_weights(model.file(*KERAS_FILES))

@@ -1,0 +1,138 @@
+"""Which tracks a training reads: the thesis's mixing of datasets, limits and validation by MD5.
+
+With several datasets the thesis takes ``sum(ratios) / min(ratios)`` times the size of the smallest one, capped by
+`track_limit`, gives each dataset the whole part of its share and fills no gaps: 131 + 43, 123 + 43 and 123 + 47 tracks
+came out. Inside a dataset tracks are taken by the MD5 of their names, and the first 20 % of those validate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from splitstrument.audio import AudioInfo
+from splitstrument.errors import DatasetError
+from splitstrument.pairs import Pair, check_pair, find_pairs, md5_order
+from splitstrument.training.settings import DatasetSource, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Track:
+    """A pair with what its headers say.
+
+    Attributes
+    ----------
+    dataset
+        Index into the training's list of datasets.
+    """
+
+    pair: Pair
+    info: AudioInfo
+    dataset: int
+
+    @property
+    def key(self) -> str:
+        """Dataset index and name: unique in a training."""
+        return f"{self.dataset}:{self.pair.name}"
+
+
+@dataclass(frozen=True)
+class TrackSets:
+    """The tracks of both sides, in the order in which ``listed`` trains them."""
+
+    training: tuple[Track, ...]
+    validation: tuple[Track, ...]
+
+
+def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -> TrackSets:
+    """Find, limit and split the tracks of all datasets, and check every header.
+
+    Raises
+    ------
+    DatasetError
+        A missing dataset, an unknown track name, unequal pairs, or nothing left to train on.
+    """
+    found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
+    limited = settings.data.source == "chunks"
+    counts = mix_counts([len(pairs) for pairs in found], settings) if limited else [len(pairs) for pairs in found]
+    training: list[Track] = []
+    validation: list[Track] = []
+    for index, (source, pairs, count) in enumerate(zip(settings.datasets, found, counts, strict=True)):
+        tracks = [Track(pair, check_pair(pair), index) for pair in pairs[:count]]
+        cut = validation_count(len(tracks), source, settings.validation_ratio)
+        validation += tracks[:cut]
+        training += tracks[cut:]
+    if not training:
+        raise DatasetError(
+            f"No track is left to train on: the datasets {', '.join(s.label for s in settings.datasets)} have "
+            f"{sum(map(len, found))} tracks, all of which went to validation or fell under the limit."
+        )
+    if settings.data.order == "md5":
+        training.sort(key=lambda track: md5_order(track.pair.name))
+    return TrackSets(tuple(training), tuple(validation))
+
+
+def mix_counts(sizes: Sequence[int], settings: TrainingSettings) -> list[int]:
+    """Number of tracks to take from each dataset, by the rule in the module's docstring.
+
+    Datasets with the role ``validation`` are taken whole and do not count.
+    """
+    mixed = [index for index, source in enumerate(settings.datasets) if source.role != "validation"]
+    ratios = [settings.datasets[index].ratio for index in mixed]
+    total = mixed_total([sizes[index] for index in mixed], ratios, settings.data.track_limit)
+    counts = list(sizes)
+    for index, ratio in zip(mixed, ratios, strict=True):
+        counts[index] = min(sizes[index], _whole(total * ratio / sum(ratios)))
+    return counts
+
+
+def mixed_total(sizes: Sequence[int], ratios: Sequence[float], limit: int | None) -> float:
+    """Tracks of all datasets together, before each takes the whole part of its share."""
+    total = sum(ratios) / min(ratios) * min(sizes)
+    return min(total, limit) if limit else total
+
+
+def validation_count(n_tracks: int, source: DatasetSource, ratio: float) -> int:
+    """How many of a dataset's tracks validate: the whole part of the ratio, but at least one of two or more."""
+    if source.role != "both" or ratio == 0:
+        return n_tracks if source.role == "validation" else 0
+    return max(_whole(n_tracks * ratio), 1 if n_tracks > 1 else 0)
+
+
+def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
+    """Find a dataset's folder from the working folder, or from the folder above the recipe's.
+
+    Raises
+    ------
+    DatasetError
+        Naming the places that were tried.
+    """
+    places = [Path(source.path)]
+    if recipe_folder and not places[0].is_absolute():
+        places.append(recipe_folder.resolve().parent / source.path)
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DatasetError(
+        f"The dataset {source.label!r} is not there: expected a folder {places[0]} with instrument/rest pairs; make it "
+        f"with `splitstrument dataset build`, or say where it lies with --dataset {source.label}=PATH."
+    )
+
+
+def _selected(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
+    pairs = find_pairs(locate(source, recipe_folder), settings.model.spectrogram.sample_rate_hz)
+    names = {pair.name for pair in pairs}
+    for name in (*(source.tracks or ()), *source.exclude):
+        if name not in names:
+            raise DatasetError(
+                f"The dataset {source.label!r} has no track {name!r}: it has {', '.join(sorted(names)[:8])}"
+                f"{' ...' if len(names) > 8 else ''}."
+            )
+    wanted = set(source.tracks) if source.tracks is not None else names
+    return [pair for pair in pairs if pair.name in wanted and pair.name not in source.exclude]
+
+
+def _whole(share: float) -> int:
+    """Whole part, immune to the rounding of products such as 0.1 * 30."""
+    return int(share + 1e-9)
