@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitstrument.errors import DatasetError
-from splitstrument.evaluation.stft_stream import process_blocks, spectra
+from splitstrument.separation.transforms import istft_blocks, stft_blocks
 
 BASELINES = ("mixture", "silence", "eq")
 CEILINGS = ("ibm", "irm", "wiener", "mpo")
@@ -40,6 +40,7 @@ DESCRIPTIONS = {
     "mpo": "mixture-phase magnitude oracle",
 }
 TINY = 1e-20
+FRAMES_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -67,28 +68,38 @@ class Eq:
 
 
 class EqFit:
-    """Least squares fit of one real gain per bin: ``g = sum Re(conj(X) S) / sum |X|^2`` over all frames of all songs."""
+    """Least squares fit of one real gain per bin, over all frames of all songs.
+
+    The gain is ``sum Re(conj(X) S) / sum |X|^2``. Both sums are kept per song, so that a song can be left out.
+    """
 
     def __init__(self, sample_rate_hz: int, n_fft: int) -> None:
         self.sample_rate_hz, self.n_fft = sample_rate_hz, n_fft
-        self.product = np.zeros(n_fft // 2 + 1)
-        self.power = np.zeros(n_fft // 2 + 1)
-        self.tracks: list[str] = []
+        self.sums: dict[str, NDArray[np.float64]] = {}
 
     def add(self, name: str, references: Iterator[NDArray]) -> None:
         """Add a song, given as blocks (2, n_samples, n_channels) of instrument and rest at the fit's rate."""
-        for spectrum, _ in spectra(references, self.n_fft, self.n_fft // 4):
+        sums = np.zeros((2, self.n_fft // 2 + 1))
+        for spectrum in _spectra(references, self.n_fft):
             instrument, mixture = spectrum[0], spectrum.sum(axis=0)
-            self.product += np.sum((mixture.conj() * instrument).real, axis=(0, 2), dtype=np.float64)
-            self.power += np.sum(mixture.real**2 + mixture.imag**2, axis=(0, 2), dtype=np.float64)
-        self.tracks.append(name)
+            sums[0] += np.sum((mixture.conj() * instrument).real, axis=(0, 2), dtype=np.float64)
+            sums[1] += np.sum(mixture.real**2 + mixture.imag**2, axis=(0, 2), dtype=np.float64)
+        self.sums[name] = sums
 
-    def eq(self) -> Eq:
-        """Gains so far; 0 in bins where no song has energy."""
-        if not self.tracks:
-            raise DatasetError("The fixed EQ was fitted on no song: name a folder of training pairs with --eq-from.")
-        gains = self.product / np.maximum(self.power, TINY)
-        return Eq(gains.astype(np.float32), self.sample_rate_hz, self.n_fft, tuple(self.tracks))
+    def eq(self, without: str | None = None) -> Eq:
+        """Gains from all songs, or from all but one; 0 in bins where no song has energy.
+
+        Raises
+        ------
+        DatasetError
+            If no song is left.
+        """
+        tracks = sorted(set(self.sums) - {without})
+        if not tracks:
+            raise DatasetError("No song is left to fit the fixed EQ on: name a folder of other songs with --eq-from.")
+        product, power = sum(self.sums[name] for name in tracks)
+        gains = product / np.maximum(power, TINY)
+        return Eq(gains.astype(np.float32), self.sample_rate_hz, self.n_fft, tuple(tracks))
 
 
 def estimates_of(
@@ -115,7 +126,32 @@ def estimates_of(
         return (np.repeat(block.sum(axis=0, keepdims=True), 2, axis=0) for block in references)
     if name == "silence":
         return (np.zeros_like(block) for block in references)
-    return process_blocks(references, _spectrum_function(name, sample_rate_hz, n_fft, eq), n_fft)
+    return _through_stft(references, _spectrum_function(name, sample_rate_hz, n_fft, eq), n_fft)
+
+
+def _through_stft(
+    references: Iterator[NDArray], function: Callable[[NDArray], NDArray], n_fft: int
+) -> Iterator[NDArray]:
+    """Audio of what `function` makes of the spectra; as many samples as came in."""
+    n_samples = 0
+
+    def counted() -> Iterator[NDArray]:
+        nonlocal n_samples
+        for block in references:
+            n_samples += block.shape[1]
+            yield block
+
+    spectra = (np.concatenate(function(spectrum)) for spectrum in _spectra(counted(), n_fft))
+    for audio in istft_blocks(spectra, n_fft, n_fft // 4, lambda: n_samples):
+        if len(audio):
+            yield np.stack(np.split(audio, 2, axis=1))
+
+
+def _spectra(references: Iterator[NDArray], n_fft: int) -> Iterator[NDArray]:
+    """Spectra (2, n_channels, n_bins, n_frames) of instrument and rest."""
+    flat = (np.concatenate(list(block), axis=1).astype(np.float32, copy=False) for block in references)
+    for spectrum in stft_blocks(flat, n_fft, n_fft // 4, FRAMES_AT_ONCE):
+        yield np.stack(np.split(spectrum, 2))
 
 
 def _spectrum_function(name: str, sample_rate_hz: int, n_fft: int, eq: Eq | None) -> Callable[[NDArray], NDArray]:

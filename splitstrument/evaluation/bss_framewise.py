@@ -1,8 +1,8 @@
 """BSS Eval version 4, framewise, as ``museval.metrics.bss_eval`` computes it by default.
 
-The distortion filters are fitted once on the whole track; the energies are taken in windows of one second, and a track's
-number is the median over its windows. The filters mix all channels of all sources, and SDR here compares with the
-reference itself, not with its projection: so the values differ from version 3 for the same signals.
+The distortion filters are fitted once on the whole track; the energies are taken in windows of one second, and the
+number of a track is the median over its windows. The filters mix all channels of all sources, and SDR here compares
+with the reference itself, not with its projection: so the values differ from version 3 for the same signals.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ def windows_of(blocks: Iterator[tuple[NDArray, NDArray]], window: int) -> Iterat
     """Cut a stream of blocks (n_signals, n_samples) into windows; an incomplete last one is dropped."""
     pending: list[NDArray] | None = None
     for block in blocks:
-        joined = block if pending is None else [np.concatenate(pair, axis=1) for pair in zip(pending, block)]
+        joined = (
+            block if pending is None else [np.concatenate(pair, axis=1) for pair in zip(pending, block, strict=True)]
+        )
         n_windows = joined[0].shape[1] // window
         for index in range(n_windows):
             cut = slice(index * window, (index + 1) * window)

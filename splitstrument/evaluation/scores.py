@@ -142,7 +142,9 @@ def _whole_track(correlations: Correlations, blocks: PairBlocks) -> list[dict[st
     ratios = energies(correlations.subset(audible), mono_blocks).ratios_db()
     for position, index in enumerate(audible):
         if correlations.energy[n + index] > 0:
-            values[index] = {key: float(ratio[position]) for key, ratio in zip(("sdr", "sir", "sar"), ratios)}
+            values[index] = {
+                key: float(ratio[position]) for key, ratio in zip(("sdr", "sir", "sar"), ratios, strict=True)
+            }
             if len(audible) < n:
                 values[index]["sir"] = None
     return values
@@ -159,7 +161,9 @@ def _framewise(tracker: _Tracker, blocks: PairBlocks) -> list[dict[str, float | 
     if not np.all(tracker.mono.energy > 0):
         return [dict.fromkeys(keys) for _ in SOURCES]
     ratios = framewise_ratios(tracker.channels, channel_blocks, len(SOURCES), tracker.sample_rate_hz)
-    return [{key: _median(ratio[index]) for key, ratio in zip(keys, ratios)} for index in range(len(SOURCES))]
+    return [
+        {key: _median(ratio[index]) for key, ratio in zip(keys, ratios, strict=True)} for index in range(len(SOURCES))
+    ]
 
 
 def mean_channels(signals: NDArray) -> NDArray:
