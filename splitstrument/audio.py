@@ -259,16 +259,13 @@ class AudioWriter:
 
     def write(self, audio: Audio) -> None:
         """Append (n_samples, n_channels)."""
-        try:
+        with self._disk_errors():
             self._file.write(audio)
-        except soundfile.LibsndfileError as error:
-            raise AudioFileError(
-                f"{self.path} could not be written to the end ({_reason(error)}): is the disk full?"
-            ) from None
 
     def close(self) -> None:
         """Finish the temporary file, which can then be read at `temporary`, without publishing it."""
-        self._file.close()
+        with self._disk_errors():
+            self._file.close()
 
     def discard(self) -> None:
         """Remove what was written; nothing appears under the name."""
@@ -276,7 +273,17 @@ class AudioWriter:
             raise _DiscardedError
 
     def __exit__(self, *exception: Any) -> None:
-        self._stack.__exit__(*exception)
+        with self._disk_errors():
+            self._stack.__exit__(*exception)
+
+    @contextlib.contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except soundfile.LibsndfileError as error:
+            raise AudioFileError(
+                f"{self.path} could not be written to the end ({_reason(error)}): is the disk full?"
+            ) from None
 
 
 class _DiscardedError(Exception):
