@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from splitstrument.spectrogram import Complex, Float
 HEADER = "mask.json"
 MAX_HEADER_BYTES = 100_000
 MAX_BLOCK_BYTES = 1 << 28
+# what zipfile, zlib and NumPy raise on bytes that are not theirs
+DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError, RuntimeError)
 
 
 class MaskHeader(Settings):
@@ -92,7 +95,7 @@ def read_header(path: str | Path) -> MaskHeader:
             return validate(json.loads(archive.read(HEADER)), MaskHeader, f"{path}/{HEADER}")
     except FileNotFoundError:
         raise AudioFileError(f"There is no mask file {path}: separate the song again with --keep-mask.") from None
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, NotImplementedError, SettingsError):
+    except (*DAMAGE, KeyError, SettingsError):
         raise _damaged(path) from None
 
 
@@ -123,7 +126,7 @@ def _blocks(path: Path, header: MaskHeader) -> Iterator[Float]:
                     raise _damaged(path)
                 codes = np.frombuffer(archive.read(name), np.uint8)
                 yield np.square(codes.reshape(*shape, -1).astype(np.float32) / 255)
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
+    except DAMAGE:
         raise _damaged(path) from None
 
 

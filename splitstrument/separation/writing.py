@@ -65,7 +65,7 @@ class StemFiles:
         self.switched, self.null = False, NullMeter()
         self._type = SampleType.of_subtype(subtype)
         self._shape = (sample_rate_hz, n_channels)
-        self._n_samples = n_samples
+        self._n_samples, self._n_written = n_samples, 0
         self._writers: dict[str, AudioWriter] = {}
 
     def __enter__(self) -> StemFiles:
@@ -103,6 +103,7 @@ class StemFiles:
         for stem, samples in zip(("instrument", "rest"), stems, strict=True):
             if stem in self._writers:
                 self._writers[stem].write(samples)
+        self._n_written += len(song)
         return stems
 
     def _switch_to_float(self) -> None:
@@ -114,7 +115,8 @@ class StemFiles:
             new.__enter__()
             self._writers[stem] = new
             old.close()
-            _copy(old.temporary, new, self._type.dtype)
+            if self._n_written:  # libsndfile cannot read a FLAC file without samples
+                _copy(old.temporary, new, self._type.dtype)
             old.discard()
 
     def _writer(self, path: Path) -> AudioWriter:
