@@ -62,18 +62,72 @@ class HourglassSettings(Settings):
     dropout: float = Field(0.2, ge=0, lt=1)
     batch_normalization: bool = True
 
+    def check(self, n_bins: int, n_frames: int) -> None:
+        """Raise ValueError if `n_bins` (without DC) and `n_frames` cannot be halved `levels` times."""
+        factor = 2**self.levels
+        for name, value in (("n_fft / 2", n_bins), ("n_frames", n_frames)):
+            if value % factor:
+                raise ValueError(
+                    f"{name} = {value} must be divisible by 2^levels = {factor}: change it or use fewer levels"
+                )
+
 
 class BandUnetSettings(Settings):
-    """The fast network: a U-Net on sub-bands with frequency-wide layers (see `splitstrument.network.bandunet`)."""
+    """The fast network: a U-Net on folded bands with frequency-wide layers (see `splitstrument.network.bandunet`).
+
+    Attributes
+    ----------
+    folds
+        The bins above DC are cut into as many bands of equal size; so many neighbouring bins of each band become the
+        channels of one row.
+    time_fold
+        So many neighbouring frames likewise.
+    width, growth
+        Channels at the first level, and more per level below it.
+    levels
+        How often rows and frames are halved.
+    blocks
+        3x3 convolutions per block.
+    bottleneck
+        The frequency-wide layers narrow the rows by this factor; 0 leaves these layers out.
+    compression
+        Exponent that the magnitudes are raised to.
+    """
 
     kind: Literal["bandunet"] = "bandunet"
-    bands: int = Field(4, ge=1, le=16)
+    folds: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field((2, 4, 8, 8), min_length=1, max_length=64)
+    time_fold: int = Field(2, ge=1, le=16)
     width: int = Field(32, ge=4, le=512)
     growth: int = Field(16, ge=0, le=256)
     levels: int = Field(3, ge=1, le=6)
     blocks: int = Field(2, ge=1, le=8)
-    bottleneck: int = Field(8, ge=1, le=64)
+    bottleneck: int = Field(8, ge=0, le=64)
+    compression: float = Field(0.3, gt=0, le=1)
     outputs: int = Field(1, ge=1, le=8)
+
+    def bands(self, n_bins: int) -> list[tuple[int, int, int]]:
+        """First bin, bin after the last, and fold of each band of `n_bins` bins above DC."""
+        size = n_bins // len(self.folds)
+        return [(index * size, (index + 1) * size, fold) for index, fold in enumerate(self.folds)]
+
+    def n_bins_of(self, n_rows: int) -> int:
+        """Bins above DC that are folded into `n_rows`."""
+        return round(n_rows * len(self.folds) / sum(1 / fold for fold in self.folds))
+
+    def check(self, n_bins: int, n_frames: int) -> None:
+        """Raise ValueError if `n_bins` (without DC) and `n_frames` cannot be folded and halved."""
+        size, factor = n_bins // len(self.folds), 2**self.levels
+        if n_bins % len(self.folds) or any(size % fold for fold in self.folds):
+            raise ValueError(
+                f"n_fft / 2 = {n_bins} must divide into {len(self.folds)} bands and these by their folds {self.folds}"
+            )
+        rows = sum(size // fold for fold in self.folds)
+        if rows % factor:
+            raise ValueError(f"{rows} rows (of n_fft / 2 = {n_bins}) must be divisible by 2^levels = {factor}")
+        if n_frames % (self.time_fold * factor):
+            raise ValueError(
+                f"n_frames = {n_frames} must be divisible by time_fold * 2^levels = {self.time_fold * factor}"
+            )
 
 
 NetworkSettings = Annotated[HourglassSettings | BandUnetSettings, Field(discriminator="kind")]
@@ -105,12 +159,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _divisible(self) -> ModelSettings:
-        factor = 2**self.network.levels
-        for name, value in (("n_fft / 2", self.spectrogram.n_fft // 2), ("n_frames", self.n_frames)):
-            if value % factor:
-                raise ValueError(
-                    f"{name} = {value} must be divisible by 2^levels = {factor}: change it or use fewer levels"
-                )
+        self.network.check(self.spectrogram.n_fft // 2, self.n_frames)
         return self
 
     @property
