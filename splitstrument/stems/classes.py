@@ -22,7 +22,7 @@ INSTRUMENTS = (GUITAR, "bass", "drums", "percussion", PIANO, VOCALS, OTHER)
 MIX, EXCLUDED = "mix", "excluded"
 NOT_MUSIC = (MIX, EXCLUDED)
 CLASSES = (*INSTRUMENTS, *NOT_MUSIC)
-DEFAULT_MAP = Path(__file__).parent / "data" / "instruments.yaml"
+DEFAULT_MAP = Path(__file__).parent / "instruments.yaml"
 
 _CLASS_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 

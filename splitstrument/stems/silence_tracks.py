@@ -1,0 +1,158 @@
+"""Cut silences out of instrument/rest pairs: the same cuts in both files and at every rate."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from splitstrument import audio
+from splitstrument.audio import AudioInfo, AudioWriter
+from splitstrument.files import atomic_path
+from splitstrument.pairs import Pair, check_pair, find_pairs
+from splitstrument.stems.cutting import cut_blocks, scaled_cuts
+from splitstrument.stems.mix import clear_pair
+from splitstrument.stems.silence import CutPlan, SilenceSettings, plan_cuts, silent_blocks
+
+N_BUCKETS = 10
+
+
+@dataclass(frozen=True)
+class SilenceReport:
+    """What became of one track.
+
+    Attributes
+    ----------
+    dropped
+        Why the track has no pair in the output; empty if it has one.
+    """
+
+    track: str
+    share_before: float
+    share_after: float
+    duration_s: float
+    removed_s: float
+    n_cuts: int
+    dropped: str = ""
+    files: tuple[Path, ...] = ()
+
+
+def pairs_by_track(folder: str | Path) -> dict[str, list[Pair]]:
+    """Pairs of a dataset by track, each track's highest rate first.
+
+    Raises
+    ------
+    DatasetError
+        If there is no pair.
+    """
+    folder = Path(folder)
+    rates = sorted(
+        (path for path in folder.glob("tracks_*hz") if path.name[7:-2].isdigit()),
+        key=lambda path: -int(path.name[7:-2]),
+    )
+    tracks: dict[str, list[Pair]] = {}
+    for rate_folder in rates or [folder]:
+        for pair in find_pairs(rate_folder):
+            tracks.setdefault(pair.name, []).append(pair)
+    return dict(sorted(tracks.items()))
+
+
+def cut_track(pairs: list[Pair], root: Path, output: Path, settings: SilenceSettings) -> SilenceReport:
+    """Plan on the first pair (the highest rate); write all of them below `output` as they lie in `root`.
+
+    Tracks that need no cut are linked or copied as they are.
+
+    Raises
+    ------
+    AudioFileError, DatasetError
+        If a file cannot be read or the two of a pair differ in length.
+    """
+    info = check_pair(pairs[0])
+    plan = plan_track(pairs[0].instrument, info, settings)
+    report = _report(pairs[0].name, info, plan, settings)
+    files: list[Path] = []
+    for pair in pairs:
+        target = output / pair.instrument.parent.relative_to(root)
+        clear_pair(target)
+        if not report.dropped:
+            files += _write_pair(pair, target, plan, info.sample_rate_hz)
+    return replace(report, files=tuple(files))
+
+
+def report_track(pairs: list[Pair], settings: SilenceSettings) -> SilenceReport:
+    """What `cut_track` would do, without writing anything."""
+    info = check_pair(pairs[0])
+    return _report(pairs[0].name, info, plan_track(pairs[0].instrument, info, settings), settings)
+
+
+def _report(
+    name: str, info: AudioInfo, plan: CutPlan, settings: SilenceSettings, files: tuple[Path, ...] = ()
+) -> SilenceReport:
+    removed_s = plan.n_removed / info.sample_rate_hz
+    dropped = _drop_reason(plan, settings)
+    return SilenceReport(
+        name, plan.share_before, plan.share_after, info.duration_s, removed_s, len(plan.cuts), dropped, files
+    )
+
+
+def plan_track(instrument: Path, info: AudioInfo, settings: SilenceSettings) -> CutPlan:
+    """Plan the cuts of one file by its own level."""
+    size = settings.block_samples(info.sample_rate_hz)
+    blocks = audio.blocks(instrument, size * max(1, (1 << 17) // size))
+    silent = silent_blocks(blocks, size, settings.threshold_dbfs)
+    return plan_cuts(silent, info.n_samples, info.sample_rate_hz, settings)
+
+
+def _drop_reason(plan: CutPlan, settings: SilenceSettings) -> str:
+    if settings.discard_below is None or plan.share_after >= settings.discard_below:
+        return ""
+    return f"audible share {plan.share_after:.2f} after the cuts is below {settings.discard_below:g}"
+
+
+def _write_pair(pair: Pair, folder: Path, plan: CutPlan, planned_hz: int) -> list[Path]:
+    paths = [folder / pair.instrument.name, folder / pair.rest.name]
+    if len(plan.cuts) == 0:
+        for source, path in zip((pair.rest, pair.instrument), reversed(paths), strict=True):
+            link_or_copy(source, path)
+        return paths
+    info = check_pair(pair)
+    cuts, fade = scaled_cuts(plan, planned_hz, info.sample_rate_hz, info.n_samples)
+    with contextlib.ExitStack() as stack:  # left in reverse order, so that the instrument appears last
+        for source, path in zip((pair.instrument, pair.rest), paths, strict=True):
+            writer = AudioWriter(path, info.sample_rate_hz, info.n_channels, info.subtype, container=info.format)
+            writer = stack.enter_context(writer)
+            for block in cut_blocks(source, cuts, fade):
+                writer.write(block)
+    return paths
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Hard link where the file system allows it, else copy; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+        os.link(source.resolve(), path)
+    except OSError:
+        with atomic_path(path) as temporary:
+            shutil.copyfile(source, temporary)
+
+
+def histogram(audible_shares: list[float]) -> list[int]:
+    """Number of tracks whose silent share is under 10 %, 20 %, ... 100 %: the ten buckets of Appendix A."""
+    silent = np.clip(1 - np.asarray(audible_shares, float), 0, 1)
+    buckets = np.minimum((silent * N_BUCKETS + 1e-9).astype(int), N_BUCKETS - 1)
+    return np.bincount(buckets, minlength=N_BUCKETS).tolist()
+
+
+def histogram_text(before: list[int], after: list[int]) -> str:
+    """Both histograms as an aligned table with bars."""
+    scale = 30 / max(*before, *after, 1)
+    lines = ["silent share   before  after"]
+    for bucket, (old, new) in enumerate(zip(before, after, strict=True)):
+        bars = f"{'#' * round(old * scale):<30} {'=' * round(new * scale)}"
+        lines.append(f"{bucket * 10:3d} - {bucket * 10 + 10:3d} %  {old:7d} {new:6d}  {bars}".rstrip())
+    return "\n".join(lines)
