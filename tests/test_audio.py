@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import soundfile
@@ -169,3 +172,24 @@ def test_a_missing_mp3_decoder_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(audio_module.soundfile, "available_formats", dict)
     with pytest.raises(AudioFileError, match="no MP3 decoder"):
         probe(_write_bytes(tmp_path / "a.mp3", b"\xff\xfbnot really" * 20))
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
+    """A process whose files may not grow past 200 kB stands for a full disk."""
+    script = (
+        "import resource, signal, sys, numpy\n"
+        "from splitstrument.audio import AudioWriter\n"
+        "from splitstrument.errors import AudioFileError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+        "noise = numpy.random.default_rng(0).standard_normal((44100, 2)).astype('float32') / 10\n"
+        "for name in ('a.wav', 'a.flac', 'a.ogg'):\n"
+        "    try:\n"
+        "        with AudioWriter(f'{sys.argv[1]}/{name}', 44100, 2) as writer:\n"
+        "            [writer.write(noise) for _ in range(60)]\n"
+        "    except AudioFileError as error:\n"
+        "        print(error)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert run.stdout.count("is the disk full?") == 3, run.stdout + run.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ starts in a tenth of the time, needs a third of the memory and no TensorFlow. Wh
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,11 @@ class KerasEngine:
 
         self._network = build_network(folder.settings)
         try:
-            self._network.load_weights(weights)
-        except (ValueError, OSError, KeyError) as error:
+            with warnings.catch_warnings():
+                # Keras only warns where the file lacks a layer, and leaves that layer as it was drawn
+                warnings.simplefilter("error", UserWarning)
+                self._network.load_weights(weights)
+        except (ValueError, OSError, KeyError, UserWarning) as error:
             raise ModelError(
                 f"{weights} does not fit the network that {folder.path}/model.yaml describes "
                 f"({_first_line(error)}): copy the whole model folder again."

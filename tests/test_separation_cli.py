@@ -1,0 +1,225 @@
+"""``splitstrument separate``, ``rerun`` and ``models`` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from tiny_models import music, tiny_model, tiny_settings
+
+from splitstrument.audio import probe, read, write
+from splitstrument.cli import main
+from splitstrument.cli import separate as command
+
+
+@pytest.fixture
+def folder(rng, tmp_path, monkeypatch):
+    """A working folder with two songs, a text file that claims to be a song, and a model."""
+    monkeypatch.chdir(tmp_path)
+    tiny_model(tmp_path / "model")
+    write(tmp_path / "songs" / "one.wav", music(rng, 30000), 44100, "PCM_16")
+    write(tmp_path / "songs" / "live" / "two.flac", music(rng, 20000), 48000)
+    (tmp_path / "text.wav").write_text("no sound " * 100)
+    return tmp_path
+
+
+@pytest.fixture
+def splitstrument(capfd):
+    """Runs the real command line in this process; gives (exit status, output, errors)."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        return (caught.value.code, *capfd.readouterr())
+
+    return run
+
+
+def test_files_folders_and_patterns(folder, splitstrument):
+    status, out, _ = splitstrument("separate", "songs", "songs/*.wav", "--model", "model", "-o", "out", "--quiet")
+    assert status == 0
+    assert out.count("null exact") == 2
+    for track, source in (("one", "songs/one.wav"), ("two", "songs/live/two.flac")):
+        total = read(f"out/{track}/instrument.wav")[0] + read(f"out/{track}/rest.wav")[0]
+        assert np.array_equal(total, read(source)[0])
+
+
+def test_one_bad_file_does_not_stop_the_others(folder, splitstrument):
+    status, _, errors = splitstrument(
+        "separate", "text.wav", "nowhere.mp3", "songs/one.wav", "--model", "model", "-o", "out"
+    )
+    assert status == 1
+    assert "text.wav cannot be read as audio" in errors and "nowhere.mp3 cannot be opened" in errors
+    assert "Traceback" not in errors
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["songs/one.wav", "--model", "nothing"], "There is no model 'nothing'"),
+        (["songs/one.wav", "--model", "songs"], "no model"),
+        (["songs/one.wav", "--stems", "drums"], "--stems takes"),
+        (["songs/one.wav", "--filename", "{stem}.{ext}"], "lacks {track}"),
+        (["songs/one.wav", "--filename", "../{track}/{stem}.{ext}"], "leaves the output folder"),
+        (["songs/one.wav", "--filename", "{track.__class__}{stem}.{ext}"], "no field"),
+        (["songs/one.wav", "--overlap", "2"], "overlap"),
+        (["songs/one.wav", "--engine", "magic"], "There is no engine 'magic'"),
+        (["songs/one.wav", "--start", "100"], "nothing is left after --start"),
+        (["songs/*.xyz"], "No audio file matches"),
+        (["model"], "holds no audio files"),
+        (["songs/one.wav", "-o", "text.wav"], "is a file, but outputs need a folder"),
+        (["songs/one.wav", "songs", "-o", "-"], "one stem of one song"),
+        (["songs/one.wav", "--format", "mp3", "-o", "/dev/null/x"], ""),
+    ],
+)
+def test_mistakes_get_one_sentence(folder, splitstrument, arguments, message):
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", "model"]
+    status, _, errors = splitstrument("separate", *arguments)
+    assert status == 1
+    assert message in errors and "Traceback" not in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert not (folder / "stems").exists()
+
+
+def test_existing_outputs(folder, splitstrument):
+    arguments = ("separate", "songs/one.wav", "--model", "model", "-o", "out", "--quiet")
+    assert splitstrument(*arguments)[0] == 0
+    before = (folder / "out/one/instrument.wav").stat().st_mtime_ns
+    status, _, errors = splitstrument(*arguments)
+    assert status == 1 and "exists already" in errors
+    status, out, _ = splitstrument(*arguments, "--skip-existing", "--json")
+    assert status == 0 and json.loads(out)["skipped"] == ["songs/one.wav"]
+    assert (folder / "out/one/instrument.wav").stat().st_mtime_ns == before
+    assert splitstrument(*arguments, "--overwrite")[0] == 0
+
+
+def test_two_songs_of_one_name_are_not_mixed_up(folder, rng, splitstrument):
+    write(folder / "songs" / "live" / "one.wav", music(rng, 9000), 44100)
+    status, _, errors = splitstrument("separate", "songs", "--model", "model", "-o", "out")
+    assert status == 1 and "would both be written" in errors
+    pattern = "{folder}/{track}-{model}-{stem}.{ext}"
+    status, _, _ = splitstrument("separate", "songs", "--model", "model", "-o", "all", "--filename", pattern)
+    assert status == 0
+    assert (folder / "all/live/one-tiny-rest.wav").is_file() and (folder / "all/songs/one-tiny-rest.wav").is_file()
+
+
+def test_a_dry_run_does_nothing(folder, splitstrument):
+    status, out, _ = splitstrument("separate", "songs", "text.wav", "--model", "model", "--dry-run", "--json")
+    plan = json.loads(out)
+    assert status == 1 and len(plan["songs"]) == 2 and "text.wav" in plan["errors"]
+    assert plan["songs"][0]["outputs"][0].endswith("instrument.wav")
+    assert not (folder / "stems").exists()
+
+
+def test_json_describes_what_was_done(folder, splitstrument):
+    status, out, _ = splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "out", "--json", "--quiet")
+    (song,) = json.loads(out)["songs"]
+    assert status == 0
+    assert song["null_db"] == "exact" and song["n_samples"] == 30000 and song["subtype"] == "PCM_16"
+    assert set(song["activity"]) == {"audible_share", "confidence", "instrument_dbfs", "rest_dbfs"}
+
+
+def test_parts_stems_and_formats(folder, splitstrument):
+    arguments = ("--start", 0.1, "--duration", 0.2, "--format", "flac", "--stems", "rest", "--strength", 2)
+    status, _, _ = splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "out", *arguments)
+    assert status == 0
+    assert sorted(path.name for path in (folder / "out/one").iterdir()) == ["rest.flac", "separation.json"]
+    assert probe("out/one/rest.flac").n_samples == 8820
+
+
+def test_standard_input_and_output(folder):
+    arguments = ["separate", "-", "-o", "-", "--stems", "rest", "--model", "model"]
+    song = (folder / "songs/one.wav").read_bytes()
+    run = subprocess.run([sys.executable, "-m", "splitstrument", *arguments], input=song, capture_output=True)
+    assert run.returncode == 0, run.stderr
+    (folder / "piped.wav").write_bytes(run.stdout)
+    CliRunner().invoke(command.separate, ["songs/one.wav", "--model", "model", "-o", "out"])
+    assert run.stdout == (folder / "out/one/rest.wav").read_bytes()
+    empty = subprocess.run([sys.executable, "-m", "splitstrument", *arguments], input=b"", capture_output=True)
+    assert empty.returncode == 1 and b"empty" in empty.stderr and not empty.stdout
+
+
+def test_workers_give_the_same_bytes(folder, splitstrument):
+    splitstrument("separate", "songs", "--model", "model", "-o", "a", "--quiet")
+    status, _, errors = splitstrument("separate", "songs", "text.wav", "--model", "model", "-o", "b", "--jobs", 2)
+    assert status == 1 and "text.wav" in errors
+    for name in ("one/rest.wav", "two/instrument.wav"):
+        assert (folder / "a" / name).read_bytes() == (folder / "b" / name).read_bytes()
+
+
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_interruption_leaves_no_partial_file(folder, splitstrument, monkeypatch, sign):
+    monkeypatch.setattr(command._Advance, "__call__", lambda *_: os.kill(os.getpid(), sign))
+    status, _, errors = splitstrument("separate", "songs", "--model", "model", "-o", "out")
+    assert status == 130 and "nothing half-written" in errors
+    assert not (folder / "out").exists()
+
+
+def test_rerun_gives_the_same_bytes(folder, splitstrument):
+    options = ("--overlap", 0.5, "--strength", 1.3, "--floor", -40, "--cleanup", 0.5, "--dry", 0.1, "--keep-mask")
+    splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "out", *options)
+    sidecar = json.loads((folder / "out/one/separation.json").read_text())
+    assert sidecar["song"]["path"] == "../../songs/one.wav"
+    assert set(sidecar["outputs"]) == {"instrument", "rest", "mask"}
+    assert str(folder) not in json.dumps(sidecar["options"])
+    status, out, _ = splitstrument("rerun", "out/one/separation.json", "-o", "again")
+    assert status == 0 and out.count("the same bytes") == 3
+    assert (folder / "again/one/rest.wav").read_bytes() == (folder / "out/one/rest.wav").read_bytes()
+
+
+def test_rerun_refuses_another_song_or_model(folder, splitstrument):
+    splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "out")
+    status, _, errors = splitstrument("rerun", "out/one/separation.json", "--song", "songs/live/two.flac")
+    assert status == 1 and "is not the file" in errors
+    tiny_model(folder / "other", kernel=np.ones((3, 3), np.float32))
+    status, _, errors = splitstrument("rerun", "out/one/separation.json", "--model", "other")
+    assert status == 1 and "is not the model" in errors
+    (folder / "songs/one.wav").unlink()
+    status, _, errors = splitstrument("rerun", "out/one/separation.json")
+    assert status == 1 and "--song" in errors
+    (folder / "bad.json").write_text('{"format": 1')
+    status, _, errors = splitstrument("rerun", "bad.json")
+    assert status == 1 and "is no JSON" in errors
+
+
+def test_models_list_and_show(folder, splitstrument):
+    tiny_model(folder / "runs" / "piano", tiny_settings(target="piano"))
+    status, out, _ = splitstrument("models", "list", "--json")
+    assert status == 0 and "piano" in [model["model"]["target"] for model in json.loads(out)]
+    status, out, _ = splitstrument("models", "show", "runs/piano")
+    assert status == 0 and "piano" in out and "(checked)" in out
+    (folder / "runs" / "piano" / "model.onnx").write_bytes(b"damaged")
+    status, _, errors = splitstrument("models", "show", "piano")
+    assert status == 1 and "damaged or was changed" in errors
+
+
+def test_help_has_examples_and_loads_no_tensorflow():
+    script = (
+        "import sys\n"
+        "from splitstrument.cli import main\n"
+        "try: main(['separate', '--help'])\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('tensorflow', 'keras', 'onnxruntime', 'librosa') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "Examples:" in run.stdout and run.stdout.strip().endswith("[]")
+
+
+def test_separating_loads_no_tensorflow(folder):
+    script = (
+        "import sys\n"
+        "from splitstrument.cli import main\n"
+        "try: main(['separate', 'songs/one.wav', '--model', 'model'])\n"
+        "except SystemExit as end: assert end.code == 0\n"
+        "print([name for name in ('tensorflow', 'keras', 'librosa', 'scipy', 'matplotlib') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.strip().endswith("[]")
