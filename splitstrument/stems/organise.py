@@ -18,7 +18,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from splitstrument.audio import probe
+from splitstrument.audio import AudioWriter, check_finite, open_audio, probe
 from splitstrument.errors import DatasetError
 from splitstrument.files import atomic_path, safe_name, sha256_of
 from splitstrument.settings import Settings
@@ -26,6 +26,8 @@ from splitstrument.stems.batch import Batch, run_batch
 from splitstrument.stems.classes import EXCLUDED, GUITAR, OTHER, PIANO, InstrumentMap, read_instrument_map
 from splitstrument.stems.index import INDEX_FILE, Index, StemEntry, TrackEntry, read_index, stems_of, write_index
 from splitstrument.stems.sources import RawStem, RawTrack, Source, get_source
+
+PIECE_BLOCK = 1 << 18
 
 
 class OrganiseSettings(Settings):
@@ -106,7 +108,7 @@ def organise_track(track: RawTrack, source: Source, output: Path, settings: Orga
     for name, stem in zip(_file_names(track.stems), track.stems, strict=True):
         stem_class, confidence = class_of_stem(stem, instrument_map, settings.min_confidence)
         path = placed.get(name) or output / track.name / stem_class / name
-        _place(stem.path, path, settings.place)
+        _place(stem, path, settings.place)
         entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None))
     return TrackEntry(
         source=source.name,
@@ -148,7 +150,7 @@ def _joint_class(classes: Iterable[str | None]) -> str:
 
 def _file_names(stems: Sequence[RawStem]) -> list[str]:
     """Names unique within the track; equal ones from different folders get their folder's name in front."""
-    names = [stem.path.name for stem in stems]
+    names = [stem.path.name if stem.length_s is None else f"{stem.path.stem}.flac" for stem in stems]
     counts = Counter(name.casefold() for name in names)
     full = [
         f"{stem.path.parent.name}_{name}" if counts[name.casefold()] > 1 else name
@@ -161,8 +163,13 @@ def _existing_stems(folder: Path) -> dict[str, list[Path]]:
     return stems_of(folder) if folder.is_dir() else {}
 
 
-def _place(raw: Path, path: Path, how: str) -> None:
-    """Link or copy `raw` to `path` unless it is there."""
+def _place(stem: RawStem, path: Path, how: str) -> None:
+    """Link, copy or cut a stem's file to `path` unless it is there."""
+    raw = stem.path
+    if stem.length_s is not None:
+        if not path.is_file():
+            _cut_piece(stem, path)
+        return
     if path.is_file() and (path.samefile(raw) or _is_copy(path, raw)):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,6 +178,18 @@ def _place(raw: Path, path: Path, how: str) -> None:
     else:
         with atomic_path(path) as temporary:
             shutil.copyfile(raw, temporary)
+
+
+def _cut_piece(stem: RawStem, path: Path) -> None:
+    """Write the part of a file that is the stem, sample by sample as it is."""
+    with open_audio(stem.path) as file:
+        start, n_samples = round(stem.start_s * file.samplerate), round((stem.length_s or 0) * file.samplerate)
+        file.seek(min(start, file.frames))
+        with AudioWriter(path, file.samplerate, file.channels, "PCM_24", n_samples) as writer:
+            for position in range(0, n_samples, PIECE_BLOCK):
+                block = file.read(min(PIECE_BLOCK, n_samples - position), dtype="float32", always_2d=True)
+                check_finite(block, stem.path)
+                writer.write(block)
 
 
 def _is_copy(path: Path, raw: Path) -> bool:

@@ -8,7 +8,13 @@ from splitstrument.errors import SettingsError
 from splitstrument.stems.sources.contract import RawStem, RawTrack, Source
 
 SOURCES = {
+    "medleydb": "medleydb:MedleyDB",
+    "slakh": "slakh:Slakh",
+    "moisesdb": "moisesdb:MoisesDB",
     "rockband": "rockband:RockBand",
+    "cambridge": "folders:Cambridge",
+    "solo": "solo:Solo",
+    "folders": "folders:Folders",
 }
 
 __all__ = ["SOURCES", "RawStem", "RawTrack", "Source", "get_source"]

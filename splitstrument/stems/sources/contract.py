@@ -15,13 +15,17 @@ The promises:
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from splitstrument.errors import DatasetError
 from splitstrument.files import inside, safe_name
+
+MAX_JSON_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -36,11 +40,15 @@ class RawStem:
         Names in the dataset's metadata; several if the stem mixes instruments; empty if the metadata is silent.
     stem_class
         Class that the layout implies (the backing track of a game is ``other``); it wins over `instrument`.
+    start_s, length_s
+        The part of the file that is this stem; a `length_s` of None is all of it.
     """
 
     path: Path
     instrument: tuple[str, ...] = ()
     stem_class: str | None = None
+    start_s: float = 0.0
+    length_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,21 @@ def unique_names(tracks: Iterable[RawTrack]) -> list[RawTrack]:
     return result
 
 
-def existing(stems: Iterable[RawStem]) -> tuple[tuple[RawStem, ...], tuple[str, ...]]:
-    """Split stems into those whose file is there and a problem for each that is not."""
-    stems = tuple(stems)
-    missing = tuple(f"{stem.path.name} is missing" for stem in stems if not stem.path.is_file())
-    return tuple(stem for stem in stems if stem.path.is_file()), missing
+def missing_files(stems: Iterable[RawStem]) -> tuple[str, ...]:
+    """A problem for stems whose file is not there."""
+    missing = [stem.path for stem in stems if not stem.path.is_file()]
+    if not missing:
+        return ()
+    others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+    return (f"{missing[0]}{others} missing",)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that may be hostile; empty if it is missing, too large, or no object."""
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            return {}
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return data if isinstance(data, dict) else {}
