@@ -1,7 +1,7 @@
 """Slakh2100 (original, redux, FLAC or WAV) and BabySlakh: rendered MIDI songs with one file per stem.
 
-The split is the folder's (``train``, ``validation``, ``test``, ``omitted``); ``redux.json`` of slakh-utils, put into
-the root, corrects the folders of the original release. Songs made from one MIDI file have the same UUID in their metadata
+The split is the folder's (``train``, ``validation``, ``test``, ``omitted``); slakh-utils' ``redux.json``, put into the
+root, corrects the folders of the original release. Songs made from one MIDI file have the same UUID in their metadata
 (and stand in ``duplicates.json``, where that lies in the root): they never go to different sides of a split.
 """
 
