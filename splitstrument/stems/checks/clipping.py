@@ -3,8 +3,8 @@
 Near the crest of any smooth wave, the time spent above ``1 - e`` of the peak grows with the root of ``e``: a quarter of
 the samples above ``1 - 16 e`` are above ``1 - e`` for a sine, and far fewer for music, whose crests differ in height.
 A clipped crest is flat, so that this share comes near 1 whatever the file was scaled by afterwards. It is taken for
-each second, channel and side, at a fine step (hard clipping) and at a coarse one (clipping softened by a tape, a codec
-or a resampler). Waves that are flat by nature, such as a synthesiser's square wave, are reported too.
+each second, channel and side, at a fine step (hard clipping) and at coarser ones (clipping softened by a tape or a
+resampler). Waves that are flat by nature, such as a synthesiser's square wave, are reported too.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ from splitstrument.stems.checks.findings import Finding, spans
 from splitstrument.stems.checks.settings import DEFAULTS, CheckSettings
 from splitstrument.stems.checks.tracks import Stem
 
-FINE, COARSE = 1 / 2048, 1 / 128
 WIDER = 16
-# below these peaks the steps would be finer than 16-bit rounding, and every crest would look flat
-FINE_PEAK, COARSE_PEAK = 0.1, 0.01
+# step, smallest peak at which it is not finer than 16-bit rounding, times the smallest count
+STEPS = ((1 / 2048, 0.04, 1), (1 / 512, 0.01, 2), (1 / 128, 0.01, 4))
 
 
 def clipped_share(side: np.ndarray, step: float, min_samples: int) -> float:
@@ -41,10 +40,9 @@ def second_clipping(block: Audio, min_samples: int) -> float:
     for channel in block.T:
         for side in (channel, -channel):
             peak = float(side.max(initial=0.0))
-            if peak >= FINE_PEAK:
-                worst = max(worst, clipped_share(side, FINE, min_samples))
-            if peak >= COARSE_PEAK:
-                worst = max(worst, clipped_share(side, COARSE, 4 * min_samples))
+            for step, smallest, times in STEPS:
+                if peak >= smallest:
+                    worst = max(worst, clipped_share(side, step, times * min_samples))
     return worst
 
 

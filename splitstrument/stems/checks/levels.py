@@ -22,6 +22,8 @@ def power_db(power: float | np.ndarray) -> np.ndarray:
 
 def block_powers(block: Audio, n_block: int) -> np.ndarray:
     """Mean square of each `n_block` samples of (n_samples, n_channels), all channels together; the rest is dropped."""
+    if not block.size:
+        return np.zeros(0)
     n_blocks = len(block) // n_block
     parts = block[: n_blocks * n_block].reshape(n_blocks, -1) if n_blocks else block.reshape(1, -1)
     return np.einsum("ij,ij->i", parts, parts).astype(np.float64) / parts.shape[1]

@@ -73,7 +73,7 @@ def check_dataset(
     batch = run_batch(work, track_folders(dataset), executor, "checking", lambda folder: folder.name, quiet)
     results = batch.results
     findings = {name: list(result.findings) for name, result in results.items()}
-    for name, found in duplicate_findings(Path(dataset), results, target, settings):
+    for name, found in duplicate_findings(Path(dataset), results, settings):
         findings[name].append(found)
     tracks = {name: TrackChecks(findings=tuple(sorted(found, key=_worst_first))) for name, found in findings.items()}
     return DatasetResult(ChecksFile(target=target, settings=settings, tracks=tracks), batch.failures)
@@ -175,7 +175,7 @@ def _active_levels(track: TrackStems, meters: Mapping[Stem, LevelMeter]) -> dict
 
 
 def duplicate_findings(
-    dataset: Path, results: Mapping[str, TrackResult], target: str | None, settings: CheckSettings
+    dataset: Path, results: Mapping[str, TrackResult], settings: CheckSettings
 ) -> list[tuple[str, Finding]]:
     """Track name and finding for both sides of every duplicate; a mix is compared with other tracks' stems only."""
     prints = {name: one for result in results.values() for name, one in result.fingerprints.items()}

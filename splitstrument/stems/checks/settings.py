@@ -39,7 +39,7 @@ class CheckSettings(Settings):
     silence_dbfs: float = Field(-50.0, ge=-120, le=0)
     silence_block_s: float = Field(0.01, ge=0.001, le=1)
     audible_s: float = Field(0.5, ge=0)
-    low_level_dbfs: float = Field(-40.0, ge=-120, le=0)
+    low_level_dbfs: float = Field(-45.0, ge=-120, le=0)
     dc_dbfs: float = Field(-50.0, ge=-120, le=0)
     length_tolerance_s: float = Field(0.25, ge=0)
     clip_share: float = Field(0.35, gt=0.25, lt=1)
