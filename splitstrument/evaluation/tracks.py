@@ -65,18 +65,32 @@ def aligned(references: Iterator[NDArray], estimates: Iterator[NDArray]) -> Iter
         yield reference, np.pad(joined[:, :wanted], ((0, 0), (0, missing), (0, 0)))
 
 
-def with_rest(mixture: Iterator[NDArray], instrument: Iterator[NDArray]) -> Iterator[NDArray]:
-    """Pair an instrument's estimate with the rest that the house's rule gives: mixture - instrument.
-
-    Both are streams of (n_samples, n_channels) in any blocks.
-    """
-    for whole, part in aligned((block[None] for block in mixture), (block[None] for block in instrument)):
-        yield np.concatenate([part, whole - part])
-
-
 def file_blocks(path: Path, sample_rate_hz: int, n_channels: int) -> Iterator[NDArray]:
     """Blocks (n_samples, n_channels) of one file, resampled and its channels averaged or repeated where they differ."""
     info = audio.probe(path)
     blocks = audio.resample_blocks(audio.blocks(path, BLOCK), info.n_channels, info.sample_rate_hz, sample_rate_hz)
     for block in blocks:
         yield block if info.n_channels == n_channels else np.repeat(block.mean(1, keepdims=True), n_channels, axis=1)
+
+
+def estimates_in_files(pair: Pair, instrument: Path | None, rest: Path | None) -> Estimates:
+    """Estimates that lie in files, brought to the pair's rate, channels and length.
+
+    One of the files may be missing: its source is then the mixture minus the other.
+    """
+    info = audio.probe(pair.instrument)
+
+    def fitted(path: Path) -> Iterator[NDArray]:
+        """Blocks (1, n_samples, n_channels) of the sizes that `pair_blocks` gives."""
+        blocks = (block[None] for block in file_blocks(path, info.sample_rate_hz, info.n_channels))
+        return (estimate for _, estimate in aligned((block[:1] for block in pair_blocks(pair)), blocks))
+
+    def estimates() -> Iterator[NDArray]:
+        if instrument and rest:
+            yield from (np.concatenate(both) for both in zip(fitted(instrument), fitted(rest), strict=True))
+            return
+        for references, part in zip(pair_blocks(pair), fitted(instrument or rest), strict=True):
+            other = references.sum(axis=0, keepdims=True) - part
+            yield np.concatenate([part, other] if instrument else [other, part])
+
+    return estimates

@@ -1,0 +1,57 @@
+"""`splitstrument evaluate`: separate and score evaluation tracks with a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from splitstrument.cli.score import measuring, settings_of, show, workers_of
+
+
+@click.command()
+@click.argument("model")
+@click.option("--tracks", type=click.Path(path_type=Path), required=True, help="Folder of instrument/rest pairs.")
+@click.option("--track", "names", multiple=True, help="Only this track; may be given several times.")
+@click.option("--engine", help="Inference engine (see `splitstrument models`).")
+@click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
+@click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
+@measuring
+def evaluate(
+    model: str,
+    tracks: Path,
+    names: tuple[str, ...],
+    engine: str | None,
+    overlap: float | None,
+    output: Path | None,
+    **flags,
+) -> None:
+    """Separate every pair below --tracks with MODEL (a run folder or a shipped model) and score instrument and rest.
+
+    Beside the model stand the mixture as estimate, silence, the best fixed EQ fitted on the songs of --eq-from (a song
+    never on itself) and four oracle masks. Interrupted, it goes on where it was. The results go into
+    MODEL/evaluation/<data> for a run folder.
+
+    \b
+    splitstrument evaluate runs/quickstart --tracks datasets/sample/real --eq-from datasets/sample/real
+    splitstrument evaluate guitar --tracks data/sectoid_pairs --jobs 2 --json
+    """
+    from splitstrument.evaluation.run import describe_data, evaluate_model
+    from splitstrument.separation.options import SeparationOptions
+    from splitstrument.separation.store import SHIPPED, find_model
+
+    found = find_model(model)
+    data = describe_data(tracks)["name"]
+    own = Path("results") / found.description.name if found.path.is_relative_to(SHIPPED) else found.path / "evaluation"
+    folder = output or own / data
+    record = evaluate_model(
+        model,
+        tracks,
+        folder,
+        settings_of(flags),
+        flags["eq_from"],
+        SeparationOptions(engine=engine, overlap=overlap),
+        names,
+        workers_of(flags),
+    )
+    show(record, folder, flags["as_json"])

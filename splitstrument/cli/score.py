@@ -1,0 +1,82 @@
+"""`splitstrument score`: any tool's estimates, by the same ruler."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from splitstrument.cli.common import jobs_option, json_option, options, print_json, quiet_option, scheduler_option
+
+measuring = options(
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the results."),
+    click.option("--eq-from", type=click.Path(path_type=Path), help="Training pairs to fit the fixed EQ on."),
+    click.option("--n-fft", type=click.IntRange(16, 65536), help="STFT of oracle masks and EQ."),
+    click.option("--no-v4", is_flag=True, help="Leave BSS Eval v4 out: half the time."),
+    click.option("--no-baselines", is_flag=True, help="Score the estimates alone (not for publication)."),
+    jobs_option,
+    scheduler_option,
+    json_option,
+    quiet_option,
+)
+
+
+@click.command()
+@click.argument("references", type=click.Path(path_type=Path))
+@click.argument("estimates", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call the estimates in tables.")
+@measuring
+def score(references: Path, estimates: Path, name: str | None, output: Path | None, **flags) -> None:
+    """Score ESTIMATES against REFERENCES, whoever made them.
+
+    Both are folders with <track>/instrument*.wav and <track>/rest*.wav; tracks are matched by the folder's name. Where
+    one estimate is missing it is taken to be mixture minus the other. Estimates that are missing, swapped, shifted,
+    clipped, silent or of another length or rate are named, and the others scored; the exit status is 1 if any track
+    could not be scored.
+
+    \b
+    splitstrument score data/sectoid_pairs stems
+    splitstrument score references demucs_output --name htdemucs_6s --eq-from data/training --jobs 0
+    """
+    from splitstrument.evaluation.run import score_files
+
+    folder = output or Path("results") / "scores" / (name or estimates.name)
+    record = score_files(references, estimates, folder, settings_of(flags), flags["eq_from"], workers_of(flags), name)
+    show(record, folder, flags["as_json"])
+
+
+def settings_of(flags: dict):
+    """Evaluation settings from the flags of `measuring`."""
+    from splitstrument.evaluation.run import EvaluationSettings
+
+    without = {"baselines": (), "ceilings": ()} if flags["no_baselines"] else {}
+    return EvaluationSettings(
+        n_fft=flags["n_fft"],
+        framewise=not flags["no_v4"],
+        keep_estimates=flags.get("keep_estimates", False),
+        **without,
+    )
+
+
+def workers_of(flags: dict):
+    """Where the work is done, from the flags."""
+    from splitstrument.evaluation.run import Workers
+
+    return Workers(flags["jobs"], flags["scheduler"], flags["quiet"] or flags["as_json"])
+
+
+def show(record: dict, folder: Path, as_json: bool) -> None:
+    """Print the record or its tables; exit with 1 if a track could not be scored."""
+    from splitstrument.evaluation.jobs import ESTIMATE
+    from splitstrument.evaluation.tables import text_report
+
+    if as_json:
+        print_json(record)
+    else:
+        click.echo(text_report(record))
+        click.echo(f"Written to {folder}/evaluation.yaml, evaluation.csv and evaluation.txt.")
+    unscored = [track["track"] for track in record["tracks"] if ESTIMATE not in track["scores"]]
+    if record["failed"] or unscored:
+        names = ", ".join([*record["failed"], *unscored])
+        click.echo(f"splitstrument: not scored: {names}; the reasons stand above.", err=True)
+        raise click.exceptions.Exit(1)

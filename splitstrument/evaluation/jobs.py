@@ -1,0 +1,226 @@
+"""One track, from references to a record with the scores of every system: the unit of parallel work.
+
+A record is plain data and is stored as JSON beside a key that says what went in, so that a killed evaluation goes on
+where it was and a changed one starts again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from splitstrument import audio
+from splitstrument.errors import AudioFileError
+from splitstrument.evaluation.baselines import Eq, estimates_of
+from splitstrument.evaluation.excerpts import write_excerpt
+from splitstrument.evaluation.problems import Problem, SignalProblems, file_problems
+from splitstrument.evaluation.scores import SOURCES
+from splitstrument.evaluation.tracks import Estimates, estimates_in_files, pair_blocks, score_system
+from splitstrument.files import safe_name, sha256_of, write_json
+from splitstrument.pairs import Pair, check_pair
+from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.stream import LoadedModel, SongSeparation, load_model, network_masks
+
+RECORD_FORMAT = 1
+ESTIMATE = "estimate"
+
+
+@dataclass(frozen=True)
+class ModelEstimates:
+    """Estimates that a model makes now."""
+
+    model: str
+    options: SeparationOptions = field(default_factory=SeparationOptions)
+
+
+@dataclass(frozen=True)
+class FileEstimates:
+    """Estimates that lie in files, whoever made them; None where there is none."""
+
+    instrument: Path | None
+    rest: Path | None
+
+
+@dataclass(frozen=True)
+class TrackJob:
+    """Everything that scoring one track needs.
+
+    Attributes
+    ----------
+    systems
+        Baselines and ceilings to score beside the estimates.
+    n_fft
+        Of the oracle masks and the fixed EQ.
+    folder
+        Where the record, the excerpt and, if wanted, the estimates go.
+    """
+
+    pair: Pair
+    estimates: ModelEstimates | FileEstimates
+    systems: tuple[str, ...]
+    n_fft: int
+    folder: Path
+    eq: Eq | None = None
+    framewise: bool = True
+    keep_estimates: bool = False
+    excerpts: bool = True
+
+    @property
+    def record_path(self) -> Path:
+        """Where the record is stored."""
+        return self.folder / "tracks" / f"{safe_name(self.pair.name)}.json"
+
+
+def evaluate_track(job: TrackJob) -> dict[str, Any]:
+    """Score one track, or hand back its stored record if nothing that went in has changed."""
+    key = job_key(job)
+    stored = read_record(job.record_path)
+    if stored and stored.get("key") == key:
+        return stored
+    record = {"format": RECORD_FORMAT, "key": key, **_score_track(job)}
+    write_json(job.record_path, record)
+    return record
+
+
+def job_key(job: TrackJob) -> str:
+    """Hash of all that influences a record: contents of the files, model, settings."""
+    parts: list[Any] = [RECORD_FORMAT, job.pair.name, job.systems, job.n_fft, job.framewise, job.excerpts]
+    parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
+    if isinstance(job.estimates, ModelEstimates):
+        model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)
+        parts += [model.folder.description.files, model.engine.name, job.estimates.options.model_dump()]
+    else:
+        files = (job.estimates.instrument, job.estimates.rest)
+        parts += [path and path.is_file() and sha256_of(path) for path in files]
+    if job.eq:
+        parts.append(hashlib.sha256(job.eq.gains.tobytes()).hexdigest())
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A stored record, or None where there is none that can be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _score_track(job: TrackJob) -> dict[str, Any]:
+    info = check_pair(job.pair)
+    if info.n_samples == 0:
+        raise AudioFileError(f"{job.pair.instrument} holds no samples: make the pair again.")
+    record: dict[str, Any] = {
+        "track": job.pair.name,
+        "seconds": info.duration_s,
+        "sample_rate_hz": info.sample_rate_hz,
+        "n_channels": info.n_channels,
+        "problems": [],
+        "scores": {},
+    }
+    started = time.perf_counter()
+    estimates, problems = _open_estimates(job, info, record)
+    if estimates:
+        problems += _score_estimates(job, estimates, record)
+    for name in job.systems:
+        system = partial(_baseline, name, job, info.sample_rate_hz)
+        record["scores"][name] = score_system(job.pair, system, job.framewise)
+    _drop_temporary(job, problems)
+    record["problems"] = [vars(problem) for problem in problems]
+    record["elapsed_s"] = round(time.perf_counter() - started, 3)
+    return _plain(record)
+
+
+def _score_estimates(job: TrackJob, estimates: Estimates, record: dict[str, Any]) -> list[Problem]:
+    """Score the estimates into `record`; files that turn out to be damaged on reading are a problem, not an end."""
+    try:
+        problems = SignalProblems(job.pair, estimates).problems()
+    except AudioFileError as error:
+        return [Problem("unreadable", str(error))]
+    record["scores"][ESTIMATE] = score_system(job.pair, estimates, job.framewise)
+    if job.excerpts:
+        record["excerpt"] = write_excerpt(job.pair, estimates, job.folder)
+    return problems
+
+
+def _baseline(name: str, job: TrackJob, sample_rate_hz: int):
+    return estimates_of(name, pair_blocks(job.pair), sample_rate_hz, job.n_fft, job.eq)
+
+
+def _open_estimates(
+    job: TrackJob, info: audio.AudioInfo, record: dict[str, Any]
+) -> tuple[Estimates | None, list[Problem]]:
+    if isinstance(job.estimates, ModelEstimates):
+        path = _separate(job, info, record)
+        return estimates_in_files(job.pair, path, None), []
+    usable, problems = {}, []
+    for source in SOURCES:
+        path = getattr(job.estimates, source)
+        ok, found = file_problems(path, source, job.pair)
+        usable[source] = path if ok else None
+        problems += found
+    if not any(usable.values()):
+        return None, problems
+    for source, other in (("instrument", "rest"), ("rest", "instrument")):
+        if usable[source] is None:
+            problems.append(
+                Problem("computed", f"{job.pair.name}: {source} was taken to be mixture - {other}, for lack of a file.")
+            )
+    return estimates_in_files(job.pair, usable["instrument"], usable["rest"]), problems
+
+
+def _separate(job: TrackJob, info: audio.AudioInfo, record: dict[str, Any]) -> Path:
+    """Separate the mixture at its own rate into a float file; notes speed in the record."""
+    options = job.estimates.options
+    model = _model(job.estimates.model, options.engine, options.threads)
+    path = _estimate_path(job)
+    started = time.perf_counter()
+    mixture = (block.sum(axis=0) for block in pair_blocks(job.pair))
+    separation = SongSeparation(
+        mixture, info.n_channels, info.sample_rate_hz, model.settings, network_masks(model, options), options
+    )
+    with audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer:
+        for block in separation.instrument_blocks():
+            writer.write(block)
+    elapsed = time.perf_counter() - started
+    record["separation_s"] = round(elapsed, 3)
+    record["times_real_time"] = round(info.duration_s / max(elapsed, 1e-9), 2)
+    record["engine"] = model.engine.name
+    return path
+
+
+@lru_cache(maxsize=2)
+def _model(model: str, engine: str | None, threads: int | None) -> LoadedModel:
+    """One model per worker process, opened once."""
+    return load_model(model, engine, threads)
+
+
+def _estimate_path(job: TrackJob) -> Path:
+    return job.folder / "estimates" / safe_name(job.pair.name) / "instrument.wav"
+
+
+def _drop_temporary(job: TrackJob, problems: list[Problem]) -> None:
+    if isinstance(job.estimates, FileEstimates) or job.keep_estimates:
+        return
+    path = _estimate_path(job)
+    path.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _plain(data: Any) -> Any:
+    """Plain data with rounded numbers, so that a record reads back equal."""
+    if isinstance(data, dict):
+        return {key: _plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_plain(value) for value in data]
+    if isinstance(data, float):
+        return round(float(data), 6) if math.isfinite(data) else float(data)
+    return data

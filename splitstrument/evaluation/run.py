@@ -1,0 +1,296 @@
+"""Evaluations of whole folders: of a model that separates now, or of estimates that lie in files.
+
+Both end in a folder with ``evaluation.yaml``, ``evaluation.csv``, ``evaluation.txt``, a record per track (by which a
+killed evaluation resumes) and excerpts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from splitstrument.audio import is_audio_name, probe
+from splitstrument.errors import DatasetError, SplitstrumentError
+from splitstrument.evaluation.baselines import BASELINES, CEILINGS, EqFit
+from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
+from splitstrument.evaluation.record import EVALUATION_FILE, Record, build_record, csv_text
+from splitstrument.evaluation.tables import text_report
+from splitstrument.evaluation.tracks import resampled_pair_blocks
+from splitstrument.executor import map_tracks, track_executor
+from splitstrument.files import write_text, write_yaml
+from splitstrument.pairs import Pair, find_pairs
+from splitstrument.progress import progress
+from splitstrument.provenance import provenance
+from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.store import find_model
+from splitstrument.settings import Settings, read_yaml
+
+DEFAULT_N_FFT = 2048
+PASSPORT = "passport.yaml"
+PASSPORT_KEYS = ("name", "title", "target", "origin", "kind", "rendered", "licence", "licences", "summary")
+
+
+class EvaluationSettings(Settings):
+    """What is measured, and how.
+
+    Attributes
+    ----------
+    baselines, ceilings
+        Systems beside the estimates; the fixed EQ only counts where it can be fitted.
+    n_fft
+        STFT of the oracle masks and the EQ; None takes the model's, or 2048 where there is no model.
+    framewise
+        Also BSS Eval v4, which costs a second pass.
+    keep_estimates
+        Keep the model's estimates as float WAV files.
+    excerpts
+        Keep a few seconds of every track for the report and for listening.
+    """
+
+    baselines: tuple[str, ...] = BASELINES
+    ceilings: tuple[str, ...] = CEILINGS
+    n_fft: int | None = None
+    framewise: bool = True
+    keep_estimates: bool = False
+    excerpts: bool = True
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where the work is done, and whether progress is shown."""
+
+    jobs: int = 1
+    scheduler: str | None = None
+    quiet: bool = False
+
+
+def evaluate_model(
+    model: str,
+    tracks: Path,
+    folder: Path,
+    settings: EvaluationSettings | None = None,
+    eq_from: Path | None = None,
+    options: SeparationOptions | None = None,
+    names: Sequence[str] = (),
+    workers: Workers | None = None,
+) -> Record:
+    """Separate and score every pair below `tracks`.
+
+    Parameters
+    ----------
+    model
+        Name of a shipped model, or path of a model or run folder.
+    folder
+        Where the results go; an earlier evaluation there is continued.
+    eq_from
+        Pairs that the fixed EQ is fitted on; a song that is being evaluated is left out of its own EQ.
+    names
+        Only these tracks.
+
+    Raises
+    ------
+    DatasetError, ModelError
+        Before any work. A track that fails is named in the record, and the others go on.
+    """
+    settings, options, workers = settings or EvaluationSettings(), options or SeparationOptions(), workers or Workers()
+    found = find_model(model)
+    rate, n_fft = found.settings.spectrogram.sample_rate_hz, settings.n_fft or found.settings.spectrogram.n_fft
+    pairs = _chosen(find_pairs(tracks, rate), names, tracks)
+    fit = fit_eq(find_pairs(eq_from, rate), rate, n_fft, workers) if eq_from else None
+    estimates = ModelEstimates(str(found.path), options)
+    about = {
+        "kind": "evaluate",
+        "target": found.settings.target,
+        "model": {
+            "name": found.description.name,
+            "summary": found.description.summary,
+            "trained_on": found.description.trained_on,
+            "files": found.description.files,
+        },
+    }
+    plan = dict.fromkeys(pairs, estimates)
+    return _run(found.description.name, plan, tracks, folder, settings, n_fft, fit, about, workers, eq_from, options)
+
+
+def score_files(
+    references: Path,
+    estimates: Path,
+    folder: Path,
+    settings: EvaluationSettings | None = None,
+    eq_from: Path | None = None,
+    workers: Workers | None = None,
+    name: str | None = None,
+) -> Record:
+    """Score estimates that any tool has made, matched to the references by the names of their folders."""
+    settings, workers = settings or EvaluationSettings(), workers or Workers()
+    pairs = find_references(references)
+    theirs = find_stems(estimates)
+    if not theirs:
+        raise DatasetError(f"{estimates} holds no estimates: expected <track>/instrument*.wav and <track>/rest*.wav.")
+    if not {pair.name for pair in pairs} & set(theirs):
+        some = ", ".join(sorted(theirs)[:3])
+        raise DatasetError(
+            f"No track of {estimates} ({some}, ...) has the name of a reference in {references} "
+            f"({', '.join(pair.name for pair in pairs[:3])}, ...): name the folders alike."
+        )
+    n_fft = settings.n_fft or DEFAULT_N_FFT
+    fit = (
+        fit_eq(find_references(eq_from), probe(pairs[0].instrument).sample_rate_hz, n_fft, workers) if eq_from else None
+    )
+    plan = {
+        pair: FileEstimates(theirs.get(pair.name, {}).get("instrument"), theirs.get(pair.name, {}).get("rest"))
+        for pair in pairs
+    }
+    about = {"kind": "score", "unmatched": sorted(set(theirs) - {pair.name for pair in pairs})}
+    return _run(name or estimates.name, plan, references, folder, settings, n_fft, fit, about, workers, eq_from, None)
+
+
+def find_stems(folder: Path) -> dict[str, dict[str, Path]]:
+    """Track -> source -> file, for every folder below `folder` that holds ``instrument*`` or ``rest*``."""
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}: expected <track>/instrument*.wav and <track>/rest*.wav.")
+    stems: dict[str, dict[str, Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        for source in ("instrument", "rest"):
+            if path.name.lower().startswith(source) and is_audio_name(path):
+                stems.setdefault(path.parent.name, {}).setdefault(source, path)
+    return stems
+
+
+def find_references(folder: Path) -> list[Pair]:
+    """Pairs of references, sorted by name; both files must be there.
+
+    A dataset with several ``tracks_<rate>hz`` folders gives those of the highest rate.
+    """
+    if any(Path(folder).glob("tracks_*hz")):
+        return sorted(find_pairs(folder))
+    pairs = []
+    for name, files in sorted(find_stems(Path(folder)).items()):
+        if len(files) < 2:
+            raise DatasetError(f"{next(iter(files.values()))} stands alone: a reference needs instrument and rest.")
+        pairs.append(Pair(name, files["instrument"], files["rest"]))
+    if not pairs:
+        raise DatasetError(f"{folder} holds no references: expected <track>/instrument*.wav and <track>/rest*.wav.")
+    return pairs
+
+
+def fit_eq(pairs: list[Pair], sample_rate_hz: int, n_fft: int, workers: Workers | None = None) -> EqFit:
+    """Fit the fixed EQ on all `pairs`, brought to one rate."""
+    workers, fit = workers or Workers(), EqFit(sample_rate_hz, n_fft)
+    work = partial(_eq_sums, sample_rate_hz=sample_rate_hz, n_fft=n_fft)
+    with (
+        track_executor(workers.jobs, workers.scheduler) as executor,
+        progress("fitting the EQ", len(pairs), "tracks", workers.quiet) as advance,
+    ):
+        for outcome in map_tracks(work, pairs, executor):
+            if outcome.error:
+                raise outcome.error
+            fit.sums.update(outcome.result.sums)
+            advance(1, outcome.item.name)
+    return fit
+
+
+def _eq_sums(pair: Pair, sample_rate_hz: int, n_fft: int) -> EqFit:
+    fit = EqFit(sample_rate_hz, n_fft)
+    fit.add(pair.name, resampled_pair_blocks(pair, sample_rate_hz))
+    return fit
+
+
+def _run(
+    name: str,
+    plan: dict[Pair, ModelEstimates | FileEstimates],
+    data: Path,
+    folder: Path,
+    settings: EvaluationSettings,
+    n_fft: int,
+    fit: EqFit | None,
+    about: dict[str, Any],
+    workers: Workers,
+    eq_from: Path | None,
+    options: SeparationOptions | None,
+) -> Record:
+    """Evaluate all tracks and write the results."""
+    job = partial(_job, folder=folder, settings=settings, n_fft=n_fft, fit=fit)
+    jobs = [job(pair, estimates) for pair, estimates in plan.items()]
+    records, failed = _work(jobs, workers)
+    if not records:
+        raise DatasetError("No track could be evaluated: " + " ".join(failed.values()))
+    chosen = {**settings.model_dump(mode="json"), "n_fft": n_fft, "eq_from": eq_from and Path(eq_from).name}
+    chosen["eq_tracks"] = sorted(fit.sums) if fit else []
+    if options:
+        chosen["separation"] = options.model_dump(mode="json")
+    record = build_record(
+        name,
+        records,
+        failed,
+        **about,
+        measured_on=describe_data(data),
+        settings=chosen,
+        provenance=provenance(chosen),
+    )
+    write_evaluation(folder, record)
+    return record
+
+
+def write_evaluation(folder: Path, record: Record) -> None:
+    """Write the record, the rows and the readable table."""
+    write_yaml(folder / EVALUATION_FILE, record)
+    write_text(folder / "evaluation.csv", csv_text(record))
+    write_text(folder / "evaluation.txt", text_report(record))
+
+
+def describe_data(folder: Path) -> dict[str, Any]:
+    """Name of the data and what its passport says of it, so that every number says what it was measured on."""
+    folder = folder.resolve()
+    for place in (folder, folder.parent):
+        if (place / PASSPORT).is_file():
+            passport = read_yaml(place / PASSPORT)
+            known = {key: passport[key] for key in PASSPORT_KEYS if isinstance(passport, dict) and key in passport}
+            return {"name": place.name, "passport": known}
+    name = folder.parent.name if folder.name.startswith("tracks_") else folder.name
+    return {"name": name, "passport": None}
+
+
+def _work(jobs: list[TrackJob], workers: Workers) -> tuple[list[Record], dict[str, str]]:
+    records, failed = [], {}
+    with (
+        track_executor(workers.jobs, workers.scheduler) as executor,
+        progress("evaluating", len(jobs), "tracks", workers.quiet) as advance,
+    ):
+        for outcome in map_tracks(evaluate_track, jobs, executor):
+            if outcome.error is None:
+                records.append(outcome.result)
+            elif isinstance(outcome.error, SplitstrumentError):
+                failed[outcome.item.pair.name] = str(outcome.error)
+            else:
+                raise outcome.error
+            advance(1, outcome.item.pair.name)
+    return records, failed
+
+
+def _job(
+    pair: Pair,
+    estimates: ModelEstimates | FileEstimates,
+    folder: Path,
+    settings: EvaluationSettings,
+    n_fft: int,
+    fit: EqFit | None,
+) -> TrackJob:
+    with_eq = fit is not None and set(fit.sums) - {pair.name}
+    systems = tuple(name for name in (*settings.baselines, *settings.ceilings) if name != "eq" or with_eq)
+    eq = fit.eq(without=pair.name) if fit and with_eq and "eq" in systems else None
+    return TrackJob(
+        pair, estimates, systems, n_fft, folder, eq, settings.framewise, settings.keep_estimates, settings.excerpts
+    )
+
+
+def _chosen(pairs: list[Pair], names: Sequence[str], folder: Path) -> list[Pair]:
+    unknown = sorted(set(names) - {pair.name for pair in pairs})
+    if unknown:
+        raise DatasetError(
+            f"{folder} has no track {unknown[0]!r}: it has {', '.join(pair.name for pair in pairs[:8])}."
+        )
+    return [pair for pair in pairs if not names or pair.name in names]

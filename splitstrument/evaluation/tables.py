@@ -1,0 +1,151 @@
+"""Tables of scores as text: Markdown that also reads well in a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from splitstrument.evaluation.jobs import ESTIMATE
+from splitstrument.evaluation.record import Record, values_of
+from splitstrument.evaluation.scores import LESS_IS_BETTER, SOURCES
+
+MAIN_MEASURES = ("sdr", "sir", "sar", "si_sdr", "usdr", "sdr_v4", "lsd", "leakage_db")
+HEADS = {
+    "sdr": "SDR",
+    "sir": "SIR",
+    "sar": "SAR",
+    "si_sdr": "SI-SDR",
+    "sd_sdr": "SD-SDR",
+    "usdr": "uSDR",
+    "sdr_v4": "SDR v4",
+    "isr_v4": "ISR v4",
+    "sir_v4": "SIR v4",
+    "sar_v4": "SAR v4",
+    "lsd": "LSD",
+    "leakage_db": "leakage",
+}
+NOTES = (
+    "SDR, SIR, SAR: BSS Eval v3 on whole tracks (the thesis's metric); v4: museval's, median over seconds; uSDR: MDX "
+    "challenge; LSD: log-spectral distance; leakage: level relative to the mixture where the reference is silent. "
+    "LSD and leakage: less is better."
+)
+
+
+def number(value: float | None, signed: bool = False, digits: int = 2) -> str:
+    """A value for a table; an undefined one is a dash."""
+    if value is None:
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def percent(share: float | None) -> str:
+    """A share for a table."""
+    return "–" if share is None else f"{100 * share:.0f} %".replace("-", "−")
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An aligned Markdown table; all columns but the first to the right."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+    line = lambda cells: "| " + " | ".join(_pad(*pair) for pair in zip(cells, widths, range(99))) + " |"  # noqa: E731, B905
+    rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
+    return "\n".join([line(header), rule, *map(line, rows)]) + "\n"
+
+
+def summary_rows(record: Record, source: str, measures: Sequence[str] = MAIN_MEASURES) -> list[list[str]]:
+    """A row of medians per system."""
+    return [
+        [name, *(number(record["summary"][system][source][measure]["median"]) for measure in measures)]
+        for system, name in record["systems"].items()
+    ]
+
+
+def undefined_counts(record: Record) -> list[str]:
+    """Sentences on values that are undefined for some tracks."""
+    sentences = []
+    for source in SOURCES:
+        for measure in ("sdr", "si_sdr"):
+            summary = record["summary"].get(ESTIMATE, {}).get(source, {}).get(measure)
+            if summary and summary["undefined"]:
+                total = summary["n"] + summary["undefined"]
+                sentences.append(
+                    f"{HEADS[measure]} of the {source} is defined for {summary['n']} of {total} tracks (elsewhere the "
+                    "reference or the estimate is silent or missing); the median is over those."
+                )
+    return sentences
+
+
+def track_rows(record: Record, measures: Sequence[str] = ("sdr", "sir", "sar", "si_sdr")) -> list[list[str]]:
+    """A row per track, the worst instrument SI-SDR first; tracks without a score come before all others."""
+    order = sorted(record["tracks"], key=_badness)
+    rows = []
+    for track in order:
+        kinds = ", ".join(dict.fromkeys(problem["kind"] for problem in track["problems"]))
+        cells = [number(values_of([track], ESTIMATE, source, m)[0]) for source in SOURCES for m in measures]
+        gain = _difference(track, "mixture")
+        rows.append([track["track"], *cells, number(gain, signed=True), kinds or "–"])
+    return rows
+
+
+def comparison_lines(record: Record) -> list[str]:
+    """What the estimates gain over the trivial baselines, in sentences."""
+    lines = []
+    names = {"mixture": "mixture", "eq": "best fixed EQ"}
+    for base, by_source in record["improvement"].items():
+        gain = by_source["instrument"]["si_sdr"]
+        if gain["n"]:
+            interval = f" (95 % interval {number(gain['low'])} to {number(gain['high'])})" if gain["low"] else ""
+            lines.append(
+                f"Instrument, SI-SDR over the {names[base]}: {number(gain['median_difference'], signed=True)} dB at "
+                f"the median of {gain['n']} tracks{interval}, better on {gain['wins']}, p = {gain['p']:.3g}."
+            )
+    for base, by_ceiling in record["share_of_distance"].items():
+        share = by_ceiling.get("irm", {}).get("instrument", {}).get("si_sdr")
+        if share is not None:
+            lines.append(f"Share of the distance from the {names[base]} to the ideal ratio mask: {percent(share)}.")
+    return lines
+
+
+def text_report(record: Record) -> str:
+    """The readable table of ``evaluation.txt``."""
+    parts = [f"# {record['name']}\n", _measured_on(record)]
+    for source in SOURCES:
+        parts.append(f"\n{source.capitalize()}, medians in dB\n")
+        parts.append(markdown(["", *(HEADS[m] for m in MAIN_MEASURES)], summary_rows(record, source)))
+    parts.append("\n" + "\n".join(["", *comparison_lines(record), *undefined_counts(record), NOTES]) + "\n")
+    parts.append("\nTracks, worst first (dB)\n")
+    heads = [f"{HEADS[m]} {source[:4]}." for source in SOURCES for m in ("sdr", "sir", "sar", "si_sdr")]
+    parts.append(markdown(["track", *heads, "over mixture", "problems"], track_rows(record)))
+    if record["problems"]:
+        parts.append("\nProblems\n" + "".join(f"- {sentence}\n" for sentence in record["problems"]))
+    return "\n".join(parts)
+
+
+def _measured_on(record: Record) -> str:
+    data: dict[str, Any] = record.get("measured_on", {})
+    seconds = sum(track["seconds"] for track in record["tracks"])
+    return (
+        f"Measured on {data.get('name', 'unnamed data')}: {len(record['tracks'])} tracks, {seconds / 60:.1f} minutes."
+    )
+
+
+def _difference(track: Record, base: str, measure: str = "si_sdr") -> float | None:
+    ours, theirs = (values_of([track], system, "instrument", measure)[0] for system in (ESTIMATE, base))
+    return None if ours is None or theirs is None or not math.isfinite(ours) else ours - theirs
+
+
+def _badness(track: Record) -> float:
+    value = values_of([track], ESTIMATE, "instrument", "si_sdr")[0]
+    return -math.inf if value is None else value
+
+
+def better(measure: str, a: float, b: float) -> bool:
+    """Tell whether value `a` of a measure is better than `b`."""
+    return a < b if measure in LESS_IS_BETTER else a > b
+
+
+def _pad(cell: str, width: int, column: int) -> str:
+    return cell.ljust(width) if column == 0 else cell.rjust(width)
