@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import json_option, print_json, quiet_option
-from splitstrument.errors import SettingsError
+from splitstrument.errors import SettingsError, SplitstrumentError
+from splitstrument.modelfolder import read_model_folder
 from splitstrument.settings import Loaded, load_settings, parse_yaml
-from splitstrument.training.backend import choose_backend
+from splitstrument.training.backend import choose_backend, silent_stderr
 from splitstrument.training.settings import TrainingSettings
 
 EPILOG = """\b
@@ -29,6 +30,7 @@ Examples:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting, as in model.n_frames=128.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset of the recipe lies.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set epochs=N.")
+@click.option("--no-export", is_flag=True, help="Do not write model.onnx, which separation reads fastest.")
 @quiet_option
 @json_option
 def train(
@@ -38,6 +40,7 @@ def train(
     sets: tuple[str, ...],
     places: tuple[str, ...],
     epochs: int | None,
+    no_export: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -48,16 +51,29 @@ def train(
     if recipe is None:
         recipe = resumed_recipe(output, resume)
     loaded = load_recipe(recipe, sets, places, epochs)
-    choose_backend()
+    backend = choose_backend()
     from splitstrument.training.loop import train as run_training
 
     folder = output or Path("runs") / loaded.settings.name
     result = run_training(loaded.settings, folder, resume, recipe.parent, quiet)
+    if backend == "tensorflow" and not no_export:
+        export(folder)
     if as_json:
         print_json(vars(result))
         return
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
     click.echo(f"{result.reason}: {result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}{best}: {folder}")
+
+
+def export(folder: Path) -> None:
+    """Write the best weights as ``model.onnx`` too; a run is whole without it, so a failure is only said."""
+    from splitstrument.separation.export import export_onnx
+
+    try:
+        with silent_stderr():
+            export_onnx(read_model_folder(folder))
+    except (ImportError, SplitstrumentError) as error:
+        click.echo(f"model.onnx was not written ({error}); separation will use Keras.", err=True)
 
 
 def resumed_recipe(output: Path | None, resume: bool) -> Path:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from splitstrument.errors import missing_extra
 
@@ -24,4 +28,24 @@ def choose_backend() -> str:
     installed = [name for name, module in BACKENDS.items() if importlib.util.find_spec(module)]
     if not installed or not importlib.util.find_spec("keras"):
         raise missing_extra("Training", "train")
-    return os.environ.setdefault("KERAS_BACKEND", installed[0])
+    backend = os.environ.setdefault("KERAS_BACKEND", installed[0])
+    if backend == "tensorflow":
+        with silent_stderr():
+            import tensorflow as tf
+
+            tf.zeros(1)  # the first operation starts the runtime, which notes what the processor can do
+    return backend
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Drop what native code writes to the error stream; TensorFlow's first notes heed none of its log levels."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

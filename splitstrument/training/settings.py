@@ -187,7 +187,15 @@ class Scores(Settings):
 
 
 class Published(Settings):
-    """What the thesis printed about this training."""
+    """What the thesis printed about this training.
+
+    Attributes
+    ----------
+    dataset_tracks
+        Tracks that each dataset had for training (validation by MD5 included); null where it was not printed.
+    tracks
+        Tracks that the training took of each.
+    """
 
     table: str
     section: str
@@ -195,9 +203,9 @@ class Published(Settings):
     rest: Scores
     trainable_parameters: int
     epoch_time: str
-    tracks: tuple[int, ...]
+    dataset_tracks: tuple[int, ...] | None = None
+    tracks: tuple[int, ...] | None = None
     stopped_after_epochs: int | None = None
-    note: str | None = None
 
 
 class TrainingSettings(Settings):

@@ -1,0 +1,117 @@
+"""``splitstrument info``: what a recipe would train, or a run has trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from splitstrument.cli.common import json_option, print_json, print_table
+from splitstrument.cli.train import load_recipe
+from splitstrument.errors import SettingsError
+from splitstrument.settings import Loaded
+from splitstrument.training.backend import choose_backend
+from splitstrument.training.settings import TrainingSettings
+
+EPILOG = """\b
+Examples:
+  splitstrument info trainings/quickstart.yaml
+  splitstrument info runs/quickstart
+  splitstrument info trainings/table_06.yaml --set model.network.filters=92 --json
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("recipe", metavar="RECIPE|RUN", type=click.Path(path_type=Path))
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
+@click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset lies.")
+@json_option
+def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], as_json: bool) -> None:
+    """Print parameters, input, operations, datasets and settings (with their origin) of a recipe or a run."""
+    loaded = load_recipe(settings_file(recipe), sets, places)
+    choose_backend()
+    from splitstrument.training.describe import describe_data, describe_model
+
+    settings = loaded.settings
+    described = {
+        "name": settings.name,
+        "target": settings.model.target,
+        "model": describe_model(settings.model),
+        "data": describe_data(settings, settings_file(recipe).parent),
+        "run": run_progress(recipe),
+        "settings": settings_with_origins(loaded),
+    }
+    if as_json:
+        print_json(described)
+    else:
+        print_description(described)
+
+
+def settings_file(path: Path) -> Path:
+    """The recipe itself, or the settings in a run folder."""
+    if not path.is_dir():
+        return path
+    if not (path / "settings.yaml").is_file():
+        raise SettingsError(f"{path} is no run folder (it has no settings.yaml): give a recipe or a run.")
+    return path / "settings.yaml"
+
+
+def run_progress(path: Path) -> dict[str, Any] | None:
+    """How far a run has come; None for a recipe or a run that has not saved anything yet."""
+    from splitstrument.training.state import STATE_FILE, read_record
+
+    if not (path / STATE_FILE).is_file():
+        return None
+    position, _ = read_record(path)
+    last = position.rows[-1] if position.rows else {}
+    return {
+        "steps": position.step,
+        "epochs": len(position.rows),
+        "loss": last.get("loss"),
+        "val_loss": last.get("val_loss"),
+        "best_loss": position.best_loss,
+        "best_epoch": position.best_epoch,
+        "seconds": sum(row["seconds"] for row in position.rows),
+    }
+
+
+def settings_with_origins(loaded: Loaded[TrainingSettings]) -> dict[str, dict[str, Any]]:
+    """Dotted key -> value and the file (or flag, or default) that set it."""
+    flat = _flat(loaded.settings.model_dump(mode="json"))
+    return {key: {"value": value, "origin": loaded.origin(key)} for key, value in flat.items()}
+
+
+def print_description(described: dict[str, Any]) -> None:
+    """Print for reading."""
+    model, data, run = described["model"], described["data"], described["run"]
+    click.echo(f"{described['name']}: extracts the {described['target']}")
+    click.echo(f"  trainable parameters   {model['trainable_parameters']:,} (and {model['other_parameters']:,} others)")
+    click.echo(
+        f"  input                  {' x '.join(map(str, model['input_shape']))}, {model['chunk_s']:.3f} s a chunk"
+    )
+    click.echo(
+        f"  operations             {model['operations_per_chunk'] / 1e9:.2f} G a chunk, "
+        f"{model['operations_per_second'] / 1e9:.2f} G a second of audio"
+    )
+    if "problem" in data:
+        click.echo(f"  data                   {data['problem']}")
+    else:
+        click.echo(
+            f"  an epoch               {data['steps_per_epoch']} steps, then {data['validation_steps']} to validate"
+        )
+        header = ["dataset", "ratio", "training tracks", "hours", "validation tracks", "hours"]
+        print_table(header, [list(row.values()) for row in data["datasets"]])
+    if run:
+        best = f", best {run['best_loss']:.5g} in epoch {run['best_epoch']}" if run["best_loss"] is not None else ""
+        click.echo(
+            f"  trained                {run['epochs']} epochs, {run['steps']} steps, {run['seconds']:.0f} s{best}"
+        )
+    rows = [[key, str(entry["value"]), entry["origin"]] for key, entry in described["settings"].items()]
+    print_table(["setting", "value", "from"], rows)
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict) or not data:
+        return {prefix.rstrip("."): data}
+    return {key: value for name, inner in data.items() for key, value in _flat(inner, f"{prefix}{name}.").items()}
