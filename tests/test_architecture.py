@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "splitstrument"
 
 BASE = {"errors", "files", "settings", "spectrogram", "audio", "provenance", "executor", "progress", "recipes", "pairs",
-        "modelfolder"}  # fmt: skip
+        "modelfolder", "views"}  # fmt: skip
 # room -> rooms it may import, besides itself; `network.settings` and `network.chunks` are plain settings and arrays
 MAY_IMPORT = {
     "errors": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "progress": set(),
     "recipes": {"errors"},
     "executor": {"errors"},
+    "views": {"files", "spectrogram", "audio"},
     "pairs": {"errors", "files", "audio"},
     "modelfolder": {"errors", "files", "settings", "network"},
     "network": {"errors", "settings", "spectrogram"},

@@ -1,0 +1,507 @@
+"""Every address of the demonstrator and what it answers. Reading a request, asking `site`, rendering: nothing more."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import web
+
+from demonstrator import scores, sniff
+from demonstrator.guards import same_origin
+from demonstrator.links import LinkError, check_link, refuse_private_host
+from demonstrator.markdown import to_html
+from demonstrator.sending import send_file, send_zip
+from demonstrator.site import HERE, Busy, Site, clean_title
+from demonstrator.store import Job, new_id
+from demonstrator.uploads import BadRequest, Form, Limits, read_form
+from splitstrument import __version__, views
+from splitstrument.files import write_json
+
+ID = "([0-9a-f]{32})"
+PICTURES = ("mixture", "mask", "instrument", "rest")
+STATIC = {path.name: path for path in (HERE / "static").iterdir() if not path.name.startswith(".")}
+STRENGTHS = range(25, 401, 25)
+NOT_YOURS = "Only the visitor who sent this song may do that: open the page in the browser that you sent it from."
+
+
+class Refused(web.HTTPError):
+    """An answer other than 200, as a page or as JSON."""
+
+    def __init__(self, site: Site, status: str, message: str, headers: dict[str, str] | None = None) -> None:
+        headers = {"Cache-Control": "no-store", **(headers or {})}
+        if _wants_json():
+            headers["Content-Type"] = "application/json"
+            super().__init__(status, headers, json.dumps({"error": message}))
+        else:
+            headers["Content-Type"] = "text/html; charset=utf-8"
+            body = site.render.message(status.partition(" ")[2], message)
+            super().__init__(status, headers, str(site.render.layout(body, status.partition(" ")[2], "")))
+
+
+class Handler:
+    """Base of all handlers; `site` is set on a subclass by `handlers`."""
+
+    site: Site
+
+    def page(self, template: str, title: str, *values: Any, head: str = "") -> str:
+        """Render a template inside the layout."""
+        web.header("Content-Type", "text/html; charset=utf-8")
+        web.header("Cache-Control", "no-store")
+        body = getattr(self.site.render, template)(*values)
+        return str(self.site.render.layout(body, title, head))
+
+    def json(self, data: Any) -> str:
+        """Answer with JSON."""
+        web.header("Content-Type", "application/json")
+        web.header("Cache-Control", "no-store")
+        return json.dumps(data)
+
+    def refuse(self, status: str, message: str, **headers: str) -> Refused:
+        """An error page to be raised."""
+        return Refused(self.site, status, message, {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def busy(self, busy: Busy) -> Refused:
+        """The page of a full queue."""
+        return self.refuse(busy.status, str(busy), Retry_After=str(busy.retry_after_s))
+
+    @property
+    def visitor(self) -> str:
+        """Name of the visitor (set by the guard of every request)."""
+        return web.ctx.visitor
+
+    @property
+    def token(self) -> str:
+        """The visitor's form token."""
+        return self.site.tokens.form_token(self.visitor)
+
+    def job(self, job_id: str) -> Job:
+        """The job of an address; 404 if there is none."""
+        job = self.site.store.get(job_id)
+        if job is None:
+            raise self.refuse(
+                "404 Not Found",
+                f"There is no such song here, or it has been deleted: results are kept for "
+                f"{self.site.settings.result_hours:g} hours.",
+            )
+        return job
+
+    def done_job(self, job_id: str) -> Job:
+        """A job that has results; 409 if it has not got that far."""
+        job = self.job(job_id)
+        if job.state != "done":
+            raise self.refuse("409 Conflict", "This song is not done yet.")
+        return job
+
+    def result_file(self, job: Job, name: str) -> Path:
+        """A file in a job's result folder; `name` comes from this program, never from a request."""
+        return self.site.store.job_folder(job.id) / "result" / name
+
+    def form(self, file_path: Path | None = None) -> Form:
+        """Read the form of a POST and check that it came from a page of ours.
+
+        Raises
+        ------
+        Refused
+            400, 403, 408, 411, 413 or 415.
+        """
+        environ = web.ctx.env
+        if not same_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE"), environ["HTTP_HOST"]):
+            raise self.refuse("403 Forbidden", "This form was sent from another site.")
+        settings = self.site.settings
+        limits = Limits(int(settings.upload_limit_mb * 1e6), settings.upload_min_kb_per_s * 1000)
+        try:
+            form = read_form(environ, file_path, limits, self._check_token)
+            self._check_token(form)
+        except BadRequest as error:
+            raise self.refuse(error.status, str(error)) from None
+        return form
+
+    def _check_token(self, form: Form) -> None:
+        if not self.site.tokens.is_form_token(self.visitor, form.get("token")):
+            raise BadRequest("403 Forbidden", "The form has expired: go back, reload the page and send it again.")
+
+    def own_job(self, job_id: str) -> Job:
+        """A job of this visitor; 403 if it is another's."""
+        job = self.job(job_id)
+        if job.owner != self.visitor:
+            raise self.refuse("403 Forbidden", NOT_YOURS)
+        return job
+
+
+class Home(Handler):
+    """Choose a model and a song."""
+
+    def GET(self) -> str:
+        return self.page("home", "", self.token, self.site.store.of_owner(self.visitor, 8))
+
+
+class NewJob(Handler):
+    """A song comes in: the example, a link, or a file; the link wins over the file."""
+
+    def POST(self) -> str:
+        address = web.ctx.address
+        try:
+            self.site.check_room(address)
+        except Busy as busy:
+            raise self.busy(busy) from None
+        job_id = new_id()
+        folder = self.site.store.job_folder(job_id)
+        folder.mkdir()
+        with _removed_on_failure(folder):
+            form = self.form(folder / "upload")
+            model = self._model(form)
+            values = self._song(form, folder)
+            self.site.add_job(job_id, kind="separate", owner=self.visitor, address=address, model=model, **values)
+        raise _see_other(f"/songs/{job_id}")
+
+    def _model(self, form: Form) -> str:
+        name = form.get("model") or next(iter(self.site.models))
+        if name not in self.site.models:
+            known = ", ".join(self.site.models)
+            raise self.refuse("400 Bad Request", f"There is no model {name[:60]!r} here: choose one of {known}.")
+        return name
+
+    def _song(self, form: Form, folder: Path) -> dict[str, Any]:
+        upload = folder / "upload"
+        link = form.get("link").strip()
+        if link or "example" in form.fields:
+            upload.unlink(missing_ok=True)
+        if link:
+            return self._link(link)
+        if "example" in form.fields:
+            return self._example(folder)
+        return self._upload(form, upload)
+
+    def _link(self, link: str) -> dict[str, Any]:
+        if not self.site.settings.links:
+            raise self.refuse("400 Bad Request", "Links are switched off here: upload a file.")
+        try:
+            check_link(link)
+            refuse_private_host(link, self.site.settings.link_hosts)
+        except LinkError as error:
+            raise self.refuse("400 Bad Request", str(error)) from None
+        host = web.websafe(link.partition("://")[2].partition("/")[0])[:60]
+        return {"title": host, "origin": "link", "song": new_id(), "options": {"link": link}}
+
+    def _example(self, folder: Path) -> dict[str, Any]:
+        if self.site.example is None:
+            raise self.refuse("404 Not Found", "This installation has no example song: upload a file.")
+        shutil.copyfile(self.site.example, folder / f"song{self.site.example.suffix}")
+        return {"title": "Example", "origin": "example", "song": new_id()}
+
+    def _upload(self, form: Form, upload: Path) -> dict[str, Any]:
+        if form.file_name is None or not form.file_bytes:
+            raise self.refuse("400 Bad Request", "No song came: choose a file that is not empty, or paste a link.")
+        suffix = sniff.suffix_of(upload)
+        if suffix is None:
+            raise self.refuse(
+                "415 Unsupported Media Type",
+                f"{clean_title(form.file_name)!r} is no audio that is read here: send WAV, FLAC, OGG, MP3 or AIFF.",
+            )
+        upload.rename(upload.with_name(f"song{suffix}"))
+        return {"title": clean_title(form.file_name), "origin": "upload", "song": new_id()}
+
+
+class Song(Handler):
+    """A job: its place in the queue, its progress, or its result."""
+
+    def GET(self, job_id: str) -> str:
+        job = self.job(job_id)
+        owner = job.owner == self.visitor
+        if job.state != "done":
+            head = "refresh" if job.active else ""
+            return self.page("waiting", job.title, job, status_of(self.site, job), self.token, owner, head=head)
+        siblings = [
+            other for other in self.site.store.of_song(job.song)
+            if other.kind == "separate" and other.state == "done" and other.id != job.id
+        ]  # fmt: skip
+        return self.page("result", job.title, job, siblings, self.token, owner, STRENGTHS)
+
+
+def status_of(site: Site, job: Job) -> dict[str, Any]:
+    """What a waiting page shows and asks for again every second."""
+    import time
+
+    position = site.store.position(job) if job.state == "queued" else 0
+    mean = site.store.mean_seconds()
+    elapsed = time.time() - job.started if job.started else 0.0
+    if job.state == "running" and job.progress > 0.05:
+        left: float | None = elapsed * (1 - job.progress) / job.progress
+    else:
+        left = mean * (position + 1) / site.settings.workers if job.active else None
+    return {
+        "state": job.state,
+        "position": position + 1 if job.state == "queued" else 0,
+        "progress": round(job.progress, 3),
+        "stage": job.stage or ("waiting" if job.state == "queued" else ""),
+        "left_s": None if left is None else round(left, 1),
+        "error": job.error,
+        "title": job.title,
+    }
+
+
+class Status(Handler):
+    """The state of a job as JSON."""
+
+    def GET(self, job_id: str) -> str:
+        return self.json(status_of(self.site, self.job(job_id)))
+
+
+class View(Handler):
+    """Peaks and activity of a result as JSON."""
+
+    def GET(self, job_id: str) -> Iterator[bytes]:
+        return send_file(self.result_file(self.done_job(job_id), "view.json"))
+
+
+class Picture(Handler):
+    """A spectrogram."""
+
+    def GET(self, job_id: str, name: str) -> Iterator[bytes]:
+        return send_file(self.result_file(self.done_job(job_id), f"{name}.png"))
+
+
+class Play(Handler):
+    """All stems in one file, for the player."""
+
+    def GET(self, job_id: str) -> Iterator[bytes]:
+        return send_file(self.result_file(self.done_job(job_id), "play.flac"))
+
+
+class Download(Handler):
+    """A stem or the sidecar, as the command line would have written it."""
+
+    def GET(self, job_id: str, name: str) -> Iterator[bytes]:
+        job = self.done_job(job_id)
+        path = self.result_file(job, job.result["files"][name])
+        return send_file(path, None if web.input(show=None).show else download_name(self.site, job, name, path.suffix))
+
+
+class Zip(Handler):
+    """Stems and sidecar in one file."""
+
+    def GET(self, job_id: str) -> Iterator[bytes]:
+        job = self.done_job(job_id)
+        files = []
+        for name, relative in job.result["files"].items():
+            path = self.result_file(job, relative)
+            files.append((download_name(self.site, job, name, path.suffix), path))
+        return send_zip(files, f"{job.title} - {job.model}.zip")
+
+
+def download_name(site: Site, job: Job, stem: str, suffix: str) -> str:
+    """Name to save a stem under: the song, then the instrument by its own name."""
+    model = site.models.get(job.model)
+    names = {"instrument": model.target if model else "instrument", "rest": "rest", "sidecar": "separation"}
+    strength = "" if job.strength == 100 else f" {job.strength}%"
+    return f"{job.title} - {names[stem]}{strength}{suffix}"
+
+
+class Cancel(Handler):
+    """Stop waiting or running."""
+
+    def POST(self, job_id: str) -> str:
+        self.form()
+        job = self.own_job(job_id)
+        self.site.store.request_cancel(job.id)
+        raise _see_other(f"/songs/{job.id}")
+
+
+class Delete(Handler):
+    """Remove a song and its results."""
+
+    def POST(self, job_id: str) -> str:
+        self.form()
+        self.site.delete(self.own_job(job_id))
+        raise _see_other("/")
+
+
+class Again(Handler):
+    """The same song with another model."""
+
+    def POST(self, job_id: str) -> str:
+        form, job = self.form(), self.job(job_id)
+        model = form.get("model")
+        if model not in self.site.models:
+            raise self.refuse("400 Bad Request", f"There is no model {model[:60]!r} here.")
+        try:
+            other = self.site.again(job, model, self.visitor, web.ctx.address)
+        except Busy as busy:
+            raise self.busy(busy) from None
+        raise _see_other(f"/songs/{other.id}")
+
+
+class Strength(Handler):
+    """The same mask at another strength, without running the network again."""
+
+    def POST(self, job_id: str) -> str:
+        form, job = self.form(), self.done_job(job_id)
+        text = form.get("strength")
+        if not text.isdecimal() or int(text) not in STRENGTHS:
+            raise self.refuse("400 Bad Request", "The strength must be one of the steps of the slider.")
+        try:
+            other = self.site.variant(job, int(text), self.visitor, web.ctx.address)
+        except Busy as busy:
+            raise self.busy(busy) from None
+        if _wants_json():
+            return self.json({"id": other.id, "state": other.state})
+        raise _see_other(f"/songs/{other.id}")
+
+
+class Compare(Handler):
+    """Two results on one song, switched while they play."""
+
+    def GET(self, first: str, second: str) -> str:
+        one, other = self._pair(first, second)
+        return self.page("compare", one.title, one, other)
+
+    def _pair(self, first: str, second: str) -> tuple[Job, Job]:
+        one, other = self.done_job(first), self.done_job(second)
+        if one.song != other.song:
+            raise self.refuse("400 Bad Request", "Only two results on the same song can be compared.")
+        return one, other
+
+
+class ComparePlay(Compare):
+    """Instrument and rest of both results in one file."""
+
+    def GET(self, first: str, second: str) -> Iterator[bytes]:
+        one, other = self._pair(first, second)
+        return send_file(self._files(one, other)[0])
+
+    def _files(self, one: Job, other: Job) -> tuple[Path, Path]:
+        """The file to play and what is in it; made when they are first asked for."""
+        base = self.result_file(one, f"compare-{other.id}")
+        play, view = base.with_suffix(".flac"), base.with_suffix(".json")
+        if not view.is_file():
+            stems = [self.result_file(job, job.result["files"][stem]) for job in (one, other) for stem in STEMS]
+            gain = min(1.0, 1 / max(views.peak_of(stems), 1e-9))
+            layout = views.write_play_file(play, stems, gain)
+            peaks = [json.loads(self.result_file(job, "view.json").read_text()) for job in (one, other)]
+            write_json(view, {"play": layout, "songs": peaks, "duration_s": peaks[0]["duration_s"]})
+        return play, view
+
+
+class CompareView(ComparePlay):
+    """Peaks of both results as JSON."""
+
+    def GET(self, first: str, second: str) -> Iterator[bytes]:
+        one, other = self._pair(first, second)
+        return send_file(self._files(one, other)[1])
+
+
+STEMS = ("instrument", "rest")
+
+
+class Models(Handler):
+    """The models on offer with their cards."""
+
+    def GET(self) -> str:
+        cards = [(model, to_html(model.card)) for model in self.site.models.values()]
+        return self.page("models", "Models", cards)
+
+
+class Scores(Handler):
+    """Published numbers beside ours."""
+
+    def GET(self) -> str:
+        return self.page("scores", "Scores", scores.published(), scores.measured(self.site.models.values()))
+
+
+class Health(Handler):
+    """For monitors: alive, and how busy."""
+
+    def GET(self) -> str:
+        import time
+
+        counts = self.site.store.counts()
+        return self.json(
+            {
+                "status": "ok",
+                "version": __version__,
+                "uptime_s": round(time.time() - self.site.started),
+                "queued": counts.get("queued", 0),
+                "running": counts.get("running", 0),
+                "queue_limit": self.site.settings.queue_limit,
+                "accepting": counts.get("queued", 0) + counts.get("running", 0) < self.site.settings.queue_limit,
+            }
+        )
+
+
+class Static(Handler):
+    """Style sheets, scripts and pictures: the files that lay there at the start, and no others."""
+
+    def GET(self, name: str) -> Iterator[bytes]:
+        if name not in STATIC:
+            raise self.refuse("404 Not Found", "There is no such file.")
+        return send_file(STATIC[name], cache="public, max-age=600")
+
+
+class Favicon(Handler):
+    """Browsers ask for it by this name."""
+
+    def GET(self) -> str:
+        raise web.HTTPError("301 Moved Permanently", {"Location": "/static/icon.svg"}, "")
+
+
+class Robots(Handler):
+    """Crawlers have nothing to do here."""
+
+    def GET(self) -> str:
+        web.header("Content-Type", "text/plain")
+        return "User-agent: *\nDisallow: /\n"
+
+
+ROUTES: tuple[tuple[str, type[Handler]], ...] = (
+    ("/", Home),
+    ("/songs", NewJob),
+    (f"/songs/{ID}", Song),
+    (f"/songs/{ID}/status", Status),
+    (f"/songs/{ID}/view", View),
+    (f"/songs/{ID}/({'|'.join(PICTURES)}).png", Picture),
+    (f"/songs/{ID}/play", Play),
+    (f"/songs/{ID}/(instrument|rest|sidecar)", Download),
+    (f"/songs/{ID}/zip", Zip),
+    (f"/songs/{ID}/cancel", Cancel),
+    (f"/songs/{ID}/delete", Delete),
+    (f"/songs/{ID}/again", Again),
+    (f"/songs/{ID}/strength", Strength),
+    (f"/compare/{ID}/{ID}", Compare),
+    (f"/compare/{ID}/{ID}/play", ComparePlay),
+    (f"/compare/{ID}/{ID}/view", CompareView),
+    ("/models", Models),
+    ("/scores", Scores),
+    ("/health", Health),
+    (r"/static/([a-z][a-z0-9.-]{0,60})", Static),
+    ("/favicon.ico", Favicon),
+    ("/robots.txt", Robots),
+)
+
+
+def mapping(site: Site) -> list[Any]:
+    """web.py's list of addresses and classes, the classes bound to `site`."""
+    pairs = [(path, type(handler.__name__, (handler,), {"site": site})) for path, handler in ROUTES]
+    return [item for pair in pairs for item in pair]
+
+
+def _wants_json() -> bool:
+    return "application/json" in web.ctx.env.get("HTTP_ACCEPT", "")
+
+
+def _see_other(path: str) -> web.HTTPError:
+    return web.HTTPError("303 See Other", {"Location": path, "Content-Type": "text/plain", "Cache-Control": "no-store"})
+
+
+@contextlib.contextmanager
+def _removed_on_failure(folder: Path) -> Iterator[None]:
+    """A refused song leaves nothing; a redirect is how an accepted one is answered."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise

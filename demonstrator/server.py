@@ -1,0 +1,259 @@
+"""Put the demonstrator together and serve it: guard every request, answer it, shut down without losing a job."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import web
+from cheroot.workers.threadpool import ThreadPool
+from cheroot.wsgi import Gateway_10
+from cheroot.wsgi import Server as WsgiServer
+
+from demonstrator.guards import HEADERS, VISITOR_COOKIE, host_allowed, names_of
+from demonstrator.log import log, short_address
+from demonstrator.routes import Refused, mapping
+from demonstrator.settings import DemonstratorSettings
+from demonstrator.site import Site
+from demonstrator.workers import ClusterRunner, Dispatcher, ProcessRunner, Runner
+from splitstrument.errors import SettingsError
+
+SWEEP_EVERY_S = 300
+LINGER_BYTES, LINGER_S = 4_000_000, 2.0
+SOCKET_TIMEOUT_S = 20
+COOKIE_S = 365 * 24 * 3600
+PATHS_WITHOUT_COOKIE = ("/static/", "/health", "/favicon.ico", "/robots.txt")
+
+web.config.debug = False  # True shows tracebacks to visitors
+
+
+def make_app(site: Site) -> web.application:
+    """The web.py application of a site."""
+    app = web.application(mapping(site), {}, autoreload=False)
+    app.add_processor(lambda handle: _guarded(site, handle))
+    app.notfound = lambda: Refused(site, "404 Not Found", "There is no such page.")
+    app.internalerror = lambda: Refused(site, "500 Internal Server Error", "Something went wrong here; this is a bug.")
+    return app
+
+
+def make_wsgi(site: Site) -> Callable[..., Any]:
+    """The WSGI application: web.py's, logged, and without bodies where the method is HEAD."""
+    inner = make_app(site).wsgifunc()
+
+    def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        started, seen = time.perf_counter(), []
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            seen.append(status)
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
+
+        environ["PATH_INFO"] = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        body = inner(environ, start)
+        _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started)
+        if environ["REQUEST_METHOD"] == "HEAD":
+            for _ in body:
+                break
+            return [b""]
+        return body
+
+    return wsgi
+
+
+def _guarded(site: Site, handle: Callable[[], Any]) -> Any:
+    """What every request must pass, and what every answer carries."""
+    environ = web.ctx.env
+    for name, value in HEADERS.items():
+        web.header(name, value)
+    web.ctx.address = _address(site.settings, environ)
+    allowed = names_of(site.host) | set(site.settings.allowed_hosts)
+    if not host_allowed(environ.get("HTTP_HOST"), allowed):
+        raise Refused(site, "421 Misdirected Request", "This server does not go by that name.")
+    wait = site.rate.seconds_to_wait(web.ctx.address)
+    if wait:
+        retry = {"Retry-After": str(int(wait) + 1)}
+        raise Refused(site, "429 Too Many Requests", "Too many requests: wait a little.", retry)
+    _recognise(site, environ["PATH_INFO"])
+    return handle()
+
+
+def _recognise(site: Site, path: str) -> None:
+    cookie = web.cookies().get(VISITOR_COOKIE)
+    web.ctx.visitor = cookie if site.tokens.is_visitor(cookie) else site.tokens.new_visitor()
+    if web.ctx.visitor != cookie and not path.startswith(PATHS_WITHOUT_COOKIE):
+        secure = web.ctx.protocol == "https"
+        web.setcookie(
+            VISITOR_COOKIE, web.ctx.visitor, expires=COOKIE_S, path="/", httponly=True, samesite="Lax", secure=secure
+        )
+
+
+def _address(settings: DemonstratorSettings, environ: dict[str, Any]) -> str:
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if settings.trust_proxy else ""
+    return forwarded.rpartition(",")[2].strip()[:64] or environ.get("REMOTE_ADDR") or "unknown"
+
+
+def _log_request(environ: dict[str, Any], status: str, seconds: float) -> None:
+    path = re.sub(r"[0-9a-f]{32}", "*", environ["PATH_INFO"])[:120]
+    if path.startswith("/static/") or path.endswith("/status"):
+        return
+    log(
+        "request",
+        method=environ["REQUEST_METHOD"][:10],
+        path=path,
+        status=int(status[:3]) if status[:3].isdigit() else 0,
+        ms=round(seconds * 1000, 1),
+        address=short_address(environ.get("REMOTE_ADDR") or ""),
+    )
+
+
+class PoliteGateway(Gateway_10):
+    """Answers before a body was read: cheroot would read all of it into memory; here a little, then the line is cut."""
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        """See PEP 3333."""
+        source = self.req.rfile
+        limit = time.monotonic() + LINGER_S
+        remaining = getattr(source, "remaining", None)
+        if remaining is None:
+            self.req.close_connection = True
+        elif remaining > LINGER_BYTES:
+            self._drain(source, remaining - LINGER_BYTES, limit)
+            self.req.close_connection = True
+        elif remaining > 0:
+            self._drain(source, 0, limit)
+        if getattr(source, "remaining", 0):
+            self.req.close_connection = True
+        return super().start_response(status, headers, exc_info)
+
+    @staticmethod
+    def _drain(source: Any, leave: int, limit: float) -> None:
+        try:
+            while source.remaining > leave and time.monotonic() < limit:
+                if not source.read(min(1 << 16, source.remaining - leave)):
+                    break
+        except OSError:
+            pass
+
+
+class Server:
+    """The demonstrator, listening.
+
+    Parameters
+    ----------
+    port
+        0 takes any free one; see `url`.
+    scheduler
+        Address of a dask.distributed scheduler; jobs then run there.
+
+    Raises
+    ------
+    SettingsError
+        If the port or the data folder is taken.
+    """
+
+    def __init__(
+        self, settings: DemonstratorSettings, host: str, port: int, scheduler: str | None = None,
+        config_folder: Path = Path(),
+    ) -> None:  # fmt: skip
+        settings.data_folder.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock_folder(settings.data_folder)
+        self.site = Site(settings, host, config_folder)
+        self._wsgi = _bind(self.site, host, port)
+        runners: list[Runner] = [self._runner(scheduler) for _ in range(settings.workers)]
+        self.dispatcher = Dispatcher(self.site.store, runners, self.site.task_of, settings.job_limit_s)
+        self.site.dispatcher = self.dispatcher
+        self._stopping = threading.Event()
+
+    def _runner(self, scheduler: str | None) -> Runner:
+        return ClusterRunner(scheduler) if scheduler else ProcessRunner(self.site.warm_models())
+
+    @property
+    def url(self) -> str:
+        """Address to open."""
+        host, port = self._wsgi.bind_addr[:2]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        return f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+
+    def start(self) -> None:
+        """Serve from threads of its own, and return."""
+        self.dispatcher.start()
+        threading.Thread(target=self._wsgi.serve, daemon=True, name="web").start()
+        threading.Thread(target=self._sweep, daemon=True, name="sweep").start()
+        log("started", url=self.url, models=list(self.site.models), workers=self.site.settings.workers)
+
+    def stop(self) -> None:
+        """End: no new requests, running jobs back into the queue, processes gone."""
+        self._stopping.set()
+        self._wsgi.stop()
+        self.dispatcher.stop()
+        self.site.store.close()
+        self._lock.close()
+        log("stopped")
+
+    def wait(self) -> None:
+        """Serve until Ctrl-C or SIGTERM, then stop."""
+        with _signals(self._stopping):
+            while not self._stopping.wait(0.5):
+                pass
+        self.stop()
+
+    def _sweep(self) -> None:
+        while True:
+            self.site.sweep()
+            if self._stopping.wait(SWEEP_EVERY_S):
+                return
+
+
+def _bind(site: Site, host: str, port: int) -> WsgiServer:
+    """A server that listens already, so that a taken port is told at once."""
+    server = WsgiServer((host, port), make_wsgi(site), numthreads=site.settings.threads, server_name="splitstrument")
+    server.gateway = PoliteGateway
+    server.timeout = SOCKET_TIMEOUT_S
+    server.max_request_header_size = 32_768
+    server.request_queue_size = 128
+    server.shutdown_timeout = 3
+    server.error_log = _log_server_error
+    try:
+        server.prepare()
+    except OSError as error:
+        raise SettingsError(
+            f"Port {port} of {host} cannot be used ({error.strerror or error}): choose another one with --port."
+        ) from None
+    assert isinstance(server.requests, ThreadPool)
+    return server
+
+
+def _log_server_error(message: str = "", level: int = 20, traceback: bool = False) -> None:
+    kind = type(sys.exc_info()[1]).__name__ if traceback else None
+    log("server", message=str(message).strip().splitlines()[0][:200] if message else "", error=kind)
+
+
+def _lock_folder(folder: Path) -> Any:
+    """Keep a second server off the same jobs; the lock ends with the process, however it ends."""
+    file = (folder / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SettingsError(
+            f"Another demonstrator uses {folder}: stop it, or set another `data_folder` in a configuration file."
+        ) from None
+    return file
+
+
+@contextmanager
+def _signals(stopping: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stopping`; the earlier handlers come back afterwards."""
+    earlier = {number: signal.signal(number, lambda *_: stopping.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

@@ -1,0 +1,311 @@
+"""What all requests share: settings, models, jobs, tokens and templates; and what may be done with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import web
+
+from demonstrator.guards import RateLimit, Tokens
+from demonstrator.log import log
+from demonstrator.settings import DemonstratorSettings
+from demonstrator.store import Job, JobStore, new_id
+from demonstrator.work import Task
+from demonstrator.workers import Dispatcher
+from splitstrument.errors import ModelError, SettingsError
+from splitstrument.executor import available_cores
+from splitstrument.files import safe_name
+from splitstrument.modelfolder import ModelFolder
+from splitstrument.recipes import recipes_folder
+
+HERE = Path(__file__).parent
+TITLE_LENGTH = 80
+EXAMPLE = ("sample", "example.ogg")
+
+
+class Busy(Exception):
+    """No new song is taken now.
+
+    Attributes
+    ----------
+    status, retry_after_s
+        HTTP status line and when to try again.
+    """
+
+    def __init__(self, status: str, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.status, self.retry_after_s = status, retry_after_s
+
+
+@dataclass(frozen=True)
+class OfferedModel:
+    """A model that visitors may choose."""
+
+    name: str
+    folder: ModelFolder
+
+    @property
+    def target(self) -> str:
+        """The instrument that it extracts."""
+        return self.folder.settings.target
+
+    @property
+    def summary(self) -> str:
+        """One line about it."""
+        return self.folder.description.summary
+
+    @property
+    def card(self) -> str:
+        """Its model card; empty if there is none."""
+        path = self.folder.path / "card.md"
+        return path.read_text(encoding="utf-8", errors="replace")[:200_000] if path.is_file() else ""
+
+
+class Site:
+    """The running demonstrator.
+
+    Parameters
+    ----------
+    config_folder
+        What relative model paths in the settings start from.
+    """
+
+    def __init__(self, settings: DemonstratorSettings, host: str = "127.0.0.1", config_folder: Path = Path()) -> None:
+        self.settings, self.host = settings, host
+        self.models = offered_models(settings, config_folder)
+        self.store = JobStore(settings.data_folder)
+        self.tokens = Tokens(settings.data_folder / "key")
+        self.rate = RateLimit(settings.requests_per_minute)
+        self.started = time.time()
+        self.dispatcher: Dispatcher | None = None
+        self.extra_pages: list[tuple[str, str]] = []
+
+    @property
+    def example(self) -> Path | None:
+        """The example song, if it is installed."""
+        path = recipes_folder("datasets").joinpath(*EXAMPLE)
+        return path if path.is_file() else None
+
+    @property
+    def threads_per_worker(self) -> int:
+        """Cores that one worker may use."""
+        return max(1, available_cores() // self.settings.workers)
+
+    @property
+    def targets(self) -> list[str]:
+        """The instruments that can be taken out."""
+        return list(dict.fromkeys(model.target for model in self.models.values()))
+
+    def warm_models(self) -> list[tuple[str, str | None, int | None]]:
+        """What a worker opens before its first song: the first models, as many as fit in a second or two."""
+        return [
+            (str(model.folder.path), self.settings.engine, self.threads_per_worker)
+            for model in list(self.models.values())[:4]
+        ]
+
+    def task_of(self, job: Job) -> Task:
+        """The work of a job."""
+        folder = self.store.job_folder(job.id)
+        model = self.models.get(job.model)
+        if model is None:
+            raise ModelError(f"The model {job.model!r} is not offered any more: choose another one.")
+        song = next((path.name for path in sorted(folder.glob("song.*"))), None)
+        return Task(
+            kind=job.kind,
+            folder=str(folder),
+            model=str(model.folder.path),
+            song=song,
+            link=job.options.get("link") if song is None else None,
+            link_hosts=self.settings.link_hosts,
+            max_bytes=int(self.settings.upload_limit_mb * 1e6),
+            max_seconds=self.settings.length_limit_s,
+            source=str(self.store.job_folder(job.parent)) if job.parent and job.kind == "variant" else None,
+            strength=job.strength,
+            engine=self.settings.engine,
+            threads=self.threads_per_worker,
+        )
+
+    def check_room(self, address: str) -> None:
+        """Refuse a new song while there is no room for it.
+
+        Raises
+        ------
+        Busy
+            503 for a full queue or disk, 429 for one visitor's too many songs.
+        """
+        waiting = self.store.count_active()
+        retry = max(5, int(self.store.mean_seconds() / self.settings.workers))
+        if waiting >= self.settings.queue_limit:
+            raise Busy(
+                "503 Service Unavailable",
+                f"The queue is full ({waiting} songs): try again in about {_minutes(retry)}.",
+                retry,
+            )
+        if self.store.count_active(address) >= self.settings.jobs_per_visitor:
+            raise Busy(
+                "429 Too Many Requests",
+                f"You have {self.settings.jobs_per_visitor} songs waiting: wait until one is done.",
+                retry,
+            )
+        if self.disk_bytes() > self.settings.disk_limit_gb * 1e9:
+            raise Busy("503 Service Unavailable", "The server's disk is full: try again later.", 600)
+
+    def disk_bytes(self) -> int:
+        """What all jobs take."""
+        folder = self.settings.data_folder / "jobs"
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def add_job(self, job_id: str, **values: object) -> Job:
+        """Queue a job and wake the dispatcher."""
+        job = self.store.add(id=job_id, **values)
+        self.wake()
+        log("job_queued", job=job.number, kind=job.kind, model=job.model)
+        return job
+
+    def again(self, job: Job, model: str, owner: str, address: str) -> Job:
+        """The same song with another model; returns the job that there is already, if there is one."""
+        for other in self.store.of_song(job.song):
+            if other.model == model and other.kind == "separate" and other.state not in ("failed", "cancelled"):
+                return other
+        self.check_room(address)
+        job_id = new_id()
+        target = self.store.job_folder(job_id)
+        target.mkdir()
+        for path in self.store.job_folder(job.id).glob("song.*"):
+            _link_or_copy(path, target / path.name)
+        return self.add_job(
+            job_id, kind="separate", owner=owner, address=address, title=job.title, model=model, origin=job.origin,
+            song=job.song, options={key: value for key, value in job.options.items() if key == "link"},
+        )  # fmt: skip
+
+    def variant(self, job: Job, strength: int, owner: str, address: str) -> Job:
+        """The same separation with its mask at another strength."""
+        root = (self.store.get(job.parent) if job.parent and job.kind == "variant" else job) or job
+        if strength == 100:
+            return root
+        found = self.store.find_variant(root.id, strength)
+        if found:
+            return found
+        self.check_room(address)
+        job_id = new_id()
+        self.store.job_folder(job_id).mkdir()
+        return self.add_job(
+            job_id, kind="variant", owner=owner, address=address, title=root.title, model=root.model,
+            origin=root.origin, song=root.song, parent=root.id, options={"strength": strength},
+        )  # fmt: skip
+
+    def delete(self, job: Job) -> None:
+        """Remove a job with its files, and its variants."""
+        for other in self.store.of_song(job.song):
+            if other.id == job.id or other.parent == job.id:
+                self.store.request_cancel(other.id)
+                self.store.delete(other.id)
+                shutil.rmtree(self.store.job_folder(other.id), ignore_errors=True)
+
+    def sweep(self, now: float | None = None) -> int:
+        """Remove what has expired and folders that no job owns; return how many went."""
+        now = time.time() if now is None else now
+        expired = self.store.expired(now - self.settings.result_hours * 3600)
+        for job in expired:
+            self.delete(job)
+        known, lost = self.store.ids(), 0
+        for folder in (self.settings.data_folder / "jobs").iterdir():
+            if folder.name not in known and now - folder.stat().st_mtime > 3600:
+                shutil.rmtree(folder, ignore_errors=True)
+                lost += 1
+        if expired or lost:
+            log("swept", expired=len(expired), lost=lost)
+        return len(expired) + lost
+
+    def share_url(self, job: Job) -> str:
+        """Address of a job's page, as the visitor's browser calls this server."""
+        return f"{web.ctx.protocol}://{web.ctx.env.get('HTTP_HOST', 'localhost')}/songs/{job.id}"
+
+    def player_config(self, job: Job) -> str:
+        """What the player plays: the two stems, and the mixture, which is both."""
+        lanes = {
+            "mixture": {"stems": [0, 1], "peaks": "peaks.mixture", "colour": "--wave-mixture", "muted": True},
+            "instrument": {"stems": [0], "peaks": "peaks.instrument", "colour": "--wave-a"},
+            "rest": {"stems": [1], "peaks": "peaks.rest", "colour": "--wave-b"},
+        }
+        return json.dumps({"view": f"/songs/{job.id}/view", "play": f"/songs/{job.id}/play", "lanes": lanes})
+
+    def compare_config(self, one: Job, other: Job) -> str:
+        """What the player plays when two results are compared: four stems."""
+        names = (("a", 0, "instrument"), ("b", 1, "instrument"), ("a-rest", 0, "rest"), ("b-rest", 1, "rest"))
+        lanes = {
+            key: {
+                "stems": [2 * song + (stem == "rest")],
+                "peaks": f"songs.{song}.peaks.{stem}",
+                "colour": "--wave-b" if song else "--wave-a",
+                "solo": key == "a",
+            }
+            for key, song, stem in names
+        }
+        base = f"/compare/{one.id}/{other.id}"
+        return json.dumps({"view": f"{base}/view", "play": f"{base}/play", "lanes": lanes})
+
+    def wake(self) -> None:
+        """Tell the dispatcher that there is work."""
+        if self.dispatcher:
+            self.dispatcher.wake()
+
+    @cached_property
+    def render(self) -> web.template.render:
+        """The templates."""
+        return web.template.render(str(HERE / "templates"), cache=True, globals={"site": self, "minutes": clock})
+
+
+def offered_models(settings: DemonstratorSettings, config_folder: Path) -> dict[str, OfferedModel]:
+    """Models by the name that pages use; a request can only choose among these names.
+
+    Raises
+    ------
+    SettingsError
+        If there is none, or two have the same name.
+    """
+    from splitstrument.separation.store import find_model, shipped_models
+
+    entries = [(entry.model, entry.name) for entry in settings.models] or [(name, name) for name in shipped_models()]
+    offered: dict[str, OfferedModel] = {}
+    for model, name in entries:
+        beside = config_folder / model
+        folder = find_model(beside if beside.is_dir() else model)
+        name = name or safe_name(folder.description.name, 60)
+        if name in offered:
+            raise SettingsError(f"Two models are called {name!r}: give one of them another `name` under `models`.")
+        offered[name] = OfferedModel(name, folder)
+    if not offered:
+        raise SettingsError(
+            "There is no model to offer: this installation ships none; name a run folder under `models` in a "
+            "configuration file and start with `splitstrument demo --config FILE`."
+        )
+    return offered
+
+
+def clean_title(file_name: str) -> str:
+    """What a page calls a song: its file name without folder and ending."""
+    stem = Path(file_name.replace("\\", "/")).stem
+    return safe_name(stem, TITLE_LENGTH)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as 3:05."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,88 @@
+// What only the result page has: the activity curve, the strength slider, the link to copy.
+"use strict";
+(() => {
+  const form = document.getElementById("strength-form");
+  const slider = document.getElementById("strength");
+  const text = document.getElementById("strength-text");
+  const state = document.getElementById("strength-state");
+  const canvas = document.getElementById("activity");
+  const share = document.getElementById("share");
+  const FLOOR_DB = -70;
+  const AUDIBLE_DB = -50;
+  let wanted = 0;
+  let view = null;
+
+  function drawActivity() {
+    if (!view || !view.activity.instrument_dbfs) return;
+    const levels = view.activity.instrument_dbfs;
+    const scale = window.devicePixelRatio || 1;
+    const box = canvas.getBoundingClientRect();
+    const style = getComputedStyle(document.documentElement);
+    canvas.width = Math.round(box.width * scale);
+    canvas.height = Math.round(box.height * scale);
+    const pen = canvas.getContext("2d");
+    const height = (db) => canvas.height * (1 - Math.max(0, (db - FLOOR_DB) / -FLOOR_DB));
+    pen.fillStyle = style.getPropertyValue("--wave-a");
+    for (let x = 0; x < canvas.width; x++) {
+      const first = Math.floor((x / canvas.width) * levels.length);
+      const last = Math.max(first + 1, Math.floor(((x + 1) / canvas.width) * levels.length));
+      const top = height(Math.max(...levels.slice(first, last)));
+      pen.fillRect(x, top, 1, canvas.height - top);
+    }
+    pen.fillStyle = style.getPropertyValue("--ink");
+    pen.fillRect(0, height(AUDIBLE_DB), canvas.width, scale);
+  }
+
+  async function settle(id, mine) {
+    for (;;) {
+      const status = await (await fetch(`/songs/${id}/status`)).json();
+      if (mine !== wanted) return false;
+      if (status.state === "done") return true;
+      if (!["queued", "running"].includes(status.state)) throw new Error(status.error || "It was stopped.");
+      state.textContent = status.position ? `Waiting, number ${status.position}.` : "Working…";
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+
+  function show(id) {
+    const old = new RegExp("/songs/[0-9a-f]{32}", "g");
+    const config = JSON.parse(document.getElementById("player").dataset.config.replace(old, `/songs/${id}`));
+    for (const link of document.querySelectorAll("#downloads a")) link.href = `/songs/${id}/${link.dataset.file}`;
+    for (const image of document.querySelectorAll(".figures img, .lane img")) {
+      image.src = image.getAttribute("src").replace(old, `/songs/${id}`);
+    }
+    share.value = share.value.replace(old, `/songs/${id}`);
+    history.replaceState(null, "", `/songs/${id}`);
+    return window.Player.load(config);
+  }
+
+  async function apply() {
+    const mine = ++wanted;
+    state.textContent = "Working…";
+    try {
+      const body = new URLSearchParams(new FormData(form));
+      const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "application/json" } });
+      const data = await answer.json();
+      if (!answer.ok) throw new Error(data.error);
+      if (!(await settle(data.id, mine))) return;
+      await show(data.id);
+      state.textContent = "Done.";
+      form.dataset.shown = data.id;
+    } catch (error) {
+      if (mine === wanted) state.textContent = error.message;
+    }
+  }
+
+  let timer = 0;
+  slider.addEventListener("input", () => { text.textContent = `${slider.value} %`; });
+  slider.addEventListener("change", () => { clearTimeout(timer); timer = setTimeout(apply, 200); });
+  form.addEventListener("submit", (event) => { event.preventDefault(); apply(); });
+  document.addEventListener("songview", (event) => { view = event.detail; drawActivity(); });
+  window.addEventListener("resize", drawActivity);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawActivity);
+  document.getElementById("copy").addEventListener("click", async (event) => {
+    share.select();
+    try { await navigator.clipboard.writeText(share.value); event.target.textContent = "Copied"; }
+    catch { document.execCommand("copy"); }
+  });
+})();

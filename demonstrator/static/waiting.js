@@ -1,0 +1,46 @@
+// Ask for the state every second; go on to the result when it is there.
+"use strict";
+(() => {
+  const page = document.getElementById("waiting");
+  if (!["queued", "running"].includes(page.dataset.state)) return;
+  const bar = document.getElementById("bar");
+  const stage = document.getElementById("stage");
+  const left = document.getElementById("left");
+
+  function clock(seconds) {
+    const whole = Math.max(1, Math.ceil(seconds));
+    return whole < 90 ? `${whole} s` : `${Math.ceil(whole / 60)} min`;
+  }
+
+  function set(element, text) {
+    if (element.textContent !== text) element.textContent = text;
+  }
+
+  function show(status) {
+    if (!["queued", "running"].includes(status.state)) { location.reload(); return false; }
+    if (status.state === "queued") {
+      bar.removeAttribute("value");
+      set(stage, `Waiting: number ${status.position} in the queue.`);
+    } else {
+      bar.value = status.progress;
+      const name = status.stage || "starting";
+      set(stage, `${name[0].toUpperCase()}${name.slice(1)}… ${Math.round(100 * status.progress)} %`);
+    }
+    set(left, status.left_s === null ? "" : `About ${clock(status.left_s)} left.`);
+    document.title = `${Math.round(100 * status.progress)} % – ${status.title}`;
+    return true;
+  }
+
+  async function poll() {
+    let again = true;
+    try {
+      const answer = await fetch(page.dataset.status, { headers: { Accept: "application/json" } });
+      if (answer.status === 404) { location.reload(); return; }
+      if (answer.ok) again = show(await answer.json());
+    } catch {
+      set(left, "The server does not answer; trying again.");
+    }
+    if (again) setTimeout(poll, 700);
+  }
+  poll();
+})();

@@ -1,0 +1,295 @@
+"""Jobs in SQLite: the queue, its order, and everything that must survive a restart.
+
+A job is ``queued``, ``running``, ``done``, ``failed`` or ``cancelled``. Only the dispatcher moves a job to running;
+any thread may ask for a cancel. Files of a job lie in ``<data folder>/jobs/<id>/``; the id is 128 random bits, so that
+a link can be shared and no other one guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+ACTIVE = ("queued", "running")
+ID_BYTES = 16
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT UNIQUE NOT NULL, kind TEXT NOT NULL, owner TEXT NOT NULL, address TEXT NOT NULL,
+    state TEXT NOT NULL, title TEXT NOT NULL, model TEXT NOT NULL, origin TEXT NOT NULL, song TEXT NOT NULL,
+    parent TEXT, options TEXT NOT NULL, cancel INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    progress REAL NOT NULL DEFAULT 0, stage TEXT NOT NULL DEFAULT '', error TEXT, result TEXT,
+    created REAL NOT NULL, started REAL, finished REAL);
+CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, kind, number);
+CREATE INDEX IF NOT EXISTS jobs_by_owner ON jobs (owner, number);
+CREATE INDEX IF NOT EXISTS jobs_by_song ON jobs (song, number);
+"""
+
+
+@dataclass
+class Job:
+    """One row.
+
+    Attributes
+    ----------
+    kind
+        ``separate``, or ``variant``: the mask of `parent` at another strength.
+    owner
+        The visitor's cookie; only its bearer may cancel or delete.
+    origin
+        ``upload``, ``example`` or the link.
+    song
+        Name for the song that jobs on the same upload share: what can be compared.
+    options, result
+        Plain data; the result lists the files, the activity and how long it took.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    address: str
+    title: str
+    model: str
+    origin: str
+    song: str
+    parent: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    state: str = "queued"
+    cancel: int = 0
+    attempts: int = 0
+    progress: float = 0.0
+    stage: str = ""
+    error: str | None = None
+    result: dict[str, Any] | None = None
+    created: float = 0.0
+    started: float | None = None
+    finished: float | None = None
+    number: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether it waits or runs."""
+        return self.state in ACTIVE
+
+    @property
+    def strength(self) -> int:
+        """Strength of the mask in percent; 100 is the model's own."""
+        return int(self.options.get("strength", 100))
+
+
+class JobStore:
+    """All jobs; every method is one transaction and may be called from any thread."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        (self.folder / "jobs").mkdir(parents=True, exist_ok=True)
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._write_lock = threading.Lock()
+        with self._write() as db:
+            for statement in filter(str.strip, SCHEMA.split(";")):
+                db.execute(statement)
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        self._local = threading.local()
+
+    def job_folder(self, job_id: str) -> Path:
+        """Where the files of a job lie; `job_id` must come from the database."""
+        return self.folder / "jobs" / job_id
+
+    def add(self, **values: Any) -> Job:
+        """Queue a job; its folder is made by the caller beforehand where files come first (see `new_id`)."""
+        job = Job(id=values.pop("id", None) or new_id(), created=time.time(), **values)
+        row = _to_row(job)
+        row.pop("number")
+        with self._write() as db:
+            cursor = db.execute(
+                f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", list(row.values())
+            )
+            job.number = cursor.lastrowid or 0
+        return job
+
+    def get(self, job_id: str) -> Job | None:
+        """The job with this id."""
+        return next(self._jobs("id = ?", job_id), None)
+
+    def of_owner(self, owner: str, limit: int = 20) -> list[Job]:
+        """A visitor's songs, newest first (strengths of one song are not listed)."""
+        return list(self._jobs("owner = ? AND kind = 'separate' ORDER BY number DESC LIMIT ?", owner, limit))
+
+    def of_song(self, song: str) -> list[Job]:
+        """All jobs on one song, oldest first."""
+        return list(self._jobs("song = ? ORDER BY number", song))
+
+    def find_variant(self, parent: str, strength: int) -> Job | None:
+        """A variant of `parent` with this strength that did not fail."""
+        rows = self._jobs("parent = ? AND kind = 'variant' AND state IN ('queued','running','done')", parent)
+        return next((job for job in rows if job.strength == strength), None)
+
+    def count_active(self, address: str | None = None) -> int:
+        """How many jobs wait or run, in all or from one address."""
+        where, values = ("AND address = ?", (address,)) if address is not None else ("", ())
+        query = f"SELECT COUNT(*) FROM jobs WHERE state IN ('queued','running') {where}"
+        return int(self._read().execute(query, values).fetchone()[0])
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs per state."""
+        return dict(self._read().execute("SELECT state, COUNT(*) FROM jobs GROUP BY state").fetchall())
+
+    def position(self, job: Job) -> int:
+        """How many jobs are before this one in the queue."""
+        query = "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND (kind > ? OR (kind = ? AND number < ?))"
+        return int(self._read().execute(query, (job.kind, job.kind, job.number)).fetchone()[0])
+
+    def mean_seconds(self) -> float:
+        """Mean time of the last finished songs: what the estimate of the waiting time rests on."""
+        query = (
+            "SELECT AVG(t) FROM (SELECT finished - started AS t FROM jobs "
+            "WHERE state = 'done' AND kind = 'separate' ORDER BY number DESC LIMIT 20)"
+        )
+        return float(self._read().execute(query).fetchone()[0] or 20.0)
+
+    def claim(self) -> Job | None:
+        """Take the next job and mark it running; variants, which take moments, go first."""
+        with self._write() as db:
+            query = "SELECT * FROM jobs WHERE state = 'queued' ORDER BY kind DESC, number LIMIT 1"
+            row = db.execute(query).fetchone()
+            if row is None:
+                return None
+            job = _from_row(row)
+            job.state, job.started, job.attempts = "running", time.time(), job.attempts + 1
+            db.execute(
+                "UPDATE jobs SET state = 'running', started = ?, attempts = ? WHERE id = ?",
+                (job.started, job.attempts, job.id),
+            )
+        return job
+
+    def report(self, job_id: str, progress: float, stage: str) -> None:
+        """Note how far a running job is (0 to 1)."""
+        with self._write() as db:
+            query = "UPDATE jobs SET progress = ?, stage = ? WHERE id = ? AND state = 'running'"
+            db.execute(query, (min(max(progress, 0.0), 1.0), stage, job_id))
+
+    def finish(self, job_id: str, state: str, error: str | None = None, result: dict[str, Any] | None = None) -> None:
+        """End a job as done, failed or cancelled."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, error = ?, result = ?, finished = ?, progress = ? WHERE id = ?",
+                (state, error, json.dumps(result), time.time(), float(state == "done"), job_id),
+            )
+
+    def rename(self, job_id: str, title: str) -> None:
+        """Give a job the title that its link turned out to have."""
+        with self._write() as db:
+            db.execute("UPDATE jobs SET title = ? WHERE id = ?", (title, job_id))
+
+    def request_cancel(self, job_id: str) -> None:
+        """Cancel at once what waits; ask the dispatcher to stop what runs."""
+        with self._write() as db:
+            db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (job_id,))
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', finished = ? WHERE id = ? AND state = 'queued'",
+                (time.time(), job_id),
+            )
+
+    def cancel_requested(self, job_id: str) -> bool:
+        """Whether a running job was asked to stop."""
+        row = self._read().execute("SELECT cancel FROM jobs WHERE id = ?", (job_id,)).fetchone()
+        return row is None or bool(row[0])
+
+    def requeue_running(self, max_attempts: int) -> list[Job]:
+        """At start: put back what a stopped server left running; give up on what was started too often."""
+        jobs = list(self._jobs("state = 'running'"))
+        with self._write() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'queued', progress = 0, stage = '', started = NULL "
+                "WHERE state = 'running' AND attempts < ? AND cancel = 0",
+                (max_attempts,),
+            )
+            db.execute(
+                "UPDATE jobs SET state = CASE cancel WHEN 1 THEN 'cancelled' ELSE 'failed' END, finished = ?, "
+                "error = CASE cancel WHEN 1 THEN NULL ELSE 'The server stopped repeatedly while it worked on this "
+                "song: send it again, or another file of it.' END WHERE state = 'running'",
+                (time.time(),),
+            )
+        return jobs
+
+    def put_back(self, job_id: str) -> None:
+        """Put a running job back into the queue: the server is shutting down, the job is not to blame."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'queued', progress = 0, stage = '', attempts = attempts - 1 "
+                "WHERE id = ? AND state = 'running'",
+                (job_id,),
+            )
+
+    def delete(self, job_id: str) -> None:
+        """Forget a job; the caller removes its folder."""
+        with self._write() as db:
+            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+    def expired(self, before: float) -> list[Job]:
+        """Jobs that ended before this time."""
+        return list(self._jobs("state IN ('done','failed','cancelled') AND finished < ?", before))
+
+    def ids(self) -> set[str]:
+        """All ids."""
+        return {row[0] for row in self._read().execute("SELECT id FROM jobs")}
+
+    def _jobs(self, where: str, *values: Any) -> Iterator[Job]:
+        for row in self._read().execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall():
+            yield _from_row(row)
+
+    def _read(self) -> sqlite3.Connection:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                self.folder / "jobs.sqlite3", timeout=30, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            self._local.connection = connection
+            self._connections.append(connection)
+        return connection
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        connection = self._read()
+        with self._write_lock:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+
+def new_id() -> str:
+    """A name that nobody guesses: 32 hexadecimal digits."""
+    return secrets.token_hex(ID_BYTES)
+
+
+def _to_row(job: Job) -> dict[str, Any]:
+    row = {item.name: getattr(job, item.name) for item in fields(Job)}
+    return row | {"options": json.dumps(job.options), "result": json.dumps(job.result)}
+
+
+def _from_row(row: sqlite3.Row) -> Job:
+    values = dict(row)
+    values["options"] = json.loads(values["options"])
+    values["result"] = json.loads(values["result"]) if values["result"] else None
+    return Job(**values)

@@ -1,0 +1,183 @@
+"""What a worker does for one job: get the song, separate it, draw it. Runs in a process of its own or on a cluster.
+
+A task is plain data, so that it can travel; the folders in it must be reachable from where it runs. Nothing here knows
+of requests, the database or the queue.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from demonstrator.links import FetchRequest, fetch
+from splitstrument.audio import probe
+from splitstrument.errors import AudioFileError
+from splitstrument.files import write_json
+
+Report = Callable[[float, str], None]
+VIEW_FILE, PLAY_FILE, TITLE_KEY = "view.json", "play.flac", "title"
+SHARE_FETCH, SHARE_DRAW = 0.25, 0.1
+
+_models: dict[tuple[str, str | None, int | None], Any] = {}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One job's work.
+
+    Attributes
+    ----------
+    kind
+        ``separate`` or ``variant``.
+    folder
+        The job's folder; results go into ``<folder>/result``.
+    song
+        File of the song in the job's folder; None if it must be fetched.
+    link, link_hosts, max_bytes
+        What to fetch and its bounds.
+    source
+        For a variant: the folder of the job whose mask is used.
+    strength
+        In percent.
+    """
+
+    kind: str
+    folder: str
+    model: str
+    song: str | None = None
+    link: str | None = None
+    link_hosts: tuple[str, ...] = ()
+    max_bytes: int = 200_000_000
+    max_seconds: float = 1200.0
+    source: str | None = None
+    strength: int = 100
+    engine: str | None = None
+    threads: int | None = None
+
+
+def loaded_model(model: str, engine: str | None, threads: int | None) -> Any:
+    """The model with its engine open; a process opens each only once."""
+    from splitstrument.separation.stream import load_model
+
+    key = (model, engine, threads)
+    if key not in _models:
+        _models[key] = load_model(Path(model), engine, threads)
+    return _models[key]
+
+
+def run_task(task: Task, report: Report) -> dict[str, Any]:
+    """Do the work; `report` gets (share done, what is being done) and may raise to stop it.
+
+    Returns
+    -------
+    Plain data for the result page: files by name, duration, activity, warnings, seconds it took.
+    """
+    started = time.monotonic()
+    result_folder = Path(task.folder) / "result"
+    shutil.rmtree(result_folder, ignore_errors=True)
+    if task.kind == "variant":
+        result = _reprocess(task, result_folder, report)
+    else:
+        result = _separate(task, result_folder, report)
+    return result | {"seconds": round(time.monotonic() - started, 2)}
+
+
+def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
+    from splitstrument.separation.files import separate_file
+
+    song, extra, done = _song_of(task, report)
+    _check_length(song, task.max_seconds)
+    report(done, "loading the model")
+    model = loaded_model(task.model, task.engine, task.threads)
+    separated = separate_file(song, result_folder, model, _options(task), progress=_between(report, done))
+    return _describe(separated, result_folder, report) | extra | {"song": song.name}
+
+
+def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
+    from splitstrument.separation.files import reprocess_file
+
+    source = Path(task.source or "")
+    song = next(source.glob("song.*"))
+    mask = source / "result" / "song" / "mask.zip"
+    separated = reprocess_file(song, mask, result_folder, _options(task), progress=_between(report, 0.0))
+    return _describe(separated, result_folder, report) | {"song": song.name}
+
+
+def _options(task: Task) -> Any:
+    from splitstrument.separation.options import MaskOptions, SeparationOptions
+
+    mask = MaskOptions(strength=task.strength / 100)
+    return SeparationOptions(mask=mask, keep_mask=task.kind == "separate")
+
+
+def _song_of(task: Task, report: Report) -> tuple[Path, dict[str, Any], float]:
+    """The song's file, what fetching it told, and the share of the work that this was."""
+    folder = Path(task.folder)
+    if task.link is None:
+        return folder / str(task.song), {}, 0.0
+    report(0.0, "fetching the link")
+    request = FetchRequest(task.link, task.folder, task.max_bytes, task.max_seconds, task.link_hosts)
+    fetched, title = fetch(request, lambda share: report(SHARE_FETCH * share, "fetching the link"))
+    song = fetched.rename(folder / f"song{fetched.suffix}")
+    return song, {TITLE_KEY: title}, SHARE_FETCH
+
+
+def _check_length(song: Path, max_seconds: float) -> None:
+    info = probe(song)
+    if info.n_samples < 1:
+        raise AudioFileError("The file holds no sound: export the song again.")
+    if info.duration_s > max_seconds:
+        raise AudioFileError(
+            f"The song is {info.duration_s / 60:.1f} minutes long; at most {max_seconds / 60:.1f} are taken here: "
+            "cut it, or use `splitstrument separate` on the command line, which takes any length."
+        )
+
+
+def _between(report: Report, first: float) -> Callable[[float, float], None]:
+    """Progress of the separation as a share of the whole job."""
+
+    def progress(done: float, total: float) -> None:
+        share = done / total if total else 0.0
+        report(first + (1 - first - SHARE_DRAW) * share, "separating")
+
+    return progress
+
+
+def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
+    """Draw the result and list its files."""
+    from splitstrument import views
+    from splitstrument.separation.files import null_text
+
+    report(1 - SHARE_DRAW, "drawing")
+    instrument, rest = Path(separated.instrument), Path(separated.rest)
+    view = views.draw_song(instrument, rest)
+    for name, picture in view.pictures.items():
+        views.write_png(folder / f"{name}.png", picture)
+    gain = min(1.0, 1 / max(views.peak_of([instrument, rest]), 1e-9))
+    play = views.write_play_file(folder / PLAY_FILE, [instrument, rest], gain)
+    activity = separated.activity.as_dict()
+    write_json(
+        folder / VIEW_FILE,
+        {
+            "duration_s": view.duration_s,
+            "play": play,
+            "peaks": {name: [round(float(value), 4) for value in peaks] for name, peaks in view.peaks.items()},
+            "activity": activity,
+        },
+    )
+    return {
+        "files": {
+            name: str(Path(path).relative_to(folder))
+            for name, path in (("instrument", instrument), ("rest", rest), ("sidecar", separated.sidecar))
+        },
+        "duration_s": round(view.duration_s, 3),
+        "sample_rate_hz": view.sample_rate_hz,
+        "audible_share": activity["audible_share"],
+        "confidence": round(activity["confidence"], 3),
+        "warnings": separated.warnings,
+        "null_db": null_text(separated.null_db),
+    }
