@@ -1,8 +1,9 @@
 """The quality page: hear the stems of an organised dataset in the browser and mark them, the most suspicious first.
 
 A web.py application of its own: the demonstrator mounts it at ``/quality``, and ``splitstrument dataset listen --web``
-serves it alone. It writes marks into the dataset, so it answers the machine it runs on only, and every change must carry
-a token that only its own pages have. Items are named by a hash of track and class; no path ever comes from a request.
+serves it alone. It writes marks into the dataset, so it answers only the machine it runs on, and every change must
+carry a token that only its own pages have. Items are named by a hash of track and class; no path ever comes from a
+request.
 """
 
 from __future__ import annotations
@@ -102,7 +103,14 @@ class Studio:
         return web.template.render(
             str(HERE / "templates"),
             cache=True,
-            globals={"studio": self, "keys": KEYS, "defects": DEFECTS, "clock": clock, "len": len, "enumerate": enumerate},
+            globals={
+                "studio": self,
+                "keys": KEYS,
+                "defects": DEFECTS,
+                "clock": clock,
+                "len": len,
+                "enumerate": enumerate,
+            },
         )
 
 
@@ -165,7 +173,9 @@ def make_server(dataset: str | Path, target: str | None, port: int) -> Any:
     try:
         server.prepare()
     except OSError as error:
-        raise SettingsError(f"Port {port} cannot be used ({error.strerror or error}): choose another with --port.") from None
+        raise SettingsError(
+            f"Port {port} cannot be used ({error.strerror or error}): choose another with --port."
+        ) from None
     return server
 
 
@@ -225,10 +235,10 @@ class List(Page):
     """What to listen to, in order."""
 
     def GET(self) -> str:
-        if not web.ctx.home.endswith("/quality") or web.ctx.path == "/":
-            self.studio.refresh()
-            return self.html("quality_list", list(self.studio.items.items()))
-        raise web.redirect(f"{web.ctx.homepath}/")
+        if web.ctx.path != "/":
+            raise web.seeother("/")  # the page's links are relative to it
+        self.studio.refresh()
+        return self.html("quality_list", list(self.studio.items.items()))
 
 
 class Judge(Page):
@@ -305,15 +315,14 @@ class Static:
 
 def _data(name: str, item: Item, seen: Overview) -> str:
     """What the script draws, as JSON that cannot end its element early."""
-    before, after = (seen.suspicious, seen.splits)
     data = {
         "id": name,
         "duration": seen.duration_s,
         "peaks": base64.b64encode((seen.peaks.clip(0, 1) * 255).astype("uint8").tobytes()).decode(),
         "spectrum": base64.b64encode(seen.spectrum.tobytes()).decode(),
         "bands": seen.spectrum.shape[1],
-        "suspicious": before,
-        "splits": after,
+        "suspicious": seen.suspicious,
+        "splits": seen.splits,
         "audible": seen.audible,
         "marks": sorted(item.marks),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from splitstrument.errors import SplitstrumentError
@@ -10,7 +10,6 @@ from splitstrument.recipes import recipes_folder
 from splitstrument.settings import read_yaml
 
 SCORE_FILES = ("scores.yaml", "evaluation.yaml")
-MEASURES = ("sdr", "sir", "sar")
 
 
 def published() -> list[dict[str, Any]]:
@@ -26,7 +25,7 @@ def published() -> list[dict[str, Any]]:
             continue
         numbers = recipe.get("published") if isinstance(recipe, dict) else None
         if isinstance(numbers, dict) and "instrument" in numbers:
-            rows.append({"name": path.stem, "target": _target(recipe, numbers), **numbers})
+            rows.append({"name": numbers.get("table", path.stem), "target": _target(recipe, numbers), **numbers})
     return rows
 
 
@@ -37,12 +36,36 @@ def _target(recipe: dict[str, Any], numbers: dict[str, Any]) -> str:
 
 
 def measured(models: Iterable[Any]) -> list[dict[str, Any]]:
-    """What lies beside each model: its score file as plain data, where it has one."""
+    """Tables of what lies beside each model: wherever its score file names several things with numbers."""
     rows = []
     for model in models:
-        for name in SCORE_FILES:
-            path = model.folder.path / name
-            if path.is_file():
-                rows.append({"model": model.name, "target": model.target, "scores": read_yaml(path)})
-                break
+        path = next((model.folder.path / name for name in SCORE_FILES if (model.folder.path / name).is_file()), None)
+        if path is not None:
+            data = read_yaml(path)
+            note = str(data.get("note") or data.get("about") or "") if isinstance(data, dict) else ""
+            rows.append({"model": model.name, "note": note, "tables": list(_tables(data, ()))})
     return rows
+
+
+def _tables(data: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every mapping of mappings of numbers becomes a table, titled by the keys that lead to it."""
+    if not isinstance(data, dict):
+        return
+    lines = {str(key): value for key, value in data.items() if _is_line(value)}
+    if lines:
+        header = list(dict.fromkeys(str(key) for line in lines.values() for key in line))
+        rows = [[name, *(_shown(line.get(key)) for key in header)] for name, line in lines.items()]
+        yield {"caption": ", ".join(names), "header": ["", *header], "rows": rows}
+    for key, value in data.items():
+        if not _is_line(value):
+            yield from _tables(value, (*names, str(key).replace("_", " ")))
+
+
+def _is_line(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(one, int | float) for one in value.values())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    return "–" if value is None or isinstance(value, dict | list) else str(value)

@@ -37,11 +37,21 @@ web.config.debug = False  # True shows tracebacks to visitors
 
 def make_app(site: Site) -> web.application:
     """The web.py application of a site."""
-    app = web.application(mapping(site), {}, autoreload=False)
+    app = web.application([*_mounted(site), *mapping(site)], {}, autoreload=False)
     app.add_processor(lambda handle: _guarded(site, handle))
     app.notfound = lambda: Refused(site, "404 Not Found", "There is no such page.")
     app.internalerror = lambda: Refused(site, "500 Internal Server Error", "Something went wrong here; this is a bug.")
     return app
+
+
+def _mounted(site: Site) -> list[Any]:
+    """The applications of other rooms that run here too, if they were asked for."""
+    if site.settings.quality_dataset is None:
+        return []
+    from demonstrator import quality
+
+    site.extra_pages.append(("/quality/", "Quality"))
+    return ["/quality", quality.application(site.settings.quality_dataset)]
 
 
 def make_wsgi(site: Site) -> Callable[..., Any]:
