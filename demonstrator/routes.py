@@ -33,14 +33,14 @@ class Refused(web.HTTPError):
     """An answer other than 200, as a page or as JSON."""
 
     def __init__(self, site: Site, status: str, message: str, headers: dict[str, str] | None = None) -> None:
-        headers = {"Cache-Control": "no-store", **(headers or {})}
         if _wants_json():
-            headers["Content-Type"] = "application/json"
-            super().__init__(status, headers, json.dumps({"error": message}))
+            kind, text = "application/json", json.dumps({"error": message})
         else:
-            headers["Content-Type"] = "text/html; charset=utf-8"
-            body = site.render.message(status.partition(" ")[2], message)
-            super().__init__(status, headers, str(site.render.layout(body, status.partition(" ")[2], "")))
+            kind, title = "text/html; charset=utf-8", status.partition(" ")[2]
+            text = str(site.render.layout(site.render.message(title, message), title, ""))
+        body = text.encode("utf-8")
+        fixed = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+        super().__init__(status, fixed | (headers or {}), body)
 
 
 class Handler:
@@ -48,18 +48,24 @@ class Handler:
 
     site: Site
 
-    def page(self, template: str, title: str, *values: Any, head: str = "") -> str:
+    def page(self, template: str, title: str, *values: Any, head: str = "") -> bytes:
         """Render a template inside the layout."""
         web.header("Content-Type", "text/html; charset=utf-8")
         web.header("Cache-Control", "no-store")
         body = getattr(self.site.render, template)(*values)
-        return str(self.site.render.layout(body, title, head))
+        return self._sent(str(self.site.render.layout(body, title, head)))
 
-    def json(self, data: Any) -> str:
+    def json(self, data: Any) -> bytes:
         """Answer with JSON."""
         web.header("Content-Type", "application/json")
         web.header("Cache-Control", "no-store")
-        return json.dumps(data)
+        return self._sent(json.dumps(data))
+
+    @staticmethod
+    def _sent(text: str) -> bytes:
+        body = text.encode("utf-8")
+        web.header("Content-Length", str(len(body)))
+        return body
 
     def refuse(self, status: str, message: str, **headers: str) -> Refused:
         """An error page to be raised."""
@@ -136,7 +142,7 @@ class Handler:
 class Home(Handler):
     """Choose a model and a song."""
 
-    def GET(self) -> str:
+    def GET(self) -> bytes:
         return self.page("home", "", self.token, self.site.store.of_owner(self.visitor, 8))
 
 
@@ -210,7 +216,7 @@ class NewJob(Handler):
 class Song(Handler):
     """A job: its place in the queue, its progress, or its result."""
 
-    def GET(self, job_id: str) -> str:
+    def GET(self, job_id: str) -> bytes:
         job = self.job(job_id)
         owner = job.owner == self.visitor
         if job.state != "done":
@@ -248,7 +254,7 @@ def status_of(site: Site, job: Job) -> dict[str, Any]:
 class Status(Handler):
     """The state of a job as JSON."""
 
-    def GET(self, job_id: str) -> str:
+    def GET(self, job_id: str) -> bytes:
         return self.json(status_of(self.site, self.job(job_id)))
 
 
@@ -356,7 +362,7 @@ class Strength(Handler):
 class Compare(Handler):
     """Two results on one song, switched while they play."""
 
-    def GET(self, first: str, second: str) -> str:
+    def GET(self, first: str, second: str) -> bytes:
         one, other = self._pair(first, second)
         return self.page("compare", one.title, one, other)
 
@@ -401,7 +407,7 @@ STEMS = ("instrument", "rest")
 class Models(Handler):
     """The models on offer with their cards."""
 
-    def GET(self) -> str:
+    def GET(self) -> bytes:
         cards = [(model, to_html(model.card)) for model in self.site.models.values()]
         return self.page("models", "Models", cards)
 
@@ -409,14 +415,14 @@ class Models(Handler):
 class Scores(Handler):
     """Published numbers beside ours."""
 
-    def GET(self) -> str:
+    def GET(self) -> bytes:
         return self.page("scores", "Scores", scores.published(), scores.measured(self.site.models.values()))
 
 
 class Health(Handler):
     """For monitors: alive, and how busy."""
 
-    def GET(self) -> str:
+    def GET(self) -> bytes:
         import time
 
         counts = self.site.store.counts()

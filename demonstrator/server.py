@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -65,7 +67,7 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
             seen.append(status)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
-        environ["PATH_INFO"] = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace")
+        _check_path(environ)
         body = inner(environ, start)
         _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started)
         if environ["REQUEST_METHOD"] == "HEAD":
@@ -75,6 +77,14 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
         return body
 
     return wsgi
+
+
+def _check_path(environ: dict[str, Any]) -> None:
+    """web.py fails on paths that are not UTF-8; no such page exists, so one that does not exist takes its place."""
+    try:
+        environ["PATH_INFO"].encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        environ["PATH_INFO"] = "/not-utf-8"
 
 
 def _guarded(site: Site, handle: Callable[[], Any]) -> Any:
@@ -124,32 +134,36 @@ def _log_request(environ: dict[str, Any], status: str, seconds: float) -> None:
 
 
 class PoliteGateway(Gateway_10):
-    """Answers before a body was read: cheroot would read all of it into memory; here a little, then the line is cut."""
+    """Answers before a body was read: cheroot would first read all of it into memory.
+
+    The connection is closed then, but only after some of the body was taken off the line and thrown away, since a
+    client whose line is cut while it is still sending may never see the answer.
+    """
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         """See PEP 3333."""
-        source = self.req.rfile
-        limit = time.monotonic() + LINGER_S
-        remaining = getattr(source, "remaining", None)
-        if remaining is None:
-            self.req.close_connection = True
-        elif remaining > LINGER_BYTES:
-            self._drain(source, remaining - LINGER_BYTES, limit)
-            self.req.close_connection = True
-        elif remaining > 0:
-            self._drain(source, 0, limit)
-        if getattr(source, "remaining", 0):
+        if self._unread():
             self.req.close_connection = True
         return super().start_response(status, headers, exc_info)
 
+    def respond(self) -> None:
+        """Answer, then take what is still coming, within bounds."""
+        super().respond()
+        if self._unread() and not self.req.chunked_write:
+            self._linger(self.req.conn.socket)
+
+    def _unread(self) -> bool:
+        remaining = getattr(self.req.rfile, "remaining", None)
+        return self.req.chunked_read if remaining is None else remaining > 0
+
     @staticmethod
-    def _drain(source: Any, leave: int, limit: float) -> None:
-        try:
-            while source.remaining > leave and time.monotonic() < limit:
-                if not source.read(min(1 << 16, source.remaining - leave)):
-                    break
-        except OSError:
-            pass
+    def _linger(connection: Any) -> None:
+        limit, left = time.monotonic() + LINGER_S, LINGER_BYTES
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(LINGER_S / 4)
+            while left > 0 and time.monotonic() < limit and (data := connection.recv(1 << 16)):
+                left -= len(data)
 
 
 class Server:
