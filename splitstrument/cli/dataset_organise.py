@@ -78,14 +78,14 @@ _LISTS = ("problems", "unknown", "proposed")
 def _preview(root: Path, settings, as_json: bool) -> None:
     """Say which class each stem would get."""
     from splitstrument.stems.classes import read_instrument_map
-    from splitstrument.stems.organise import class_of_stem
+    from splitstrument.stems.organise import classes_of_stems
     from splitstrument.stems.sources import get_source
 
     instrument_map = read_instrument_map(settings.map)
     rows = []
     for track in get_source(settings.source).tracks(root):
-        for stem in track.stems:
-            stem_class, confidence = class_of_stem(stem, instrument_map, settings.min_confidence)
+        classes = classes_of_stems(track.stems, instrument_map, settings.min_confidence)
+        for stem, (stem_class, confidence) in zip(track.stems, classes, strict=True):
             rows.append((track.name, stem.path.name, ", ".join(stem.instrument), stem_class, confidence))
     header = ("track", "stem", "instrument", "class", "confidence")
     if as_json:

@@ -30,13 +30,11 @@ BLOCK = 1 << 16
 MAX_RATE_HZ = 768_000
 
 
-class MixSettings(Settings):
-    """How pairs are made.
+class MixOptions(Settings):
+    """How pairs are made, whatever the target.
 
     Attributes
     ----------
-    target
-        Class to extract.
     also
         Classes merged into the target.
     channels
@@ -53,7 +51,6 @@ class MixSettings(Settings):
         Highest peak that mixture, instrument and rest may have.
     """
 
-    target: str
     also: tuple[str, ...] = ()
     sample_rates_hz: tuple[int, ...] = Field((44100, 22050), min_length=1)
     channels: Literal["mono", "stereo", "keep"] = "stereo"
@@ -64,6 +61,12 @@ class MixSettings(Settings):
     max_difference_s: float | None = Field(None, ge=0)
     empty_rest: Literal["skip", "silence"] = "skip"
     peak_dbfs: float = Field(-1.0, le=0)
+
+
+class MixSettings(MixOptions):
+    """How pairs of one target (the class to extract) are made."""
+
+    target: str
 
 
 @dataclass(frozen=True)

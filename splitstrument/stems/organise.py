@@ -25,6 +25,7 @@ from splitstrument.settings import Settings
 from splitstrument.stems.batch import Batch, run_batch
 from splitstrument.stems.classes import EXCLUDED, GUITAR, OTHER, PIANO, InstrumentMap, read_instrument_map
 from splitstrument.stems.index import INDEX_FILE, Index, StemEntry, TrackEntry, read_index, stems_of, write_index
+from splitstrument.stems.names import Guess, classify
 from splitstrument.stems.sources import RawStem, RawTrack, Source, get_source
 
 PIECE_BLOCK = 1 << 18
@@ -74,9 +75,20 @@ def organise(
     source = get_source(settings.source)
     tracks = source.tracks(root)
     batch = organise_tracks(source, tracks, Path(output), settings, executor, quiet)
+    if not batch.results:
+        raise none_whole(root, source, batch.failures)
     index = _merged_index(Path(output), source, batch)
     write_index(output, index)
     return OrganiseReport(index, batch.failures, *_naming_counts(batch.results.values()))
+
+
+def none_whole(root: str | Path, source: Source, failures: dict[str, str]) -> DatasetError:
+    """The error for a dataset of which every track is incomplete, with the first one's reason."""
+    name, reason = next(iter(failures.items()))
+    return DatasetError(
+        f"{root} holds no whole track of {source.title} (of {len(failures)}; {name}: {reason}): expected "
+        f"{source.layout}; get the missing files from {source.url}."
+    )
 
 
 def organise_tracks(
@@ -105,8 +117,8 @@ def organise_track(track: RawTrack, source: Source, output: Path, settings: Orga
     instrument_map = read_instrument_map(settings.map)
     placed = {path.name: path for paths in _existing_stems(output / track.name).values() for path in paths}
     entries = []
-    for name, stem in zip(_file_names(track.stems), track.stems, strict=True):
-        stem_class, confidence = class_of_stem(stem, instrument_map, settings.min_confidence)
+    classes = classes_of_stems(track.stems, instrument_map, settings.min_confidence)
+    for name, stem, (stem_class, confidence) in zip(_file_names(track.stems), track.stems, classes, strict=True):
         path = placed.get(name) or output / track.name / stem_class / name
         _place(stem, path, settings.place)
         entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None))
@@ -123,19 +135,25 @@ def organise_track(track: RawTrack, source: Source, output: Path, settings: Orga
     )
 
 
-def class_of_stem(stem: RawStem, instrument_map: InstrumentMap, min_confidence: float) -> tuple[str, float | None]:
-    """Class of a stem, and the classifier's confidence where it had to be asked.
+def classes_of_stems(
+    stems: Sequence[RawStem], instrument_map: InstrumentMap, min_confidence: float
+) -> list[tuple[str, float | None]]:
+    """Class of each stem of one track, with the classifier's confidence where it had to be asked.
 
     Layout wins over metadata, metadata over the file's name. A stem of several instruments has their common class, or
     ``other`` if neither guitar nor piano is among them, or else ``excluded``: it fits neither side of a pair.
     """
+    guesses = {guess.name: guess for guess in classify([stem.path.name for stem in stems])}
+    return [_class_of_stem(stem, instrument_map, min_confidence, guesses[stem.path.name]) for stem in stems]
+
+
+def _class_of_stem(
+    stem: RawStem, instrument_map: InstrumentMap, min_confidence: float, guess: Guess
+) -> tuple[str, float | None]:
     if stem.stem_class:
         return stem.stem_class, None
     if stem.instrument:
         return _joint_class([instrument_map.class_of(name) for name in stem.instrument]), None
-    from splitstrument.stems.names import classify
-
-    guess = classify([stem.path.name])[0]
     return (guess.stem_class if guess.confidence >= min_confidence else EXCLUDED), guess.confidence
 
 
