@@ -60,17 +60,23 @@ def frames_istft(stft: Complex, n_fft: int, hop_length: int) -> tuple[Float, Flo
     weight : (same length,) sum of the squared windows
     """
     _check(n_fft, hop_length)
-    n_channels, _, n_frames = stft.shape
+    n_frames = stft.shape[-1]
     frames = np.fft.irfft(stft, n=n_fft, axis=1).astype(np.float32, copy=False) * hann(n_fft)[:, None]
-    n_samples = n_fft + hop_length * (n_frames - 1)
-    summed = np.zeros((n_channels, n_samples), np.float32)
-    weight = np.zeros(n_samples, np.float32)
-    square = hann(n_fft) ** 2
-    for frame in range(n_frames):
-        start = frame * hop_length
-        summed[:, start : start + n_fft] += frames[:, :, frame]
-        weight[start : start + n_fft] += square
-    return np.ascontiguousarray(summed.T), weight
+    square = np.broadcast_to((hann(n_fft) ** 2)[None, :, None], (1, n_fft, n_frames))
+    return np.ascontiguousarray(_overlap_add(frames, hop_length).T), _overlap_add(square, hop_length)[0]
+
+
+def _overlap_add(frames: Float, hop_length: int) -> Float:
+    """Sum frames (n_channels, n_fft, n_frames) that are `hop_length` apart: (n_channels, n_samples).
+
+    Every frame is cut into pieces of one hop, so that there is one addition per piece and not one per frame.
+    """
+    n_channels, n_fft, n_frames = frames.shape
+    summed = np.zeros((n_channels, n_frames - 1 - (-n_fft // hop_length), hop_length), np.float32)
+    for piece, start in enumerate(range(0, n_fft, hop_length)):
+        part = frames[:, start : start + hop_length].transpose(0, 2, 1)
+        summed[:, piece : piece + n_frames, : part.shape[-1]] += part
+    return summed.reshape(n_channels, -1)[:, : n_fft + hop_length * (n_frames - 1)]
 
 
 def stft(audio: Float, n_fft: int, hop_length: int | None = None) -> Complex:

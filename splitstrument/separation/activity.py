@@ -71,10 +71,11 @@ class ActivityMeter:
 
     def add(self, instrument: Float, rest: Float) -> None:
         """Add (n_samples, n_channels) of both."""
-        power = np.stack([np.mean(np.square(stem, dtype=np.float64), axis=1) for stem in (instrument, rest)], axis=1)
+        power = np.stack([np.einsum("ij,ij->i", stem, stem) for stem in (instrument, rest)], axis=1)
+        power = power / instrument.shape[1]
         while len(power):
             part, power = power[: self._step - self._filled], power[self._step - self._filled :]
-            self._open += part.sum(axis=0)
+            self._open += part.sum(axis=0, dtype=np.float64)
             self._filled += len(part)
             if self._filled == self._step:
                 self._close()
@@ -100,9 +101,10 @@ class Certainty:
 
     def add(self, spectrum: Complex, mask: Float) -> None:
         """Add a block (n_channels, n_bins, n_frames) with its mask (1 or n_channels, ...)."""
-        power = (spectrum.real**2 + spectrum.imag**2).sum(axis=0)
+        power = np.einsum("cbt,cbt->bt", spectrum.real, spectrum.real)
+        power += np.einsum("cbt,cbt->bt", spectrum.imag, spectrum.imag)
         self._energy += float(power.sum(dtype=np.float64))
-        self._decided += float((power * np.abs(2 * mask - 1).mean(axis=0)).sum(dtype=np.float64))
+        self._decided += float(np.einsum("bt,vbt->", power, np.abs(2 * mask - 1), dtype=np.float64) / len(mask))
 
     @property
     def value(self) -> float:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,12 +102,13 @@ def _run(
         _blocks(song), song.shape[1], sample_rate_hz, model.settings, network_masks(model, options), options
     )
     instrument, n_done = np.empty_like(song), 0
-    for block in separation.instrument_blocks():
-        part = slice(n_done, n_done + len(block))
-        instrument[part] = block
-        meter.add(block, song[part] - block)
-        n_done += len(block)
-        report(len(block))
+    with contextlib.closing(separation.instrument_blocks()) as blocks:
+        for block in blocks:
+            part = slice(n_done, n_done + len(block))
+            instrument[part] = block
+            meter.add(block, song[part] - block)
+            n_done += len(block)
+            report(len(block))
     return instrument, meter.finish(separation.certainty.value)
 
 

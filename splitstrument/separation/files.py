@@ -241,12 +241,13 @@ class _Job:
             self.options,
             mask.add if mask else None,
         )
-        for instrument in separation.instrument_blocks():
-            _check_loudness(instrument, self.song)
-            written = stems.write(waiting.pop(len(instrument)), instrument)
-            meter.add(*map(to_float32, written))
-            n_samples += len(instrument)
-            report(len(instrument))
+        with contextlib.closing(separation.instrument_blocks()) as blocks:
+            for instrument in blocks:
+                _check_loudness(instrument, self.song)
+                written = stems.write(waiting.pop(len(instrument)), instrument)
+                meter.add(*map(to_float32, written))
+                n_samples += len(instrument)
+                report(len(instrument))
         return n_samples, meter.finish(separation.certainty.value)
 
     def _result(

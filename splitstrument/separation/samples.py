@@ -104,9 +104,16 @@ class NullMeter:
 
     def add(self, song: Native, instrument: Native, rest: Native) -> None:
         """Add a block of the song as read and of both stems as written."""
-        wide = [_to_float64(samples) for samples in (song, instrument, rest)]
-        self._energy += float(np.sum(wide[0] ** 2))
-        self._error += float(np.sum((wide[1] + wide[2] - wide[0]) ** 2))
+        wide = "int64" if song.dtype == instrument.dtype == np.int32 else "float64"
+        if wide == "int64":  # whole numbers need no scale, and most often there is nothing to square
+            error = np.add(instrument, rest, dtype=wide) - song
+        else:
+            error = _to_float64(instrument) + _to_float64(rest) - _to_float64(song)
+        scaled = to_float32(song)
+        self._energy += float(np.einsum("ij,ij->", scaled, scaled, dtype=np.float64))
+        if error.any():
+            scale = 1 / FULL_SCALE if wide == "int64" else 1.0
+            self._error += float(np.sum((error * scale) ** 2))
 
     @property
     def db(self) -> float:

@@ -1,12 +1,14 @@
 """The streaming engine: blocks of a song in, blocks of its instrument out, in memory that does not grow with the song.
 
-resample -> STFT -> chunks -> masks -> after the mask -> inverse STFT -> resample back. Every piece is cut into units
+resample -> STFT -> chunks -> masks -> after the mask -> inverse STFT -> resample back. Reading, the network and writing
+run in a thread each, a few chunks apart, so that no core waits for another stage. Every piece is cut into units
 of its own, so that the output does not depend on how the input arrived. What the model cannot see (above its Nyquist
 frequency) is not in the instrument and so stays in the rest.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from splitstrument.separation.engines import Engine, open_engine
 from splitstrument.separation.masks import ChunkLayout, estimate_masks
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.postprocess import MaskProcessor
+from splitstrument.separation.queues import ahead
 from splitstrument.separation.store import find_model
 from splitstrument.separation.transforms import istft_blocks, stft_blocks
 from splitstrument.spectrogram import Complex, Float
@@ -81,7 +84,8 @@ class SongSeparation:
     ) -> None:
         self.n_channels, self.sample_rate_hz = n_channels, sample_rate_hz
         self.spectrogram, self.masks, self.on_mask = model.spectrogram, masks, on_mask
-        self.frames_at_once = ChunkLayout(model, options.overlap).step
+        layout = ChunkLayout(model, options.overlap)
+        self.frames_at_once = layout.step * layout.batch
         self.process = MaskProcessor(options.mask, self.spectrogram)
         self.certainty = Certainty()
         self._blocks = blocks
@@ -92,12 +96,13 @@ class SongSeparation:
         stft = self.spectrogram
         model_blocks = resample_blocks(self._counted(), self.n_channels, self.sample_rate_hz, stft.sample_rate_hz)
         spectra = stft_blocks(self._counted_model(model_blocks), stft.n_fft, stft.hop, self.frames_at_once)
-        audio = istft_blocks(self._masked(spectra), stft.n_fft, stft.hop, lambda: self._n_model)
         n_out = 0
-        for block in resample_blocks(audio, self.n_channels, stft.sample_rate_hz, self.sample_rate_hz):
-            block = block[: self._n_in - n_out]  # two roundings of the length may leave a few samples too many
-            n_out += len(block)
-            yield block
+        with contextlib.closing(ahead(spectra)) as read, contextlib.closing(ahead(self._masked(read))) as masked:
+            audio = istft_blocks(masked, stft.n_fft, stft.hop, lambda: self._n_model)
+            for block in resample_blocks(audio, self.n_channels, stft.sample_rate_hz, self.sample_rate_hz):
+                block = block[: self._n_in - n_out]  # two roundings of the length may leave a few samples too many
+                n_out += len(block)
+                yield block
 
     def _counted(self) -> Iterator[Float]:
         for block in self._blocks:
