@@ -1,0 +1,13 @@
+"""A corpus of music with separate stems that anyone can make: from MIDI songs and generated charts to pairs.
+
+The order of the rooms, each of which knows only those before it::
+
+    draws, midi                      seeded randomness; scores as notes in seconds
+    songs, charts, mma, parts        where scores come from: game music, generated chord charts, parts of our own
+    soundfonts, plucked, voices, strums   how one part becomes sound
+    effects, amplifiers, mixdown     what happens to a sound in a studio
+    recipe, catalogue, arrange       what to render: settings, songs and splits, one song's instruments
+    track, corpus, passport          render one song; render all; check that nothing leaked
+
+Audio is float32 (n_samples, n_channels) as everywhere.
+"""

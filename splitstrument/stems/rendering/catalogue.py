@@ -1,0 +1,118 @@
+"""Ingredients: banks, amplifier responses, kits, strums and songs, with packages, licences, and who may use them.
+
+Everything is held out by name: a fifth of the songs and groove files is for testing alone, a tenth for validation;
+the Sonivox bank only sounds in tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from splitstrument.errors import MissingExtraError
+from splitstrument.stems.rendering.draws import share_of
+from splitstrument.stems.rendering.songs import SongFile, list_songs
+
+TEST_SHARE, VALIDATION_SHARE = 0.2, 0.1
+SALT = "splitstrument held out"
+
+
+@dataclass(frozen=True)
+class Package:
+    """Where an ingredient comes from; `registry` is ``apt`` or ``npm``."""
+
+    name: str
+    registry: str
+    licence: str
+    content: str
+
+
+PACKAGES = {
+    package.name: package
+    for package in (
+        Package("fluid-soundfont-gm", "apt", "MIT", "FluidR3 General MIDI bank"),
+        Package("musescore-general-soundfont-lossless", "apt", "MIT", "MuseScore General bank"),
+        Package("timgm6mb-soundfont", "apt", "GPL-2", "TimGM6mb General MIDI bank"),
+        Package("@coderline/alphatab", "npm", "Apache-2.0", "Sonivox General MIDI bank"),
+        Package("avldrums.lv2-soundfont", "apt", "GPL-2+", "Black Pearl and Red Zeppelin drum kits"),
+        Package("guitarix-common", "apt", "GPL-2+", "amplifier and cabinet responses"),
+        Package("hydrogen-drumkits-effects", "apt", "CC-BY-3.0", "belofilms acoustic guitar strums"),
+        Package("freedoom", "apt", "BSD-3-Clause", "65 songs"),
+        Package("simutrans-data", "apt", "Artistic-1.0", "53 songs"),
+        Package("openttd-openmsx", "apt", "GPL-2", "31 songs"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Bank:
+    """A SoundFont; `drums` banks hold a kit and nothing else."""
+
+    name: str
+    package: str
+    path: str
+    parts: tuple[str, ...] = ("train", "validation")
+    drums: bool = False
+
+
+SF2 = "usr/share/sounds/sf2"
+BANKS = (
+    Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2"),
+    Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2"),
+    Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2"),
+    Bank("sonivox", "@coderline/alphatab", "package/dist/soundfont/sonivox.sf2", ("test",)),
+    Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), True),
+    Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), True),
+)
+SONGS = {"freedoom": "freedoom", "simutrans": "simutrans-data", "openmsx": "openttd-openmsx"}
+
+
+def part_of(name: str) -> str:
+    """Who may use a song or groove file: ``train``, ``validation`` or ``test``; depends on the name alone."""
+    share = share_of(name, SALT)
+    if share < TEST_SHARE:
+        return "test"
+    return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def package_folder(root: Path, name: str) -> Path:
+    """Folder with an unpacked package.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is not there, with the command that fetches it.
+    """
+    folder = root / name.rpartition("/")[2]
+    if not folder.is_dir():
+        raise MissingExtraError(
+            f"Rendering needs the package {name}, which is not in {root}: run `splitstrument dataset fetch {name}` "
+            "(no root needed) and try again."
+        )
+    return folder
+
+
+def bank_path(root: Path, bank: Bank) -> Path:
+    """The SoundFont file of a bank."""
+    return package_folder(root, bank.package) / bank.path
+
+
+def banks_for(part: str, drums: bool = False) -> list[Bank]:
+    """Banks that a part of the corpus may use."""
+    return [bank for bank in BANKS if part in bank.parts and bank.drums == drums]
+
+
+@lru_cache(maxsize=8)
+def songs_of(root: Path, source: str) -> tuple[SongFile, ...]:
+    """All songs of a source, sorted by title."""
+    return tuple(list_songs(package_folder(root, SONGS[source])))
+
+
+@lru_cache(maxsize=8)
+def amplifier_responses(root: Path, part: str) -> tuple[Path, ...]:
+    """Measured amplifier and cabinet responses that a part may use (split by name, as the songs are)."""
+    folder = package_folder(root, "guitarix-common") / "usr/share/gx_head/sounds"
+    return tuple(
+        p for p in sorted(folder.rglob("*.wav")) if p.parent.name in ("amps", "bands") and part_of(p.stem) == part
+    )

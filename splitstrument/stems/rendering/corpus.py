@@ -1,0 +1,95 @@
+"""Render a whole corpus: plan, resume, run tracks in parallel, and write the passport."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from splitstrument.errors import DatasetError
+from splitstrument.executor import map_tracks, track_executor
+from splitstrument.stems.rendering.arrange import TrackPlan, plan_tracks
+from splitstrument.stems.rendering.recipe import CorpusRecipe
+from splitstrument.stems.rendering.track import render_track
+
+MB_PER_HOUR_PAIR = 75.0  # mono FLAC, 22,050 Hz, 16 bit: measured, see docs/corpus.md
+STEMS_PER_TRACK = 7.0
+
+
+@dataclass
+class CorpusResult:
+    """What a rendering did."""
+
+    made: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+
+def n_tracks_of(recipe: CorpusRecipe) -> int:
+    """Tracks that make up the recipe's hours at their nominal length."""
+    return max(1, math.ceil(recipe.hours * 3600 / recipe.track_s))
+
+
+def disk_need_mb(recipe: CorpusRecipe) -> float:
+    """Estimated size on disk."""
+    files = 2 * len(recipe.targets) + (STEMS_PER_TRACK if recipe.keep_stems else 0)
+    return recipe.hours * files * MB_PER_HOUR_PAIR * recipe.channels * recipe.sample_rate_hz / 22_050
+
+
+def render_corpus(
+    recipe: CorpusRecipe,
+    root: Path,
+    output: Path,
+    jobs: int = 1,
+    scheduler: str | None = None,
+    advance: Callable[..., None] = lambda amount=1, note="": None,
+) -> CorpusResult:
+    """Render what is missing of a corpus below `output`.
+
+    Raises
+    ------
+    DatasetError
+        If the disk is too small; single tracks that fail are listed in the result, others go on.
+    """
+    plans = plan_tracks(recipe, root, n_tracks_of(recipe))
+    result = CorpusResult()
+    todo = []
+    for plan in plans:
+        record = existing_record(plan, output)
+        if record is None:
+            todo.append(plan)
+            continue
+        result.kept.append(plan.name)
+        result.duration_s += record.get("duration_s", 0.0)
+        advance(1, plan.name)
+    _check_disk(recipe, output, len(todo) / len(plans))
+    work = partial(render_track, recipe=recipe, root=root, output=output)
+    with track_executor(jobs, scheduler) as executor:
+        for outcome in map_tracks(work, todo, executor):
+            if outcome.error is not None:
+                result.failed[outcome.item.name] = str(outcome.error)
+            elif outcome.result is not None:
+                result.made.append(outcome.item.name)
+                result.duration_s += outcome.result["duration_s"]
+            advance(1, outcome.item.name)
+    return result
+
+
+def existing_record(plan: TrackPlan, output: Path) -> dict[str, Any] | None:
+    """The record of a finished track, or None."""
+    path = output / "records" / f"{plan.name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _check_disk(recipe: CorpusRecipe, output: Path, share: float) -> None:
+    existing = next(folder for folder in (output, *output.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free / 1e6
+    need = disk_need_mb(recipe) * share
+    if need > free:
+        raise DatasetError(f"{output} needs about {need:.0f} MB, but {free:.0f} MB are free: lower --hours.")

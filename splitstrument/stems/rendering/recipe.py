@@ -1,0 +1,74 @@
+"""Settings of a rendered corpus; `datasets/corpus*.yaml` are written in them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from splitstrument.settings import Settings
+
+Part = Literal["train", "validation", "test"]
+Target = Literal["guitar", "piano"]
+
+
+class Realism(Settings):
+    """Steps between a clean rendering and a recording; each can be switched off, and none changes another's draws."""
+
+    soundfont_per_stem: bool = Field(True, description="a bank of its own for each stem, else one for the song")
+    random_programs: bool = Field(True, description="another program of the family, such as steel for nylon")
+    plucked_strings: bool = Field(True, description="some guitars from our own string synthesis")
+    amplifiers: bool = Field(True, description="electric guitars through drive, amplifier and cabinet")
+    own_parts: bool = Field(True, description="rock guitars, piano, drums and tunes of our own over the charts")
+    recast: bool = Field(True, description="songs without a guitar or piano give one of their parts to it")
+    strums: bool = Field(True, description="recorded acoustic strums over the charts")
+    real_drums: bool = Field(True, description="sampled acoustic kits")
+    voices: bool = Field(True, description="crude singing in the rest")
+    humanise: bool = True
+    doubling: bool = Field(True, description="guitars played twice, panned apart in stereo")
+    transpose: bool = True
+    tempo: bool = True
+    equaliser: bool = True
+    compression: bool = True
+    modulation: bool = Field(True, description="chorus and tremolo")
+    space: bool = Field(True, description="echo and room")
+    levels: bool = Field(True, description="levels as in mixes; off: every stem equally loud")
+    master: bool = Field(True, description="one compressor, equaliser and limiter over all stems, with one gain curve")
+
+
+class Sources(Settings):
+    """Shares of the tracks by where their score comes from."""
+
+    composed: float = Field(0.55, ge=0, description="charts of our own, played by MMA")
+    freedoom: float = Field(0.2, ge=0)
+    simutrans: float = Field(0.15, ge=0)
+    openmsx: float = Field(0.1, ge=0)
+
+
+class Levels(Settings):
+    """Levels of the finished mix."""
+
+    target_to_rest_db: tuple[float, float] = Field((-12.0, 3.0), description="limits of the draw")
+    target_to_rest_mean_db: float = Field(-4.5, description="mean of the normal draw between the limits")
+    target_to_rest_spread_db: float = Field(3.5, gt=0)
+    mixture_dbfs: tuple[float, float] = Field((-20.0, -11.0), description="root mean square of the mixture")
+    peak_dbfs: float = Field(-0.3, le=0)
+
+
+class CorpusRecipe(Settings):
+    """One rendered corpus."""
+
+    name: str = Field(pattern=r"^[a-z0-9_\-]+$")
+    description: str = ""
+    hours: float = Field(2.0, gt=0, le=1000)
+    part: Part = Field("train", description="whose songs, grooves and sounds: never mixed")
+    targets: tuple[Target, ...] = ("guitar", "piano")
+    seed: int = Field(2021, ge=0)
+    sample_rate_hz: int = Field(22_050, ge=8000, le=96_000)
+    channels: Literal[1, 2] = 1
+    track_s: float = Field(170.0, gt=5, le=600, description="nominal length; game songs may be shorter")
+    keep_stems: bool = True
+    min_audible: float = Field(0.15, ge=0, le=1, description="no pair of a target that is audible for less of the time")
+    sources: Sources = Sources()
+    realism: Realism = Realism()
+    levels: Levels = Levels()

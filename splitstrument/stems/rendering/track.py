@@ -1,0 +1,173 @@
+"""Render one track: players to stems, stems to pairs, a record of what was done."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splitstrument import audio as audiofile
+from splitstrument.audio import Audio
+from splitstrument.errors import DatasetError
+from splitstrument.files import sha256_of, write_json
+from splitstrument.stems.rendering import amplifiers, catalogue, effects, humanise, mixdown, plucked, soundfonts, voices
+from splitstrument.stems.rendering.arrange import Player, TrackPlan, arrange
+from splitstrument.stems.rendering.draws import stream
+from splitstrument.stems.rendering.recipe import CorpusRecipe
+
+TAIL_S = 1.5
+SILENT_DB = -70.0
+FORMAT = ".flac"
+VOICE_RATE_HZ = 22_050
+
+
+def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path) -> dict[str, Any]:
+    """Render a track below `output`; return its record. A track whose record exists is not rendered again.
+
+    Order of writing: stems, rests, instruments, record; who lists the pairs meanwhile sees whole pairs only.
+
+    Raises
+    ------
+    DatasetError
+        If the song cannot be read or has too little to play.
+    """
+    record_path = output / "records" / f"{plan.name}.json"
+    players = arrange(plan, recipe, root)
+    sounds = [player_sound(player, plan, recipe, root) for player in players]
+    heard = [i for i, sound in enumerate(sounds) if effects.rms_db(sound) > SILENT_DB]
+    players, sounds = [players[i] for i in heard], [sounds[i] for i in heard]
+    if len(players) < 2:
+        raise DatasetError(f"{plan.name}: fewer than two parts can be heard.")
+    stems = mix_down(players, sounds, plan, recipe)
+    files = write_track(players, stems, plan, recipe, output)
+    record = {
+        **asdict(plan),
+        "recipe": recipe.name,
+        "seed": recipe.seed,
+        "duration_s": round(len(stems[0]) / recipe.sample_rate_hz, 3),
+        "players": [describe(player) for player in players],
+        "files": {str(path.relative_to(output)): sha256_of(path) for path in files},
+    }
+    write_json(record_path, record)
+    return record
+
+
+def player_sound(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Audio:
+    """One player's stem before the mix, at the recipe's rate and channels."""
+    total: Audio | None = None
+    for take in range(player.takes):
+        rng = stream(recipe.seed, plan.name, "take", player.name, str(take))
+        sound, rate_hz = _take(player, rng, recipe, root)
+        if effects.rms_db(sound) < SILENT_DB:
+            continue
+        sound = audiofile.resample(_channels(sound, recipe.channels), rate_hz, recipe.sample_rate_hz)
+        position = (-0.75, 0.75)[take] if player.takes == 2 else float(np.clip(rng.normal(0, 0.35), -0.9, 0.9))
+        if player.stem_class in ("drums", "bass"):
+            position = 0.0
+        sound = mixdown.studio(sound, recipe.sample_rate_hz, player.stem_class, rng, recipe.realism, position)
+        total = sound if total is None else _sum([total, sound])
+    return np.zeros((1, recipe.channels), np.float32) if total is None else total
+
+
+def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: Path) -> tuple[Audio, int]:
+    """Play a part once, through its amplifier; the sound and its rate."""
+    part = player.part
+    if recipe.realism.humanise:
+        tight = player.stem_class in ("drums", "bass", "percussion")
+        part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
+    if player.kind == "voice":
+        return voices.render_voice(part, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "strings" and player.strings:
+        sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
+    else:
+        assert player.bank is not None
+        sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)
+    if player.amplifier:
+        sound = amplifiers.amplify(sound.mean(axis=1, keepdims=True), soundfonts.RATE_HZ, player.amplifier)
+    return sound, soundfonts.RATE_HZ
+
+
+def _channels(sound: Audio, channels: int) -> Audio:
+    if channels == 1:
+        return sound if sound.shape[1] == 1 else (sound[:, :1] + sound[:, 1:]) * np.float32(0.5)
+    return np.repeat(sound, 2, axis=1) if sound.shape[1] == 1 else sound
+
+
+def _sum(sounds: list[Audio]) -> Audio:
+    longest = max(len(sound) for sound in sounds)
+    return np.sum([audiofile.fit_length(sound, longest) for sound in sounds], axis=0, dtype=np.float32)
+
+
+def mix_down(players: list[Player], sounds: list[Audio], plan: TrackPlan, recipe: CorpusRecipe) -> list[Audio]:
+    """Levels and master; the stems as 16-bit numbers of one common length."""
+    last_note = max(player.part.end_s for player in players)
+    n_samples = min(max(map(len, sounds)), int((last_note + TAIL_S) * recipe.sample_rate_hz))
+    sounds = [audiofile.fit_length(sound, n_samples) for sound in sounds]
+    classes, roles = [p.stem_class for p in players], [p.role for p in players]
+    rng = stream(recipe.seed, plan.name, "levels")
+    if recipe.realism.levels:
+        gains = mixdown.class_gains(sounds, classes, roles, recipe.targets, rng, recipe.levels)
+        sounds = [effects.gain(sound, db) for sound, db in zip(sounds, gains, strict=True)]
+    sounds = mixdown.master(
+        sounds, recipe.sample_rate_hz, stream(recipe.seed, plan.name, "master"), recipe.realism, recipe.levels
+    )
+    # the limiter holds the mixture, but a part of it can be louder than the whole
+    groups = [group for target in recipe.targets for group in split(players, sounds, target)]
+    peak = max(float(np.abs(group).max()) for group in [*groups, *sounds])
+    scale = 32768 * min(1.0, 0.98 / max(peak, effects.EPSILON))
+    return [np.round(sound * scale).astype(np.int16) for sound in sounds]
+
+
+def write_track(
+    players: list[Player], stems: list[Audio], plan: TrackPlan, recipe: CorpusRecipe, output: Path
+) -> list[Path]:
+    """Write stems in the organised form and a pair for each target that plays; the pair is the exact sum of stems."""
+    files, rate = [], recipe.sample_rate_hz
+    if recipe.keep_stems:
+        for player, stem in zip(players, stems, strict=True):
+            path = output / "stems" / plan.name / player.stem_class / f"{player.name}{FORMAT}"
+            audiofile.write(path, stem, rate, "PCM_16")
+            files.append(path)
+    for target in recipe.targets:
+        instrument, rest = split(players, stems, target)
+        if audible_share(instrument, rate) < recipe.min_audible or not rest.any():
+            continue
+        folder = output / target / f"tracks_{rate}hz" / plan.name
+        for role, sound in (("rest", rest), ("instrument", instrument)):
+            path = folder / f"{role}_{plan.name}{FORMAT}"
+            audiofile.write(path, sound, rate, "PCM_16")
+            files.append(path)
+    return files
+
+
+def split(players: list[Player], stems: list[Audio], target: str) -> tuple[Audio, Audio]:
+    """Sum of the target's stems and sum of the others, in the stems' own number format."""
+    sums = [np.zeros_like(stems[0]), np.zeros_like(stems[0])]
+    for player, stem in zip(players, stems, strict=True):
+        sums[player.stem_class != target] += stem
+    return sums[0], sums[1]
+
+
+def audible_share(audio: Audio, rate_hz: int) -> float:
+    """Share of the seconds of 16-bit audio that are above -50 dBFS."""
+    n_seconds = max(1, len(audio) // rate_hz)
+    power = np.square(audio[: n_seconds * rate_hz] / 32768.0).mean(axis=1)
+    return float(np.mean([block.mean() > 1e-5 for block in np.array_split(power, n_seconds)]))
+
+
+def describe(player: Player) -> dict[str, Any]:
+    """What a record says of a player."""
+    amplifier = player.amplifier
+    return {
+        "name": player.name,
+        "class": player.stem_class,
+        "kind": player.kind,
+        "bank": player.bank.name if player.kind == "bank" and player.bank else None,
+        "program": player.program,
+        "notes": len(player.part.notes),
+        "takes": player.takes,
+        "amplifier": amplifier.style if amplifier else None,
+        "response": amplifier.response.stem if amplifier and amplifier.response else None,
+    }
