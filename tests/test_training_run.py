@@ -68,15 +68,19 @@ def demanding_run(folder, tmp_path_factory):
     return path
 
 
-def test_the_same_settings_give_the_same_weights_and_another_seed_others(folder, demanding_run, tmp_path):
+def test_the_same_settings_give_the_same_weights(folder, demanding_run, tmp_path):
     run_of(tiny_settings(folder, **DEMANDING), tmp_path / "again")
     assert_same_weights(demanding_run, tmp_path / "again")
+
+
+@pytest.mark.slow
+def test_another_seed_gives_other_weights(folder, demanding_run, tmp_path):
     run_of(tiny_settings(folder, **DEMANDING, seed=1), tmp_path / "other")
     ours, theirs = weights_of(demanding_run), weights_of(tmp_path / "other")
     assert any(not np.array_equal(ours[key], theirs[key]) for key in ours)
 
 
-@pytest.mark.parametrize("step", [1, 5, 8])
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 5, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_killed_training_resumes_to_the_same_weights(folder, demanding_run, tmp_path, monkeypatch, step):
     settings = tiny_settings(folder, **DEMANDING, records={"save_every_s": 0})
     whole = loop.Loop._train_step

@@ -14,7 +14,7 @@ RATE_HZ = 8000
 TINY_MODEL = {
     "spectrogram": {"sample_rate_hz": RATE_HZ, "n_fft": 128},
     "n_frames": 16,
-    "network": {"kind": "hourglass", "filters": 4, "levels": 2, "initial_widths": [4], "end_width": 4, "dropout": 0.2},
+    "network": {"kind": "hourglass", "filters": 4, "levels": 1, "initial_widths": [4], "end_width": 4, "dropout": 0.2},
 }
 
 

@@ -19,6 +19,7 @@ Examples:
   splitstrument info trainings/quickstart.yaml
   splitstrument info runs/quickstart
   splitstrument info trainings/table_06.yaml --set model.network.filters=92 --json
+  splitstrument info --published trainings
 """
 
 
@@ -26,9 +27,13 @@ Examples:
 @click.argument("recipe", metavar="RECIPE|RUN", type=click.Path(path_type=Path))
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset lies.")
+@click.option("--published", is_flag=True, help="Of a folder of recipes: a table beside the published numbers.")
 @json_option
-def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], as_json: bool) -> None:
+def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published: bool, as_json: bool) -> None:
     """Print parameters, input, operations, datasets and settings (with their origin) of a recipe or a run."""
+    if published:
+        print_published(recipe, as_json)
+        return
     loaded = load_recipe(settings_file(recipe), sets, places)
     choose_backend()
     from splitstrument.training.describe import describe_data, describe_model
@@ -46,6 +51,21 @@ def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], as_json: 
         print_json(described)
     else:
         print_description(described)
+
+
+def print_published(folder: Path, as_json: bool) -> None:
+    """Print the published trainings of a folder of recipes as a Markdown table, or JSON."""
+    recipes = [load_recipe(path).settings for path in sorted(folder.glob("*.yaml")) if "published:" in path.read_text()]
+    if not recipes:
+        raise SettingsError(f"{folder} holds no recipe with published numbers: give the folder trainings.")
+    choose_backend()
+    from splitstrument.training.published import HEADER, markdown_table, published_rows
+
+    rows = published_rows(recipes)
+    if as_json:
+        print_json([list(zip(HEADER, row, strict=True)) for row in rows])
+    else:
+        click.echo(markdown_table(HEADER, rows))
 
 
 def settings_file(path: Path) -> Path:

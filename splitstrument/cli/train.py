@@ -10,8 +10,9 @@ import click
 from splitstrument.cli.common import json_option, print_json, quiet_option
 from splitstrument.errors import SettingsError, SplitstrumentError
 from splitstrument.modelfolder import read_model_folder
-from splitstrument.settings import Loaded, load_settings, parse_yaml
+from splitstrument.settings import Loaded, load_settings, parse_yaml, settings_from_data
 from splitstrument.training.backend import choose_backend, silent_stderr
+from splitstrument.training.importing import import_configuration
 from splitstrument.training.settings import TrainingSettings
 
 EPILOG = """\b
@@ -20,6 +21,7 @@ Examples:
   splitstrument train trainings/quickstart.yaml -o runs/wide --set model.network.filters=48
   splitstrument train --resume -o runs/quickstart
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
+  splitstrument train guitar_pure.jsonc -o runs/imported
 """
 
 
@@ -86,11 +88,15 @@ def resumed_recipe(output: Path | None, resume: bool) -> Path:
 def load_recipe(
     recipe: Path, sets: tuple[str, ...] = (), places: tuple[str, ...] = (), epochs: int | None = None
 ) -> Loaded[TrainingSettings]:
-    """Read a recipe with its bases and the changes that flags make to it."""
+    """Read a recipe (or a JSONC configuration of the thesis) with its bases, and apply what flags change."""
     overrides = dict(_assignment(text) for text in sets)
     if epochs:
         overrides["epochs"] = epochs
-    loaded = load_settings(recipe, TrainingSettings, overrides)
+    if recipe.suffix in (".json", ".jsonc"):
+        data = import_configuration(recipe, overrides.get("model.target"))
+        loaded = settings_from_data(data, TrainingSettings, overrides, recipe.name)
+    else:
+        loaded = load_settings(recipe, TrainingSettings, overrides)
     return Loaded(placed(loaded.settings, places), loaded.origins)
 
 
