@@ -103,10 +103,26 @@ def load_settings(path: str | Path, cls: type[S], overrides: Mapping[str, Any] |
         Unknown key (with a suggestion), wrong type or range, missing file, or a circle of bases.
     """
     data, origins = _merged(Path(path), ())
+    return _overridden(data, origins, cls, overrides, str(path))
+
+
+def settings_from_data(
+    data: dict[str, Any], cls: type[S], overrides: Mapping[str, Any] | None = None, name: str = "settings"
+) -> Loaded[S]:
+    """As `load_settings`, from plain data that another reader has made; `name` is their origin."""
+    origins: dict[str, str] = {}
+    for key, value in data.items():
+        _note_origins(value, origins, name, key)
+    return _overridden(data, origins, cls, overrides, name)
+
+
+def _overridden(
+    data: dict[str, Any], origins: dict[str, str], cls: type[S], overrides: Mapping[str, Any] | None, name: str
+) -> Loaded[S]:
     for key, value in (overrides or {}).items():
         _set_dotted(data, key, value)
         origins[key] = FLAG_ORIGIN
-    return Loaded(validate(data, cls, str(path)), origins)
+    return Loaded(validate(data, cls, name), origins)
 
 
 def validate(data: Any, cls: type[S], name: str) -> S:
