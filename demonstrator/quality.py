@@ -97,6 +97,11 @@ class Studio:
         """Items that somebody has checked."""
         return sum(item.is_done for item in self.items.values())
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether the checks have suspected anything."""
+        return any(item.findings for item in self.items.values())
+
     @cached_property
     def render(self) -> Any:
         """Templates, escaping what they are given."""
@@ -110,6 +115,7 @@ class Studio:
                 "clock": clock,
                 "len": len,
                 "enumerate": enumerate,
+                "sorted": sorted,
             },
         )
 
@@ -238,7 +244,8 @@ class List(Page):
         if web.ctx.path != "/":
             raise web.seeother("/")  # the page's links are relative to it
         self.studio.refresh()
-        return self.html("quality_list", list(self.studio.items.items()))
+        items = list(self.studio.items.items())
+        return self.html("quality_list", items, next((name for name, item in items if not item.is_done), None))
 
 
 class Judge(Page):
