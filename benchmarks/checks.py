@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--target", default="guitar", help="class whose stem is spoiled")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of the excerpts")
     parser.add_argument("--tracks", type=int, default=100, help="at most this many tracks of each dataset")
+    parser.add_argument("--only", choices=CHECK_NAMES, help="measure the recall of this check only")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
@@ -50,7 +51,7 @@ def main() -> None:
         print(f"{dataset.name}: {min(len(kept), options.tracks)} tracks of {options.seconds:g} s")
     with tempfile.TemporaryDirectory() as scratch:
         clean = print_false_alarms(excerpts, Path(scratch))
-        print_recall(excerpts, clean, options.target, rng, Path(scratch))
+        print_recall(excerpts, clean, options.target, options.only, rng, Path(scratch))
 
 
 def load_excerpt(folder: Path, target: str, seconds: float) -> tuple[Track, int] | None:
@@ -111,6 +112,7 @@ def print_recall(
     excerpts: dict[str, tuple[Track, int]],
     clean: dict[str, TrackResult],
     target: str,
+    only: str | None,
     rng: np.random.Generator,
     scratch: Path,
 ) -> None:
@@ -119,6 +121,8 @@ def print_recall(
     worst_clean = sorted(max((f.severity for f in result.findings), default=0.0) for result in clean.values())
     for title, (check, defect) in DEFECTS.items():
         found, above, total = 0, [], 0
+        if only not in (None, check):
+            continue
         for name, (track, rate) in excerpts.items():
             patient = choose_patient(track, target, rate, rng)
             if patient is None:

@@ -16,17 +16,18 @@ from dataclasses import dataclass, field
 from itertools import permutations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from splitstrument.audio import Audio
 from splitstrument.spectrogram import hann
 from splitstrument.stems.checks.findings import Finding, spans
-from splitstrument.stems.checks.levels import block_powers, power_db, to_mono
+from splitstrument.stems.checks.levels import power_db, to_mono
 from splitstrument.stems.checks.settings import DEFAULTS, CheckSettings
 
 FRAME_S = 0.09
 RANGE_HZ = (50.0, 12_000.0)
 NOISE_FLOOR_DBFS = -85.0  # below this, 16-bit rounding and dither
-QUIET_FRAMES, ALL_FRAMES = 10, 50
+QUIET_FRAMES, ALL_FRAMES = 20, 100
 BIAS = 3.0  # n averages of unrelated noise give a coherence of 1 / n; this many times that is not evidence
 TINY = 1e-20
 
@@ -104,7 +105,7 @@ class PairMeter:
         if self.quiet.n >= QUIET_FRAMES and self.quiet.evidence() > 2 * max(0.0, self.quiet_later.evidence()):
             quiet = self.quiet.evidence() / settings.bleed_quiet_coherence
         mean = self.whole.mean_coherence() - BIAS / max(self.whole.n, 1)
-        if self.whole.n >= ALL_FRAMES and mean > 4 * self.whole_later.mean_coherence():
+        if self.whole.n >= ALL_FRAMES and mean > 5 * self.whole_later.mean_coherence():
             whole = mean / settings.bleed_coherence
         return max(quiet, whole)
 
@@ -160,9 +161,11 @@ class BleedMeter:
 
     def _frames(self, block: Audio) -> Frames:
         mono = to_mono(block)
-        parts = mono[: len(mono) // self.n_fft * self.n_fft].reshape(-1, self.n_fft)
+        if len(mono) < self.n_fft:
+            mono = np.pad(mono, (0, self.n_fft - len(mono)))
+        parts = sliding_window_view(mono, self.n_fft)[:: self.n_fft // 2]
         spectra = np.fft.rfft(parts * hann(self.n_fft), axis=1)[:, self.bins]
-        return Frames(spectra, power_db(block_powers(mono[: parts.size, None], self.n_fft)))
+        return Frames(spectra, power_db(np.einsum("tn,tn->t", parts, parts) / self.n_fft))
 
     def findings(self, files: Mapping[str, tuple[str, ...]]) -> list[Finding]:
         """One finding per class that hears others, naming them; `files` are each class's."""

@@ -181,7 +181,8 @@ def _active_rms(samples: Audio) -> float:
 
 def _shifted(samples: Audio, n_later: int) -> Audio:
     moved = np.roll(samples, n_later, axis=0)
-    moved[(slice(0, n_later) if n_later > 0 else slice(n_later, None))] = 0
+    if n_later:
+        moved[slice(0, n_later) if n_later > 0 else slice(n_later, None)] = 0
     return moved
 
 

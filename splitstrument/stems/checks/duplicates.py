@@ -108,6 +108,7 @@ def _votes(hashes: np.ndarray, frames: np.ndarray, owners: np.ndarray, n_names: 
         other = low != high
         keys.append(((low * n_names + high)[other] << 24) + (offset[other] + (1 << 23)))
     values, counts = np.unique(np.concatenate(keys) if keys else np.zeros(0, np.int64), return_counts=True)
+    counts[:-1] += np.where(np.diff(values) == 1, counts[1:], 0)  # a shift between two frames votes for both
     strong = np.flatnonzero(counts >= MIN_VOTES)
     strong = strong[np.argsort(-counts[strong], kind="stable")]
     pairs, offsets = values[strong] >> 24, (values[strong] & ((1 << 24) - 1)) - (1 << 23)

@@ -56,7 +56,8 @@ def landmarks(points: np.ndarray) -> Fingerprint:
         anchor, partner = points[:-step], points[step:]
         gap = partner[:, 0] - anchor[:, 0]
         usable = (gap > 0) & (gap <= MAX_GAP)
-        code = (anchor[:, 1] << 15) | (partner[:, 1] << 6) | gap
+        # half the gap: a shift by part of a hop moves the rounded gap by one
+        code = (anchor[:, 1] << 15) | (partner[:, 1] << 6) | gap // 2
         hashes.append(code[usable].astype(np.uint32))
         frames.append(anchor[usable, 0].astype(np.int32))
     return Fingerprint(np.concatenate(hashes), np.concatenate(frames))

@@ -46,9 +46,9 @@ class CheckSettings(Settings):
     clip_min_samples: int = Field(8, ge=2)
     clip_seconds: int = Field(3, ge=1)
     sum_error_db: float = Field(-20.0, ge=-120, le=0)
-    bleed_quiet_db: float = Field(20.0, ge=6, le=80)
+    bleed_quiet_db: float = Field(15.0, ge=6, le=80)
     bleed_quiet_coherence: float = Field(0.15, gt=0, lt=1)
-    bleed_coherence: float = Field(0.07, gt=0, lt=1)
+    bleed_coherence: float = Field(0.045, gt=0, lt=1)
     duplicate_correlation: float = Field(0.9, gt=0.3, le=1)
 
 
