@@ -111,7 +111,8 @@ class Leakage:
         """Add the next samples (n_samples, n_channels)."""
         signals = np.concatenate([self._pending, np.stack([reference, estimate, mixture]).astype(np.float64)], axis=1)
         n_blocks = signals.shape[1] // self.block
-        self._measure(signals[:, : n_blocks * self.block].reshape(3, n_blocks, -1), self.block)
+        whole = signals[:, : n_blocks * self.block].reshape(3, n_blocks, self.block * signals.shape[2])
+        self._measure(whole, self.block)
         self._pending = signals[:, n_blocks * self.block :]
 
     def scores(self) -> SilenceScores:
