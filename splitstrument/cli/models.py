@@ -8,7 +8,7 @@ import click
 
 from splitstrument.cli.common import json_option, print_json, print_table
 from splitstrument.errors import ModelError
-from splitstrument.modelfolder import ModelFolder
+from splitstrument.modelfolder import ONNX_FILE, ModelFolder
 from splitstrument.separation.store import find_model, list_models
 
 
@@ -16,7 +16,8 @@ from splitstrument.separation.store import find_model, list_models
     epilog="\b\nExamples:\n"
     "  splitstrument models list\n"
     "  splitstrument models show guitar\n"
-    "  splitstrument models export runs/quickstart"
+    "  splitstrument models export runs/quickstart\n"
+    "  splitstrument models export runs/quickstart --calibrate datasets/mine"
 )
 def models() -> None:
     """List, show, export and import models."""
@@ -80,12 +81,28 @@ def show(model: str, as_json: bool) -> None:
 
 @models.command()
 @click.argument("model")
-def export(model: str) -> None:
+@click.option(
+    "--calibrate",
+    "songs",
+    multiple=True,
+    help="Also write model.int8.onnx, calibrated on these songs (files, folders, patterns) of the training.",
+)
+def export(model: str, songs: tuple[str, ...]) -> None:
     """Write MODEL's model.onnx, which separates without TensorFlow, and compare it with the Keras weights."""
     from splitstrument.separation.export import export_error_db, export_onnx
 
-    folder = export_onnx(find_model(model))
-    click.echo(f"{folder.path / 'model.onnx'} differs from the Keras weights by {export_error_db(folder):.0f} dB.")
+    folder = find_model(model)
+    if not songs or ONNX_FILE not in folder.description.files:
+        folder = export_onnx(folder)
+        error_db = export_error_db(folder, "onnxruntime")
+        click.echo(f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB.")
+    if songs:
+        from splitstrument.separation.batch import expand
+        from splitstrument.separation.quantize import INT8_FILE, export_int8
+
+        folder = export_int8(folder, expand(songs))
+        error_db = export_error_db(folder, "onnxruntime-int8", "onnxruntime")
+        click.echo(f"{folder.path / INT8_FILE} differs from {ONNX_FILE} by {error_db:.0f} dB on random chunks.")
 
 
 @models.command("import")

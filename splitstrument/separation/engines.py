@@ -22,6 +22,8 @@ from splitstrument.executor import available_cores
 from splitstrument.modelfolder import KERAS_FILES, ONNX_FILE, ModelFolder
 from splitstrument.spectrogram import Float
 
+INT8_FILE = "model.int8.onnx"
+
 
 class Engine(Protocol):
     """A network, ready to run."""
@@ -63,10 +65,10 @@ class KerasEngine:
 class OnnxEngine:
     """ONNX Runtime on ``model.onnx``, in full float32."""
 
-    name = "onnxruntime"
+    name, model_file = "onnxruntime", ONNX_FILE
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
-        path = folder.file(ONNX_FILE)
+        path = folder.file(self.model_file)
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -83,6 +85,12 @@ class OnnxEngine:
     def predict(self, magnitudes: Float) -> Float:
         """See `Engine`."""
         return self._session.run([self._output], {self._input.name: np.ascontiguousarray(magnitudes)})[0]
+
+
+class OnnxInt8Engine(OnnxEngine):
+    """ONNX Runtime on ``model.int8.onnx`` (see `splitstrument.separation.quantize`): four times as fast, -28 dB."""
+
+    name, model_file = "onnxruntime-int8", INT8_FILE
 
 
 class OpenVinoEngine:
@@ -132,13 +140,15 @@ class EngineKind:
         return installed and any(name in folder.description.files for name in self.files)
 
 
-# in the order of preference; the inexact ones are taken only when they are asked for
+# the inexact ones are taken only when they are asked for
 ENGINES: dict[str, EngineKind] = {
     "onnxruntime": EngineKind(OnnxEngine, "onnxruntime", (ONNX_FILE,)),
     "keras": EngineKind(KerasEngine, "keras", KERAS_FILES),
     "openvino": EngineKind(OpenVinoEngine, "openvino", (ONNX_FILE,)),
     "openvino-bf16": EngineKind(OpenVinoBf16Engine, "openvino", (ONNX_FILE,)),
+    "onnxruntime-int8": EngineKind(OnnxInt8Engine, "onnxruntime", (INT8_FILE,)),
 }
+EXACT = ("onnxruntime", "keras", "openvino")  # in the order of preference
 
 
 def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | None = None) -> Engine:
@@ -166,7 +176,7 @@ def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | N
 
 def _kind(folder: ModelFolder, engine: str | None) -> EngineKind:
     if engine is None:
-        return next((kind for kind in ENGINES.values() if kind.fits(folder)), _none_fits(folder))
+        return next((ENGINES[name] for name in EXACT if ENGINES[name].fits(folder)), _none_fits(folder))
     if engine not in ENGINES:
         raise SettingsError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
     if importlib.util.find_spec(ENGINES[engine].package) is None:

@@ -25,7 +25,7 @@ def export_onnx(folder: ModelFolder) -> ModelFolder:
     names = [name for name in folder.description.files if name != ONNX_FILE]
     write_model_folder(folder.path, folder.description, [*names, ONNX_FILE])
     exported = read_model_folder(folder.path)
-    error_db = export_error_db(exported)
+    error_db = export_error_db(exported, "onnxruntime")
     if not error_db < TOLERANCE_DB:
         raise ModelError(
             f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB: do not use it."
@@ -33,16 +33,17 @@ def export_onnx(folder: ModelFolder) -> ModelFolder:
     return exported
 
 
-def export_error_db(folder: ModelFolder, n_chunks: int = 2, seed: int = 0) -> float:
-    """Difference between ``model.onnx`` and Keras on random chunks, in dB relative to the masks' energy."""
+def export_error_db(
+    folder: ModelFolder, engine: str, reference: str = "keras", n_chunks: int = 2, seed: int = 0
+) -> float:
+    """Difference between two engines on random chunks, in dB relative to the energy of the reference's masks."""
     from splitstrument.separation.engines import open_engine
 
     rng = np.random.default_rng(seed)
     chunks = rng.random((n_chunks, *folder.settings.input_shape), np.float32) ** 4
-    reference = open_engine(folder, "keras").predict(chunks).astype(np.float64)
-    ours = open_engine(folder, "onnxruntime").predict(chunks)
-    energy = np.sum(reference**2)
-    return float(10 * np.log10((np.sum((ours - reference) ** 2) + 1e-30) / (energy + 1e-30)))
+    wanted = open_engine(folder, reference).predict(chunks).astype(np.float64)
+    error = np.sum((open_engine(folder, engine).predict(chunks) - wanted) ** 2)
+    return float(10 * np.log10((error + 1e-30) / (np.sum(wanted**2) + 1e-30)))
 
 
 def _inference_network(folder: ModelFolder):

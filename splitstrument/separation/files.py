@@ -40,6 +40,11 @@ from splitstrument.separation.stream import (
 from splitstrument.separation.writing import LOSSY, StemFiles, check_format, output_subtype
 from splitstrument.spectrogram import Complex
 
+# outside of these a header is damaged, and would make the work endless
+RATES_HZ = (1000, 1_536_000)
+MAX_CHANNELS = 64
+LOUDEST = 1e6
+
 
 @dataclass(frozen=True)
 class SeparatedSong:
@@ -121,7 +126,7 @@ class _Part:
             block := self.file.read(min(block_size, left), dtype=self.sample_type.dtype, always_2d=True)
         ):
             left -= len(block)
-            _check_finite(block, self.path)
+            _check_values(block, self.path)
             yield block
         if left and (self.limited or self.file.format not in ("MP3", "MPEG")):
             raise AudioFileError(
@@ -243,7 +248,6 @@ class _Job:
         )
         with contextlib.closing(separation.instrument_blocks()) as blocks:
             for instrument in blocks:
-                _check_loudness(instrument, self.song)
                 written = stems.write(waiting.pop(len(instrument)), instrument)
                 meter.add(*map(to_float32, written))
                 n_samples += len(instrument)
@@ -313,6 +317,11 @@ def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -
         If there are no samples in it.
     """
     rate = file.samplerate
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.channels > MAX_CHANNELS:
+        raise AudioFileError(
+            f"{path} says that it has {file.channels} channels at {rate} Hz; expected at most {MAX_CHANNELS} channels "
+            f"at {RATES_HZ[0]} to {RATES_HZ[1]} Hz: it is damaged, or has to be converted first."
+        )
     start = round(options.start_s * rate)
     if file.frames == 0:
         raise AudioFileError(f"{path} holds no samples: get the file again.")
@@ -338,11 +347,12 @@ def remove_empty_folders(folder: Path) -> Iterator[None]:
         raise
 
 
-def _check_finite(block: Native, path: Path) -> None:
-    if block.dtype != np.int32 and not np.isfinite(block).all():
+def _check_values(block: Native, path: Path) -> None:
+    """Refuse what float files can hold and no sound is."""
+    if block.dtype == np.int32:
+        return
+    largest = np.abs(block).max()
+    if not np.isfinite(largest):
         raise AudioFileError(f"{path} holds values that are not numbers (NaN or infinity): export the file again.")
-
-
-def _check_loudness(instrument: np.ndarray, path: Path) -> None:
-    if not np.isfinite(instrument).all():
-        raise AudioFileError(f"{path} holds values far above full scale: export the file again.")
+    if largest > LOUDEST:
+        raise AudioFileError(f"{path} holds values of {largest:.3g} times full scale: it is damaged, get it again.")
