@@ -1,0 +1,469 @@
+"""The demonstrator in a real headless Chromium: what a visitor sees, hears and does.
+
+Screenshots go to the folder that SCREENSHOTS names (a temporary one unless set), for people to look at.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from demonstrator_site import Client, make_model, make_song, running_server, settings_for, song_bytes
+
+from splitstrument.separation.files import separate_file
+
+pytestmark = pytest.mark.browser
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+READY = "#player[data-ready=true]"
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if not CHROMIUM:
+        pytest.skip("needs Chromium: apt-get install chromium, or set CHROMIUM to its path")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    guitar, piano = make_model(folder / "guitar", "guitar"), make_model(folder / "piano", "piano", 0.6)
+    return [guitar, piano, make_model(folder / "slow", "guitar", work=4)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, models):
+    with running_server(settings_for(tmp_path_factory.mktemp("site"), models)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def song_url(server):
+    """A finished song of ten seconds."""
+    client = Client(server.url)
+    path = client.send(song_bytes(10), "Ten seconds.wav")
+    client.wait(path)
+    return server.url.rstrip("/") + path
+
+
+@pytest.fixture
+def shots(tmp_path):
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def context(browser, request):
+    context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1200, "height": 900}}))
+    context.set_default_timeout(WAIT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context):
+    """A page on which an error of a script, or of the content security policy, fails the test."""
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield page
+    assert problems == []
+
+
+def open_song(page, url):
+    page.goto(url)
+    page.wait_for_selector(READY)
+
+
+def until(page, expression: str) -> None:
+    """Wait until JavaScript is true; Playwright's own wait is stopped by our content security policy."""
+    for _ in range(WAIT_MS // 50):
+        with contextlib.suppress(Exception):  # a page on its way to the next one cannot answer
+            if page.evaluate(expression):
+                return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {expression}")
+
+
+def player(page, expression: str):
+    return page.evaluate(f"(() => {{ const p = window.Player, audio = p.audio; return {expression}; }})()")
+
+
+def levels(page) -> list[float]:
+    """RMS of each stem as it is heard, measured behind the mixer of the page while it plays."""
+    return page.evaluate(
+        """async () => {
+          const { context, gains } = window.Player.state();
+          const meters = gains.map((gain) => {
+            const meter = context.createAnalyser();
+            meter.fftSize = 4096;
+            gain.connect(meter);
+            return meter;
+          });
+          await new Promise((done) => setTimeout(done, 400));
+          return meters.map((meter) => {
+            const wave = new Float32Array(meter.fftSize);
+            meter.getFloatTimeDomainData(wave);
+            return Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length);
+          });
+        }"""
+    )
+
+
+def pitch_hz(page) -> float:
+    """The loudest frequency that is heard."""
+    return page.evaluate(
+        """async () => {
+          const { context, master } = window.Player.state();
+          const meter = context.createAnalyser();
+          meter.fftSize = 8192;
+          master.connect(meter);
+          await new Promise((done) => setTimeout(done, 700));
+          const bins = new Float32Array(meter.frequencyBinCount);
+          meter.getFloatFrequencyData(bins);
+          return bins.indexOf(Math.max(...bins)) * context.sampleRate / meter.fftSize;
+        }"""
+    )
+
+
+# ---- from a song to a result
+
+
+def test_example_one_click_to_a_playing_result(page, server, shots):
+    page.goto(server.url)
+    page.screenshot(path=shots / "home.png", full_page=True)
+    page.click("text=Try the example")
+    page.wait_for_selector(READY)
+    page.click("#play")
+    until(page, "window.Player.audio.currentTime > 0.5")
+    assert page.get_attribute("#play", "aria-pressed") == "true"
+    page.screenshot(path=shots / "result.png", full_page=True)
+    first, second = levels(page)
+    assert first > 1e-3 and second > 1e-4  # sound, not only a moving clock
+
+
+def test_upload_with_progress_and_download_equal_to_the_command_line(page, server, models, tmp_path, shots):
+    song = tmp_path / "My song.flac"
+    song.write_bytes(song_bytes(12, "FLAC", "PCM_16"))
+    page.goto(server.url)
+    page.check("input[value=slow]")
+    page.set_input_files("#file", song)
+    page.click("text=Separate")
+    page.wait_for_selector("#bar")
+    until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0.2")
+    assert re.search(r"\d+ %", page.inner_text("#stage"))
+    page.screenshot(path=shots / "waiting.png", full_page=True)
+    page.wait_for_selector(READY)
+    assert page.inner_text("h1") == "My song"
+    ours = separate_file(song, tmp_path / "out", models[2])
+    for name, wanted in (("instrument", ours.instrument), ("rest", ours.rest)):
+        with page.expect_download() as download:
+            page.click(f"a[data-file={name}]")
+        assert Path(download.value.path()).read_bytes() == wanted.read_bytes()
+    assert download.value.suggested_filename == "My song - rest.wav"
+
+
+def test_a_song_can_be_dropped(page, server):
+    page.goto(server.url)
+    data = list(song_bytes(0.5))
+    page.evaluate(
+        """(bytes) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(bytes)], "dropped.wav"));
+          document.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+        }""",
+        data,
+    )
+    page.click("text=Separate")
+    page.wait_for_selector(READY)
+    assert page.inner_text("h1") == "dropped"
+
+
+def test_what_is_no_song_is_refused_on_the_page(context, server, tmp_path):
+    page = context.new_page()
+    note = tmp_path / "note.mp3"
+    note.write_text("Dear diary")
+    page.goto(server.url)
+    page.click("text=Separate")
+    assert "Choose a song" in page.inner_text("#problem")
+    page.set_input_files("#file", note)
+    page.click("text=Separate")
+    until(page, "document.getElementById('problem').textContent.includes('no audio')")
+    assert page.is_enabled("text=Separate")
+
+
+def test_cancel(page, server):
+    page.goto(server.url)
+    page.check("input[value=slow]")
+    page.set_input_files("#file", {"name": "long.wav", "mimeType": "audio/wav", "buffer": song_bytes(60)})
+    page.click("text=Separate")
+    page.click("text=Cancel")
+    page.wait_for_selector("text=Cancelled.")
+
+
+def test_reload_in_the_middle_of_a_job(page, server):
+    page.goto(server.url)
+    page.check("input[value=slow]")
+    page.set_input_files("#file", {"name": "reload.wav", "mimeType": "audio/wav", "buffer": song_bytes(12)})
+    page.click("text=Separate")
+    until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0.1")
+    page.reload()
+    page.wait_for_selector(READY)
+
+
+# ---- the practice room
+
+
+def test_seek_by_click_and_slider(page, song_url):
+    open_song(page, song_url)
+    box = page.locator(".lane[data-lane=rest] .picture").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
+    assert player(page, "audio.currentTime") == pytest.approx(5, abs=0.1)
+    page.locator("#seek").fill("8")
+    assert player(page, "audio.currentTime") == pytest.approx(8, abs=0.05)
+    page.click("#play")
+    until(page, "window.Player.audio.currentTime > 8.3")  # it plays on from there
+
+
+def test_loop_between_a_and_b(page, song_url, shots):
+    open_song(page, song_url)
+    page.locator("#seek").fill("2")
+    page.click("#loop-a")
+    page.locator("#seek").fill("2.6")
+    page.click("#loop-b")
+    assert page.get_attribute("#loop", "aria-pressed") == "true"
+    page.click("#play")
+    until(
+        page,
+        """() => { const t = window.Player.audio.currentTime; window.seen = window.seen || []; window.seen.push(t);
+        return window.seen.some((value, i) => i && value < window.seen[i - 1] - 0.3); }""",
+    )
+    seen = page.evaluate("window.seen")
+    assert max(seen) < 2.9 and min(seen) > 1.9
+    page.screenshot(path=shots / "loop.png")
+
+
+def test_solo_mute_and_volume_are_heard(page, song_url):
+    open_song(page, song_url)
+    page.click("#play")
+    both = levels(page)
+    assert min(both) > 1e-3
+    page.click("[data-lane=instrument] .solo")
+    alone = levels(page)
+    assert alone[0] == pytest.approx(both[0], rel=0.3) and alone[1] < 1e-4
+    page.click("[data-lane=instrument] .solo")
+    page.click("[data-lane=instrument] .mute")
+    assert levels(page)[0] < 1e-4
+    page.locator("[data-lane=rest] input").fill("50")
+    assert levels(page)[1] == pytest.approx(both[1] / 4, rel=0.4)  # a square law
+    page.click("[data-lane=mixture] .solo")
+    assert min(levels(page)) > 1e-3
+
+
+def test_slow_down_keeps_the_pitch(page, song_url):
+    open_song(page, song_url)
+    page.click("#play")
+    page.wait_for_timeout(300)
+    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    page.locator("#speed").fill("50")
+    before = player(page, "[audio.currentTime, performance.now()]")
+    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    after = player(page, "[audio.currentTime, performance.now()]")
+    rate = (after[0] - before[0]) / (after[1] - before[1]) * 1000
+    assert 0.3 < rate < 0.7
+
+
+def test_keyboard(page, song_url):
+    open_song(page, song_url)
+    page.keyboard.press("Space")
+    until(page, "!window.Player.audio.paused")
+    page.keyboard.press("Space")
+    until(page, "window.Player.audio.paused")
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert player(page, "audio.currentTime") == pytest.approx(5, abs=0.05)
+    page.keyboard.press("2")
+    assert page.get_attribute("[data-lane=instrument] .solo", "aria-pressed") == "true"
+    page.keyboard.press("[")
+    assert player(page, "audio.playbackRate") == pytest.approx(0.95)
+    page.keyboard.press("a")
+    assert player(page, "p.loop.a") == pytest.approx(5, abs=0.05)
+
+
+def test_strength_slider_changes_the_sound_in_place(page, song_url, shots):
+    open_song(page, song_url)
+    page.locator("#seek").fill("3")
+    before = page.get_attribute("a[data-file=instrument]", "href")
+    page.locator("#strength").fill("300")
+    page.locator("#strength").dispatch_event("change")
+    until(page, "document.getElementById('strength-state').textContent === 'Done.'")
+    until(page, "window.Player.audio.currentTime > 2.9")  # the place is kept
+    after = page.get_attribute("a[data-file=instrument]", "href")
+    assert after != before and after.split("/")[2] in page.url and "300 %" in page.inner_text("#strength-text")
+    page.reload()
+    page.wait_for_selector(READY)
+    assert page.input_value("#strength") == "300"
+
+
+def test_compare_two_models_without_a_gap(page, song_url, shots):
+    open_song(page, song_url)
+    page.select_option("#model", "piano")
+    page.click("text=Go")
+    page.wait_for_selector(READY)
+    page.click("text=Compare with")
+    page.wait_for_selector(READY)
+    page.click("#play")
+    assert [level > 1e-3 for level in levels(page)] == [True, False, False, False]
+    page.keyboard.press("2")
+    assert [level > 1e-3 for level in levels(page)] == [False, False, True, False]
+    page.screenshot(path=shots / "compare.png", full_page=True)
+
+
+def test_spectrograms_show_mixture_mask_and_instrument(page, song_url, shots):
+    open_song(page, song_url)
+    sizes = page.eval_on_selector_all(".figures img", "all => all.map((one) => [one.naturalWidth, one.naturalHeight])")
+    assert sizes == [[1200, 192]] * 3
+    page.click("#view-spectrum")
+    assert page.locator(".lane img:visible").count() == 3
+    page.screenshot(path=shots / "spectra.png")
+
+
+# ---- visitors and machines
+
+
+def test_two_visitors_at_once(browser, server):
+    contexts = [browser.new_context() for _ in range(2)]
+    pages = [context.new_page() for context in contexts]
+    for number, page in enumerate(pages):
+        page.goto(server.url)
+        name = f"visitor {number}.wav"
+        page.set_input_files("#file", {"name": name, "mimeType": "audio/wav", "buffer": song_bytes(2, seed=number)})
+        page.click("text=Separate")
+    for number, page in enumerate(pages):
+        page.wait_for_selector(READY, timeout=WAIT_MS)
+        assert page.inner_text("h1") == f"visitor {number}"
+        page.goto(server.url)
+        listed = page.inner_text(".songs")
+        assert f"visitor {number}" in listed and f"visitor {1 - number}" not in listed
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("context", [{"java_script_enabled": False}], indirect=True)
+def test_without_javascript_a_song_goes_in_and_comes_out(context, server, shots):
+    page = context.new_page()
+    page.goto(server.url)
+    page.set_input_files("#file", {"name": "plain.wav", "mimeType": "audio/wav", "buffer": song_bytes(1)})
+    page.click("text=Separate")
+    page.wait_for_selector("text=What happened")  # the waiting page reloads itself
+    assert page.locator("noscript audio, audio").count() == 2
+    assert page.locator("#player").is_hidden()
+    page.screenshot(path=shots / "no_javascript.png", full_page=True)
+    with page.expect_download() as download:
+        page.click("a[data-file=instrument]")
+    assert Path(download.value.path()).read_bytes()[:4] == b"RIFF"
+    page.click("#strength-form button")
+    page.wait_for_selector("text=What happened")
+
+
+PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+DARK = {"viewport": {"width": 1200, "height": 900}, "color_scheme": "dark"}
+CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+
+
+@pytest.mark.parametrize("context", [PHONE, DARK, {**PHONE, "color_scheme": "dark"}, {}], indirect=True,
+                         ids=["phone", "dark", "phone_dark", "light"])  # fmt: skip
+def test_every_page_fits_and_can_be_read(context, server, song_url, shots, request):
+    name = request.node.callspec.id
+    page = context.new_page()
+    for title, url in (
+        ("home", server.url), ("result", song_url), ("models", server.url + "models"),
+        ("scores", server.url + "scores"), ("missing", server.url + "songs/" + "0" * 32),
+    ):  # fmt: skip
+        page.goto(url)
+        if title == "result":
+            page.wait_for_selector(READY)
+        width, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert width <= inner, f"{title} is {width} pixels wide on a screen of {inner}"
+        assert page.evaluate(CONTRAST) == [], title
+        page.screenshot(path=shots / f"{name}_{title}.png", full_page=True)
+
+
+def test_every_control_has_a_name_and_can_be_reached(page, song_url):
+    open_song(page, song_url)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input:not([type=hidden]), select, a[href]")]
+          .filter((one) => !one.closest("noscript") && one.offsetParent)
+          .filter((one) => !(one.innerText || "").trim() && !one.ariaLabel
+                           && !(one.labels && one.labels.length && one.labels[0].textContent.trim()))
+          .map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.locator("h1").count() == 1
+
+
+def test_restart_of_the_server_in_the_middle_of_a_job(browser, models, tmp_path):
+    config = tmp_path / "demo.yaml"
+    config.write_text(yaml.safe_dump({"data_folder": str(tmp_path / "data"), "models": [{"model": str(models[2])}]}))
+
+    def start(port: int) -> tuple[subprocess.Popen, str]:
+        command = [sys.executable, "-m", "splitstrument", "demo", "--no-browser", "--port", str(port)]
+        process = subprocess.Popen([*command, "--config", config], stdout=subprocess.PIPE, text=True)
+        return process, re.search(r"http://\S+", process.stdout.readline()).group()
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process, url = start(port)
+    page = browser.new_page()
+    try:
+        page.goto(url)
+        page.set_input_files("#file", {"name": "survivor.wav", "mimeType": "audio/wav", "buffer": song_bytes(15)})
+        page.click("text=Separate")
+        until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0.1")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        page.wait_for_selector("text=does not answer")
+        process, _ = start(port)
+        page.wait_for_selector(READY, timeout=WAIT_MS)
+        assert page.inner_text("h1") == "survivor"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+    finally:
+        page.close()
+        process.kill()
+        process.wait()
+
+
+def test_the_play_file_is_what_was_separated(song_url, page):
+    """The tones of the test song land where the model puts them: 440 Hz in the instrument, 6 kHz in the rest."""
+    open_song(page, song_url)
+    page.click("#play")
+    page.click("[data-lane=instrument] .solo")
+    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    page.click("[data-lane=instrument] .solo")
+    page.click("[data-lane=rest] .solo")
+    assert pitch_hz(page) == pytest.approx(6000, abs=12)
+    assert np.abs(make_song(0.1)).max() > 0.3
