@@ -43,11 +43,12 @@ def build(
     """
     from splitstrument.errors import SettingsError
     from splitstrument.executor import track_executor
+    from splitstrument.recipes import find_recipe
     from splitstrument.stems.build import build as run
     from splitstrument.stems.passport import write_passport
     from splitstrument.stems.recipe import read_recipe
 
-    settings = read_recipe(recipe, {"output": str(output)} if output else None)
+    settings = read_recipe(find_recipe(recipe, "datasets"), {"output": str(output)} if output else None)
     if root:
         if len(settings.sources) != 1:
             raise SettingsError(f"{recipe} has {len(settings.sources)} sources: --root needs exactly one.")

@@ -43,6 +43,8 @@ def _describe(source) -> dict[str, str]:
 
 
 def _show_tracks(name: str, root: Path, as_json: bool) -> None:
+    from splitstrument.stems.classes import read_instrument_map
+    from splitstrument.stems.organise import classes_of_stems
     from splitstrument.stems.sources import get_source
 
     tracks = get_source(name).tracks(root)
@@ -53,6 +55,13 @@ def _show_tracks(name: str, root: Path, as_json: bool) -> None:
         ("track", "stems", "artist", "genre", "problems"),
         [(track.name, len(track.stems), track.artist, track.genre, "; ".join(track.problems)) for track in tracks],
     )
+    instrument_map = read_instrument_map()
+    having = Counter(
+        stem_class
+        for track in tracks
+        for stem_class in {found for found, _ in classes_of_stems(track.stems, instrument_map, 0.5)}
+    )
+    click.echo("Tracks with " + ", ".join(f"{key}: {n}" for key, n in having.most_common()) + ".")
     names = Counter(instrument for track in tracks for stem in track.stems for instrument in stem.instrument)
     click.echo(f"{len(tracks)} tracks, {sum(not track.problems for track in tracks)} of them whole.")
     if names:
