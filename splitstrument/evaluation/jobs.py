@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -83,9 +84,8 @@ def evaluate_track(job: TrackJob) -> dict[str, Any]:
     stored = read_record(job.record_path)
     if stored and stored.get("key") == key:
         return stored
-    record = {"format": RECORD_FORMAT, "key": key, **_score_track(job)}
-    write_json(job.record_path, record)
-    return record
+    write_json(job.record_path, {"format": RECORD_FORMAT, "key": key, **_score_track(job)})
+    return read_record(job.record_path) or {}  # read back, so that a resumed evaluation ends with the same bytes
 
 
 def job_key(job: TrackJob) -> str:
@@ -134,6 +134,7 @@ def _score_track(job: TrackJob) -> dict[str, Any]:
     _drop_temporary(job, problems)
     record["problems"] = [vars(problem) for problem in problems]
     record["elapsed_s"] = round(time.perf_counter() - started, 3)
+    record["peak_memory_mb"] = peak_memory_mb()
     return _plain(record)
 
 
@@ -213,6 +214,16 @@ def _drop_temporary(job: TrackJob, problems: list[Problem]) -> None:
     for folder in (path.parent, path.parent.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def peak_memory_mb() -> float | None:
+    """Largest resident memory of this process so far; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _plain(data: Any) -> Any:

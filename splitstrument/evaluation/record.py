@@ -86,8 +86,9 @@ def csv_text(record: Record) -> str:
     writer.writerow(["evaluation", "track", "system", "source", *MEASURES, "problems"])
     for track in record["tracks"]:
         kinds = " ".join(sorted({problem["kind"].replace(" ", "_") for problem in track["problems"]}))
-        for system, sources in track["scores"].items():
-            for source, values in sources.items():
+        for system in (name for name in record["systems"] if name in track["scores"]):
+            for source in SOURCES:
+                values = track["scores"][system][source]
                 cells = ["" if values.get(key) is None else values[key] for key in MEASURES]
                 mine = kinds if system == ESTIMATE else ""
                 writer.writerow([_harmless(record["name"]), _harmless(track["track"]), system, source, *cells, mine])

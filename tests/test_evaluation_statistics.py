@@ -1,0 +1,81 @@
+"""Statistics over tracks: against brute force and by what they promise."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splitstrument.evaluation.statistics import (
+    bootstrap_interval,
+    compare,
+    seed_spread,
+    share_of_distance,
+    sign_flip_p,
+    summarise,
+)
+
+
+def test_undefined_values_are_counted_and_left_out():
+    summary = summarise([1.0, None, 3.0, None, 8.0])
+    assert (summary["median"], summary["mean"], summary["n"], summary["undefined"]) == (3.0, 4.0, 3, 2)
+    assert summarise([None])["median"] is None
+
+
+def test_infinite_values_do_not_become_nan():
+    summary = summarise([1.0, 2.0, math.inf, math.inf])
+    assert not any(isinstance(value, float) and math.isnan(value) for value in summary.values())
+    assert summary["q3"] == math.inf
+
+
+def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(120):
+        low, high = bootstrap_interval(rng.normal(2, 1, 25))
+        hits += low <= 2 <= high
+    assert 0.88 <= hits / 120 <= 1.0
+
+
+def test_the_interval_is_the_same_every_time():
+    values = np.random.default_rng(0).normal(size=20)
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    assert bootstrap_interval(values[:2]) == (None, None)
+
+
+@given(st.lists(st.floats(-5, 5).filter(lambda x: abs(x) > 0.01), min_size=1, max_size=8))
+def test_sign_flips_against_brute_force(differences):
+    observed = abs(sum(differences))
+    patterns = list(itertools.product((-1, 1), repeat=len(differences)))
+    extreme = [abs(math.fsum(s * d for s, d in zip(p, differences, strict=True))) >= observed - 1e-9 for p in patterns]
+    assert sign_flip_p(np.array(differences)) == pytest.approx(np.mean(extreme))
+
+
+def test_a_clear_difference_is_found_and_noise_is_not():
+    rng = np.random.default_rng(5)
+    noise = rng.normal(size=30)
+    assert compare(list(noise + 1), list(noise + 0.1 * rng.normal(size=30)))["p"] < 0.001
+    assert compare(list(noise), list(rng.permutation(noise)))["p"] > 0.01
+
+
+def test_compare_uses_only_tracks_where_both_are_defined():
+    result = compare([1.0, None, 5.0, 2.0], [0.0, 3.0, None, 3.0])
+    assert (result["n"], result["wins"], result["median_difference"]) == (2, 1, 0.0)
+    assert compare([None], [1.0])["p"] is None
+
+
+def test_seed_spread():
+    spread = seed_spread([1.0, 2.0, 3.0, None])
+    assert (spread["n"], spread["mean"], spread["standard_deviation"]) == (3, 2.0, 1.0)
+    assert seed_spread([1.0])["standard_deviation"] is None
+
+
+def test_share_of_distance():
+    assert share_of_distance(4, 2, 6) == 0.5
+    assert share_of_distance(1, 2, 6) == -0.25
+    assert share_of_distance(4, 6, 6) is None
+    assert share_of_distance(None, 2, 6) is None
