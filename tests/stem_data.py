@@ -57,8 +57,8 @@ def make_slakh(root: Path) -> Path:
                 "midi_program_name": name,
             }
             if number < 2:
-                write_tone(folder / "stems" / f"S{number:02d}.flac", 200.0 * (number + 1) + len(song))
-        write_tone(folder / "mix.flac")
+                write_tone(folder / "stems" / f"S{number:02d}.flac", 200.0 * (number + 1) + int(song[-1]))
+        write_tone(folder / "mix.flac", 90.0 + int(song[-1]))
         (folder / "metadata.yaml").write_text(yaml.safe_dump({"UUID": "abc", "stems": stems}))
     return root
 

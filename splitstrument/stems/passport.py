@@ -86,7 +86,7 @@ def _track(built: Built, name: str) -> dict[str, Any]:
         facts["duration_s"] = cut["duration_s"] - cut["removed_s"]
         facts["audible_share"] = cut["share_after"]
     facts["notes"] = list(entry.notes)
-    return {key: round(value, 4) if isinstance(value, float) else value for key, value in facts.items() if value != ""}
+    return {key: round(value, 7) if isinstance(value, float) else value for key, value in facts.items() if value != ""}
 
 
 def _rates(built: Built) -> list[int]:
