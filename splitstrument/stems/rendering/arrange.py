@@ -81,7 +81,8 @@ def plan_tracks(recipe: CorpusRecipe, root: Path, n_tracks: int) -> list[TrackPl
         queue = queues[source]
         turn, place = divmod(sum(plan.source == source for plan in plans), len(queue))
         title = queue[place]
-        name = f"{source}_{title.replace('/', '-')}_{recipe.part}{recipe.seed}_{turn:02d}"
+        number = "" if recipe.excerpts else f"_{recipe.part}{recipe.seed}_{turn:02d}"
+        name = f"{source}_{title.replace('/', '-')}{number}"
         plans.append(TrackPlan(name, source, title, recipe.part, index))
     return plans
 
@@ -92,11 +93,27 @@ def _queue(recipe: CorpusRecipe, root: Path, source: str) -> list[str]:
         titles = [file.name for file in mma.groove_files()]
     else:
         titles = [song.title for song in catalogue.songs_of(root, source)]
+    if recipe.excerpts:
+        return [title for title in recipe.excerpts if title in titles]
     titles = [title for title in titles if catalogue.part_of(title) == recipe.part]
     if not titles:
         raise DatasetError(f"No songs of {source} are left for {recipe.part}: set its share to 0.")
     stream(recipe.seed, "order", source).shuffle(titles)
     return titles
+
+
+def _banks(recipe: CorpusRecipe) -> list[Bank]:
+    """Banks for pitched parts.
+
+    Raises
+    ------
+    DatasetError
+        If the recipe names none that its part may use.
+    """
+    banks = catalogue.banks_for(recipe.part, names=recipe.banks)
+    if not banks:
+        raise DatasetError(f"None of the banks {recipe.banks} may be used for {recipe.part}: name another one.")
+    return banks
 
 
 def arrange(plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> list[Player]:
@@ -114,7 +131,7 @@ def arrange(plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> list[Player]:
         raise DatasetError(f"{plan.title} has fewer than two parts with notes.")
     score = _changed(score, recipe, plan)
     casting = _recast(score, rng, recipe)
-    home = pick(rng, catalogue.banks_for(plan.part))
+    home = pick(rng, _banks(recipe))
     players = []
     for index, (part, stem_class) in enumerate(casting):
         own = stream(recipe.seed, plan.name, "player", str(index))
@@ -129,8 +146,10 @@ def _score(plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> tuple[Score, di
         return _composed(plan, recipe)
     song = next(song for song in catalogue.songs_of(root, plan.source) if song.title == plan.title)
     score = midi.read_score(song.data(), song.title)
-    longest = recipe.track_s + 30
-    if score.end_s > longest:
+    if recipe.excerpts:
+        start = recipe.excerpts[plan.title]
+        return midi.excerpt(score, start, start + recipe.track_s), {}
+    if score.end_s > recipe.track_s + 30:
         start = stream(recipe.seed, plan.name, "excerpt").uniform(0, score.end_s - recipe.track_s)
         score = midi.excerpt(score, start, start + recipe.track_s)
     return score, {}
@@ -233,12 +252,12 @@ def _player(
 ) -> Player:
     """Give a part its instrument."""
     real = recipe.realism
-    own_bank = pick(rng, catalogue.banks_for(recipe.part))
+    own_bank = pick(rng, _banks(recipe))
     bank = own_bank if real.soundfont_per_stem else home
     name = f"{number}_{stem_class}_{part.name}"
     player = Player(name, stem_class, part, "bank", role, bank, part.program)
     if stem_class == "drums":
-        kits = catalogue.banks_for(recipe.part, drums=True)
+        kits = catalogue.banks_for(recipe.part, True, recipe.banks)
         if kits and chance(rng, 0.6) and real.real_drums:
             return replace(player, bank=pick(rng, kits), part=kit_part(part), program=0)
         return replace(player, program=int(pick(rng, (0, 0, 8, 16))) if real.random_programs else 0)
@@ -265,7 +284,7 @@ def _guitarist(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, r
     """Draw style, sound and amplifier of a guitar."""
     real = recipe.realism
     style = _guitar_style(player.part.program, rng, real)
-    responses = list(catalogue.amplifier_responses(root, recipe.part))
+    responses = list(catalogue.amplifier_responses(root, recipe.part)) if recipe.measured_responses else []
     amplifier = draw_amplifier(rng, style, responses) if style not in ("acoustic", "sampled") else None
     plucked = chance(rng, 0.35) and style != "sampled"
     strings = draw_strings(rng, style == "acoustic")

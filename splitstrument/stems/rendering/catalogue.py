@@ -87,8 +87,8 @@ def package_folder(root: Path, name: str) -> Path:
     folder = root / name.rpartition("/")[2]
     if not folder.is_dir():
         raise MissingExtraError(
-            f"Rendering needs the package {name}, which is not in {root}: run `splitstrument dataset fetch {name}` "
-            "(no root needed) and try again."
+            f"Rendering needs the package {name}, which is not in {root}: run "
+            f"`splitstrument dataset fetch {name} -o {root}` (no root needed) and try again."
         )
     return folder
 
@@ -98,9 +98,18 @@ def bank_path(root: Path, bank: Bank) -> Path:
     return package_folder(root, bank.package) / bank.path
 
 
-def banks_for(part: str, drums: bool = False) -> list[Bank]:
-    """Banks that a part of the corpus may use."""
-    return [bank for bank in BANKS if part in bank.parts and bank.drums == drums]
+def banks_for(part: str, drums: bool = False, names: tuple[str, ...] | None = None) -> list[Bank]:
+    """Banks that a part of the corpus may use, of those in `names` where given."""
+    allowed = (bank for bank in BANKS if part in bank.parts and bank.drums == drums)
+    return [bank for bank in allowed if names is None or bank.name in names]
+
+
+def packages_for(part: str, sources: list[str], banks: tuple[str, ...] | None, responses: bool) -> list[str]:
+    """Packages that a recipe needs, by name."""
+    needed = [bank.package for drums in (False, True) for bank in banks_for(part, drums, banks)]
+    needed += [SONGS[source] for source in sources if source in SONGS]
+    needed += ["guitarix-common"] if responses else []
+    return sorted(set(needed))
 
 
 @lru_cache(maxsize=8)

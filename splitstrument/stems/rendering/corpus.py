@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from splitstrument.errors import DatasetError
+from splitstrument.errors import DatasetError, MissingExtraError
 from splitstrument.executor import map_tracks, track_executor
+from splitstrument.stems.rendering import catalogue, packages
 from splitstrument.stems.rendering.arrange import TrackPlan, plan_tracks
 from splitstrument.stems.rendering.recipe import CorpusRecipe
 from splitstrument.stems.rendering.track import render_track
@@ -33,13 +34,41 @@ class CorpusResult:
 
 def n_tracks_of(recipe: CorpusRecipe) -> int:
     """Tracks that make up the recipe's hours at their nominal length."""
-    return max(1, math.ceil(recipe.hours * 3600 / recipe.track_s))
+    return len(recipe.excerpts) or max(1, math.ceil(recipe.hours * 3600 / recipe.track_s))
 
 
 def disk_need_mb(recipe: CorpusRecipe) -> float:
     """Estimated size on disk."""
     files = 2 * len(recipe.targets) + (STEMS_PER_TRACK if recipe.keep_stems else 0)
     return recipe.hours * files * MB_PER_HOUR_PAIR * recipe.channels * recipe.sample_rate_hz / 22_050
+
+
+def packages_of(recipe: CorpusRecipe) -> list[str]:
+    """Packages that a recipe needs."""
+    sources = [name for name, share in recipe.sources.model_dump().items() if share > 0]
+    return catalogue.packages_for(recipe.part, sources, recipe.banks, recipe.measured_responses)
+
+
+def check_ingredients(recipe: CorpusRecipe, root: Path) -> None:
+    """See that all packages and programs are there.
+
+    Raises
+    ------
+    MissingExtraError
+        With the line that fetches or installs what is missing.
+    """
+    absent = packages.missing(packages_of(recipe), root)
+    if absent:
+        raise MissingExtraError(
+            f"{recipe.name} needs {len(absent)} packages that are not in {root}: run "
+            f"`splitstrument dataset fetch {' '.join(absent)} -o {root}` (no root needed) and try again."
+        )
+    programs = ["fluidsynth"] + (["mma"] if recipe.sources.composed else [])
+    lacking = [program for program in programs if not shutil.which(program)]
+    if lacking:
+        raise MissingExtraError(
+            f"Rendering needs {' and '.join(lacking)}: run `apt-get install {' '.join(lacking)}` and try again."
+        )
 
 
 def render_corpus(
@@ -57,6 +86,7 @@ def render_corpus(
     DatasetError
         If the disk is too small; single tracks that fail are listed in the result, others go on.
     """
+    check_ingredients(recipe, root)
     plans = plan_tracks(recipe, root, n_tracks_of(recipe))
     result = CorpusResult()
     todo = []

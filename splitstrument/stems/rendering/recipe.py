@@ -69,6 +69,9 @@ class CorpusRecipe(Settings):
     track_s: float = Field(170.0, gt=5, le=600, description="nominal length; game songs may be shorter")
     keep_stems: bool = True
     min_audible: float = Field(0.15, ge=0, le=1, description="no pair of a target that is audible for less of the time")
+    banks: tuple[str, ...] | None = Field(None, description="only these SoundFonts, by name")
+    measured_responses: bool = Field(True, description="recorded cabinets beside those of our own")
+    excerpts: dict[str, float] = Field({}, description="only these game songs, each from this second on")
     sources: Sources = Sources()
     realism: Realism = Realism()
     levels: Levels = Levels()

