@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -26,7 +27,9 @@ def published() -> list[dict[str, Any]]:
         numbers = recipe.get("published") if isinstance(recipe, dict) else None
         if isinstance(numbers, dict) and "instrument" in numbers:
             rows.append({"name": numbers.get("table", path.stem), "target": _target(recipe, numbers), **numbers})
-    return rows
+    return sorted(
+        rows, key=lambda row: (len(row["name"].split()) < 2, [int(n) for n in re.findall(r"\d+", row["name"])])
+    )
 
 
 def _target(recipe: dict[str, Any], numbers: dict[str, Any]) -> str:
