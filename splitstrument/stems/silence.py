@@ -2,8 +2,9 @@
 
 Section 4.3.3 of the thesis without its defects. Levels are RMS of short blocks (the loudest channel counts); a
 *silence* is a run of blocks under the threshold that lasts at least `SilenceSettings.min_silence_s`; the *audible
-share* is the share of a track outside such silences. Cuts are whole silences, longest first, or (a setting, as the
-thesis's code did) the opening and the ending before the others; as many as needed and no more.
+share* is the share of blocks at or over the threshold, so that gaps too short to be cut count as silent too. Cuts are
+whole silences, longest first, or (a setting, as the thesis's code did) the opening and the ending before the others; as
+many as needed and no more.
 
 A cut leaves a cross-fade of `fade_blocks` inside the silence, so that the rest does not click; audible samples stay
 as they are. The fades' weights add up to one: no peak grows, and instrument + rest is the cross-faded mixture.
@@ -33,7 +34,7 @@ class SilenceSettings(Settings):
     threshold_dbfs
         A block is silent below this RMS level.
     min_silence_s
-        Shorter gaps are music.
+        Shorter gaps are never cut.
     block_s
         Length of the blocks whose level is taken.
     below_audible
@@ -132,44 +133,40 @@ def plan_cuts(silent: NDArray[np.bool_], n_samples: int, sample_rate_hz: int, se
     A track that is silent throughout is left whole: there is nothing to reach a target with.
     """
     size, fade = settings.block_samples(sample_rate_hz), settings.fade_blocks
-    silences = np.minimum(find_silences(silent, settings.min_blocks()) * size, n_samples)
-    before = audible_share(n_samples, silences)
+    n_silent = count_silent(silent, size, n_samples)
+    before = _share(n_silent, n_samples)
     cuts = np.zeros((0, 2), np.int64)
     if 0 < before < settings.below_audible:
-        cuts = _choose(silences, n_samples, fade * size, size, settings)
-    after = share_after(n_samples, silences, cuts, fade * size, settings.min_blocks() * size)
-    return CutPlan(n_samples, cuts, fade * size, before, after)
+        silences = np.minimum(find_silences(silent, settings.min_blocks()) * size, n_samples)
+        cuts = _choose(silences, n_silent, n_samples, fade * size, size, settings)
+    removed = int((_lengths(cuts) - fade * size).sum())
+    return CutPlan(n_samples, cuts, fade * size, before, _share(n_silent - removed, n_samples - removed))
 
 
-def audible_share(n_samples: int, silences: Ranges) -> float:
-    """Share of a track outside its silences; 0 for a track without samples."""
-    return 1 - float(_lengths(silences).sum()) / n_samples if n_samples else 0.0
+def count_silent(silent: NDArray[np.bool_], size: int, n_samples: int) -> int:
+    """Samples in silent blocks, of which the last may be shorter than `size`."""
+    shorter = len(silent) * size - n_samples if len(silent) and silent[-1] else 0
+    return int(silent.sum()) * size - shorter
 
 
-def share_after(n_samples: int, silences: Ranges, cuts: Ranges, fade: int, min_samples: int) -> float:
-    """Audible share once `cuts` are made: what is left of a cut silence counts while it is long enough to be one."""
-    removed = _lengths(cuts) - fade
-    owner = np.searchsorted(silences[:, 0], cuts[:, 0], side="right") - 1
-    left = _lengths(silences).copy()
-    left[owner] -= removed
-    left[left < min_samples] = 0
-    remaining = n_samples - int(removed.sum())
-    return 1 - float(left.sum()) / remaining if remaining else 0.0
+def _share(n_silent: int, n_samples: int) -> float:
+    """Audible share; 0 for a track without samples."""
+    return 1 - n_silent / n_samples if n_samples else 0.0
 
 
-def _choose(silences: Ranges, n_samples: int, fade: int, size: int, settings: SilenceSettings) -> Ranges:
+def _choose(silences: Ranges, n_silent: int, n_samples: int, fade: int, size: int, settings: SilenceSettings) -> Ranges:
     """Take silences in order until the share is reached; see `SilenceSettings`."""
     chosen: list[Ranges] = []
-    silent, length = int(_lengths(silences).sum()), n_samples
+    length = n_samples
     for silence in _ordered(silences, n_samples, settings.order):
-        if 1 - silent / length >= settings.to:
+        if _share(n_silent, length) >= settings.to:
             break
         cut = silence
         if settings.last == "shortened":
-            cut = _shortened(silence, n_samples, _needed(silent, length, settings.to, size) + fade)
+            cut = _shortened(silence, n_samples, _needed(n_silent, length, settings.to, size) + fade)
         chosen.append(cut)
-        silent -= int(silence[1] - silence[0])
-        length -= int(cut[1] - cut[0]) - fade
+        removed = int(cut[1] - cut[0]) - fade
+        n_silent, length = n_silent - removed, length - removed
     return np.array(sorted(map(tuple, chosen)), np.int64).reshape(-1, 2)
 
 

@@ -22,7 +22,7 @@ def plot_histograms(before: list[int], after: list[int], path: str | Path) -> No
     for offset, counts, label, colour in ((-0.2, before, "before", "#888888"), (0.2, after, "after", "#1b6ca8")):
         axes.bar_label(axes.bar(position + offset, counts, 0.4, label=label, color=colour), fontsize=7)
     axes.set_xticks(position, [f"< {10 * bucket + 10} %" for bucket in position], fontsize=8)
-    axes.set_xlabel("silent share of the instrument (runs of 1 s or more)")
+    axes.set_xlabel("silent share of the instrument")
     axes.set_ylabel("tracks")
     axes.yaxis.get_major_locator().set_params(integer=True)
     axes.legend()
