@@ -7,6 +7,7 @@ later, which shows what chance and a shared key give:
 
 - over the frames where the stem itself is quiet and the other one plays: most sensitive, and tells the bleed's level;
 - over all frames, as the mean of the bins: finds bleed in stems that are never quiet, in the bins that they leave free.
+  Coherence has no direction: the receiver is the class whose share of the common sound is the weaker.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class CrossSpectrum:
         """Share of x's energy that a linear filter of y explains."""
         return float((np.abs(self.xy) ** 2 / (self.yy + TINY)).sum() / (self.xx.sum() + TINY)) if self.n else 0.0
 
+    def hears(self) -> bool:
+        """Whether x hears y rather than y x: what the receiver holds of the other is the weaker copy."""
+        together = np.abs(self.xy) ** 2
+        return bool((together / (self.yy + TINY)).sum() <= (together / (self.xx + TINY)).sum())
+
     def evidence(self) -> float:
         """The larger of both, less what chance gives for so few frames."""
         return max(self.mean_coherence(), self.coherent_share()) - BIAS / max(self.n, 1)
@@ -105,7 +111,7 @@ class PairMeter:
         if self.quiet.n >= QUIET_FRAMES and self.quiet.evidence() > 2 * max(0.0, self.quiet_later.evidence()):
             quiet = self.quiet.evidence() / settings.bleed_quiet_coherence
         mean = self.whole.mean_coherence() - BIAS / max(self.whole.n, 1)
-        if self.whole.n >= ALL_FRAMES and mean > 5 * self.whole_later.mean_coherence():
+        if self.whole.n >= ALL_FRAMES and self.whole.hears() and mean > 5 * self.whole_later.mean_coherence():
             whole = mean / settings.bleed_coherence
         return max(quiet, whole)
 

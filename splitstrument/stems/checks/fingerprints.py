@@ -17,12 +17,12 @@ from splitstrument.spectrogram import frames_stft
 from splitstrument.stems.checks.levels import to_mono
 from splitstrument.stems.checks.tracks import rebuffered
 
-RATE_HZ, N_FFT, HOP = 8000, 1024, 256
+RATE_HZ, N_FFT, HOP = 8000, 1024, 128
 FIRST_BIN, LAST_BIN = 8, 500
-REACH_FRAMES, REACH_BINS = 6, 10  # a peak is the largest value this far around
-CHUNK_FRAMES = 256
+REACH_FRAMES, REACH_BINS = 10, 10  # a peak is the largest value this far around
+CHUNK_FRAMES = 512
 PEAKS_PER_CHUNK = 80
-PARTNERS, MAX_GAP = 4, 63
+PARTNERS, MAX_GAP = 4, 127
 FLOOR_DB = -75.0
 
 
