@@ -12,8 +12,9 @@ from splitstrument import audio
 from splitstrument.errors import AudioFileError, DatasetError
 from splitstrument.pairs import check_pair, find_pairs
 from splitstrument.stems import mix
+from splitstrument.stems.blocks import reblock, to_channels
 from splitstrument.stems.marks import set_mark
-from splitstrument.stems.mix import MixSettings, mix_track, reblock, to_channels
+from splitstrument.stems.mix import MixSettings, mix_track
 
 RATE = 8000
 

@@ -64,7 +64,7 @@ def build(
 
 def _preview(recipe, as_json: bool) -> None:
     """Say which tracks would be taken."""
-    from splitstrument.stems.build import chosen_tracks
+    from splitstrument.stems.choice import chosen_tracks
 
     chosen = {}
     for source_recipe in recipe.sources:

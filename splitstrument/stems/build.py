@@ -21,17 +21,17 @@ from typing import Any
 
 from splitstrument.errors import DatasetError
 from splitstrument.files import sha256_of
-from splitstrument.pairs import Pair, md5_order
+from splitstrument.pairs import Pair
 from splitstrument.stems.batch import run_batch
-from splitstrument.stems.classes import read_instrument_map
+from splitstrument.stems.choice import chosen_tracks, renamed
 from splitstrument.stems.index import Index, TrackEntry, stems_of, write_index
 from splitstrument.stems.marks import import_marks, read_marks, read_marks_file
 from splitstrument.stems.mix import MixSettings, clear_pair, mix_track
-from splitstrument.stems.organise import classes_of_stems, none_whole, organise_track
+from splitstrument.stems.organise import none_whole, organise_track
 from splitstrument.stems.recipe import DatasetRecipe, SourceRecipe, read_recipe
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, pairs_by_track
-from splitstrument.stems.sources import RawTrack, Source, get_source
+from splitstrument.stems.sources import RawTrack, Source
 from splitstrument.stems.steps import STATE_FOLDER, Done, building, do_once, key_of
 
 STEMS, MIXED = "stems", "mixed"
@@ -108,11 +108,16 @@ def _reasons(built: Built) -> str:
 
 def _organise(built: Built, executor: Executor, quiet: bool) -> None:
     recipe = built.recipe
+    if recipe.marks and not recipe.marks.is_file():
+        raise DatasetError(
+            f"{recipe.name} wants the quality marks {recipe.marks}, which are not there: get them from the thesis's "
+            "repository, or remove the line `marks` and mark by `splitstrument dataset listen`."
+        )
     stems = recipe.output / STEMS
     taken: set[str] = set()
     for source_recipe in recipe.sources:
         source, tracks = chosen_tracks(source_recipe, recipe.target)
-        tracks = [_renamed(track, taken, source.name) for track in tracks]
+        tracks = [renamed(track, taken, source.name) for track in tracks]
         taken.update(track.name.casefold() for track in tracks)
         work = partial(organise_once, source=source, dataset=recipe.output, recipe=source_recipe)
         batch = run_batch(work, tracks, executor, f"organise {source.name}", lambda track: track.name, quiet)
@@ -124,46 +129,6 @@ def _organise(built: Built, executor: Executor, quiet: bool) -> None:
     _prune(stems, built.entries, recipe.output, "organise")
     write_index(stems, Index(tracks=dict(sorted(built.entries.items()))))
     _import_marks(recipe, stems)
-
-
-def chosen_tracks(recipe: SourceRecipe, target: str) -> tuple[Source, list[RawTrack]]:
-    """The tracks of a raw dataset that the recipe wants.
-
-    Raises
-    ------
-    DatasetError
-        If a track is asked for by a name that the dataset does not have, or none is left.
-    """
-    source = get_source(recipe.source)
-    tracks = source.tracks(recipe.root)
-    names = {track.name for track in tracks}
-    if missing := sorted({*recipe.only, *recipe.leave_out} - names):
-        raise DatasetError(f"{recipe.root} has no track {missing[0]!r} ({len(missing)} of those named are missing).")
-    wanted = [
-        track
-        for track in tracks
-        if track.name in (recipe.only or names)
-        and track.name not in recipe.leave_out
-        and (not recipe.splits or track.split in recipe.splits)
-    ]
-    if recipe.limit is not None:
-        wanted = sorted((t for t in wanted if _has(t, target, recipe)), key=lambda track: md5_order(track.name))
-        wanted = sorted(wanted[: recipe.limit], key=lambda track: track.name)
-    if not wanted:
-        raise DatasetError(f"{recipe.root}: no track of {source.title} is left by the recipe's choice.")
-    return source, wanted
-
-
-def _has(track: RawTrack, target: str, recipe: SourceRecipe) -> bool:
-    found = classes_of_stems(track.stems, read_instrument_map(recipe.map), recipe.min_confidence)
-    return not track.problems and target in {name for name, _ in found}
-
-
-def _renamed(track: RawTrack, taken: set[str], source: str) -> RawTrack:
-    """Tell tracks of equal name in two sources apart."""
-    from dataclasses import replace
-
-    return replace(track, name=f"{track.name} ({source})") if track.name.casefold() in taken else track
 
 
 def organise_once(track: RawTrack, source: Source, dataset: Path, recipe: SourceRecipe) -> Done:
@@ -250,7 +215,7 @@ def _cut(built: Built, root: Path, hashes: dict[str, str], executor: Executor, q
             pairs,
             [hashes.get(path.relative_to(base).as_posix()) for pair in pairs for path in (pair.instrument, pair.rest)],
         )
-        for pairs in pairs_by_track(root).values()
+        for pairs in pairs_by_track(root, recipe.sample_rates_hz).values()
     ]
     work = partial(cut_once, root=root, dataset=recipe.output, settings=settings)
     batch = run_batch(work, tracks, executor, "silence", lambda item: item[0][0].name, quiet)

@@ -22,6 +22,7 @@ from splitstrument import audio
 from splitstrument.audio import Audio, AudioInfo, AudioWriter
 from splitstrument.errors import DatasetError
 from splitstrument.settings import Settings
+from splitstrument.stems.blocks import reblock, to_channels
 from splitstrument.stems.classes import NOT_MUSIC
 from splitstrument.stems.index import stems_of
 from splitstrument.stems.marks import CHECKED, DEFECTS, is_usable, read_marks
@@ -269,30 +270,6 @@ def _stem_blocks(stem: AudioInfo, plan: _Plan) -> Iterator[Audio]:
     if stem.sample_rate_hz == plan.sample_rate_hz:
         return blocks
     return reblock(audio.resample_blocks(blocks, plan.n_channels, stem.sample_rate_hz, plan.sample_rate_hz), BLOCK)
-
-
-def to_channels(block: Audio, n_channels: int) -> Audio:
-    """Mono is copied to all channels; anything else is averaged to mono first."""
-    if block.shape[1] == n_channels:
-        return block
-    return np.repeat(block.mean(axis=1, keepdims=True), n_channels, axis=1)
-
-
-def reblock(blocks: Iterator[Audio], size: int) -> Iterator[Audio]:
-    """Cut a stream into blocks of exactly `size` samples; the last may be shorter."""
-    held: list[Audio] = []
-    n_held = 0
-    for block in blocks:
-        held.append(block)
-        n_held += len(block)
-        if n_held < size:
-            continue
-        joined = np.concatenate(held)
-        whole = n_held - n_held % size
-        yield from np.split(joined[:whole], whole // size)
-        held, n_held = [joined[whole:]], n_held - whole
-    if n_held:
-        yield np.concatenate(held)
 
 
 def _magnitude(block: Audio) -> float:

@@ -47,6 +47,8 @@ class DatasetRecipe(Settings):
         Raw datasets; or else `pairs_from`.
     pairs_from
         Recipe of another dataset whose pairs are taken (its silences cut here), relative to this recipe.
+    sample_rates_hz
+        Rates to take of the pairs of `pairs_from`; empty takes all.
     marks
         File of quality marks for the target, imported into the organised tracks.
     silence
@@ -65,6 +67,7 @@ class DatasetRecipe(Settings):
     output: Path
     sources: tuple[SourceRecipe, ...] = ()
     pairs_from: Path | None = None
+    sample_rates_hz: tuple[int, ...] = ()
     marks: Path | None = None
     mix: MixOptions = MixOptions()
     silence: SilenceSettings | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.audio import AudioInfo, AudioWriter
+from splitstrument.errors import DatasetError
 from splitstrument.files import atomic_path
 from splitstrument.pairs import Pair, check_pair, find_pairs
 from splitstrument.stems.cutting import cut_blocks, scaled_cuts
@@ -41,19 +43,25 @@ class SilenceReport:
     files: tuple[Path, ...] = ()
 
 
-def pairs_by_track(folder: str | Path) -> dict[str, list[Pair]]:
-    """Pairs of a dataset by track, each track's highest rate first.
+def pairs_by_track(folder: str | Path, rates_hz: Sequence[int] = ()) -> dict[str, list[Pair]]:
+    """Pairs of a dataset by track, each track's highest rate first; with `rates_hz`, only those.
 
     Raises
     ------
     DatasetError
-        If there is no pair.
+        If there is no pair, or none of the rates wanted.
     """
     folder = Path(folder)
     rates = sorted(
         (path for path in folder.glob("tracks_*hz") if path.name[7:-2].isdigit()),
         key=lambda path: -int(path.name[7:-2]),
     )
+    if rates_hz:
+        rates = [path for path in rates if int(path.name[7:-2]) in rates_hz]
+        if not rates:
+            raise DatasetError(
+                f"{folder} has no pairs at {' or '.join(map(str, rates_hz))} Hz: mix at that rate first."
+            )
     tracks: dict[str, list[Pair]] = {}
     for rate_folder in rates or [folder]:
         for pair in find_pairs(rate_folder):
