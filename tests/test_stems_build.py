@@ -200,6 +200,26 @@ def test_planted_leaks_are_found(tmp_path):
     assert both.n_fresh == 0
 
 
+def test_tracks_held_out_by_hand_stay_held_out_and_are_inherited(tmp_path):
+    recipe = recipe_of(tmp_path, ("slakh", make_slakh(tmp_path / "raw")))
+    run(recipe)
+    held_out = tmp_path / "set" / "evaluation.yaml"
+    held_out.write_text("[Track00001, Track00002]\n")
+    _, passport = run(recipe)
+    assert passport["evaluation"] == ["Track00001", "Track00002"]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_defaults=True)))
+    less = {"name": "less", "target": "guitar", "output": tmp_path / "less", "pairs_from": tmp_path / "recipe.yaml"}
+    _, derived = run(DatasetRecipe.model_validate(less))
+    assert (
+        yaml.safe_load((tmp_path / "less" / "evaluation.yaml").read_text())
+        == derived["evaluation"]
+        == passport["evaluation"]
+    )
+    held_out.write_text("[Track00001]\n")
+    with pytest.raises(DatasetError, match="declared the same song"):
+        run(recipe)
+
+
 def test_the_same_file_under_two_names_is_a_leak(tmp_path):
     raw = make_rockband(tmp_path / "raw")
     for name in ("guitar", "song"):

@@ -54,6 +54,8 @@ class Built:
         Tracks that failed, with the reason.
     n_fresh
         Steps of tracks that were done in this run; the others were unchanged.
+    origin
+        Folder of the dataset that the pairs were taken from, if they were.
     """
 
     recipe: DatasetRecipe
@@ -62,6 +64,7 @@ class Built:
     cut: dict[str, Done] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     n_fresh: int = 0
+    origin: Path | None = None
 
     @property
     def files(self) -> dict[str, str]:
@@ -85,6 +88,7 @@ def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth:
         built = Built(recipe, failures=dict(origin.failures) if origin else {})
         if origin:
             built.entries, root = origin.entries, origin.recipe.output
+            built.origin = root
             hashes = origin.files
         else:
             _organise(built, executor, quiet)

@@ -35,7 +35,7 @@ def write_passport(built: Built) -> dict[str, Any]:
     before = read_yaml(path, MAX_PASSPORT_BYTES) if path.is_file() else {}
     if not isinstance(before, dict) or key_of({**before, "made": None}) != key_of({**passport, "made": None}):
         write_yaml(path, {**passport, "made": provenance()})
-    _write_evaluation(built)
+    _write_evaluation(built, passport["evaluation"])
     _refuse_leaks(passport)
     return passport
 
@@ -52,7 +52,7 @@ def describe(built: Built) -> dict[str, Any]:
         "hours": round(sum(track["duration_s"] for track in tracks.values()) / 3600, 3),
         "sample_rates_hz": list(_rates(built)),
         "sources": _sources(entries),
-        "evaluation": list(recipe.evaluation),
+        "evaluation": evaluation_names(built),
         "unknown": list(recipe.unknown),
         "published": recipe.published,
         "left_out": _left_out(built),
@@ -85,8 +85,12 @@ def _track(built: Built, name: str) -> dict[str, Any]:
         cut = built.cut[name].report
         facts["duration_s"] = cut["duration_s"] - cut["removed_s"]
         facts["audible_share"] = cut["share_after"]
-    facts["notes"] = list(entry.notes)
-    return {key: round(value, 7) if isinstance(value, float) else value for key, value in facts.items() if value != ""}
+    facts |= {"same_song_as": list(entry.same_song_as), "notes": list(entry.notes)}
+    return {
+        key: round(value, 7) if isinstance(value, float) else value
+        for key, value in facts.items()
+        if value not in ("", [])
+    }
 
 
 def _rates(built: Built) -> list[int]:
@@ -130,23 +134,34 @@ def _leakage(built: Built, entries: dict[str, TrackEntry]) -> list[LeakageCheck]
         name: TrackFacts(entry.artist, entry.title, entry.same_song_as, frozenset(stem.sha256 for stem in entry.stems))
         for name, entry in entries.items()
     }
-    return check_leakage(facts, built.recipe.evaluation)
+    return check_leakage(facts, evaluation_names(built))
 
 
 def _plain(check: LeakageCheck) -> dict[str, Any]:
     return {"check": check.name, "fatal": check.fatal, "found": [list(pair) for pair in check.found]}
 
 
-def _write_evaluation(built: Built) -> None:
-    names, path = list(built.recipe.evaluation), built.recipe.output / EVALUATION_FILE
+def evaluation_names(built: Built) -> list[str]:
+    """Tracks held out: those of the recipe, else of the folder's ``evaluation.yaml``, else of its origin's.
+
+    The file may be written by hand or by ``splitstrument dataset split``; a build keeps it.
+    """
+    names = list(built.recipe.evaluation)
+    for folder in (built.recipe.output, built.origin):
+        if not names and folder and (folder / EVALUATION_FILE).is_file():
+            present, listed = _tracks(built), read_yaml(folder / EVALUATION_FILE)
+            names = [name for name in listed if name in present] if isinstance(listed, list) else []
+    return names
+
+
+def _write_evaluation(built: Built, names: list[str]) -> None:
     if missing := sorted(set(names) - set(_tracks(built))):
         raise DatasetError(
             f"The recipe holds {missing[0]!r} out ({len(missing)} such names), but the dataset has no such pair."
         )
-    if names:
+    path = built.recipe.output / EVALUATION_FILE
+    if names and (not path.is_file() or read_yaml(path) != names):
         write_yaml(path, names)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _refuse_leaks(passport: dict[str, Any]) -> None:
