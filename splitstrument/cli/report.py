@@ -20,8 +20,11 @@ from splitstrument.cli.common import json_option, print_json
     show_default=True,
     help="Worst tracks with audio per evaluation.",
 )
+@click.option("--rosetta", is_flag=True, help="Print the same estimates under every measure instead.")
 @json_option
-def report(evaluations: tuple[Path, ...], output: Path, title: str, examples: int, as_json: bool) -> None:
+def report(
+    evaluations: tuple[Path, ...], output: Path, title: str, examples: int, rosetta: bool, as_json: bool
+) -> None:
     """Make a report of EVALUATIONS: folders of `evaluate` or `score`, or run folders that hold some.
 
     Writes report.html (one file, offline, printable), report.md and report.csv: published numbers beside measured ones,
@@ -29,10 +32,14 @@ def report(evaluations: tuple[Path, ...], output: Path, title: str, examples: in
 
     \b
     splitstrument report runs/quickstart
+    splitstrument report runs/quickstart --rosetta
     splitstrument report runs/table_06 runs/table_07 results/scores/htdemucs_6s -o results/peers --title "Peers"
     """
-    from splitstrument.evaluation.report import write_report
+    from splitstrument.evaluation.report import rosetta_markdown, write_report
 
+    if rosetta:
+        click.echo(rosetta_markdown(list(evaluations)))
+        return
     files = write_report(list(evaluations), output, title, examples)
     if as_json:
         print_json([str(path) for path in files])

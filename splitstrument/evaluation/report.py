@@ -9,6 +9,8 @@ from splitstrument.evaluation.record import csv_text
 from splitstrument.evaluation.report_data import Evaluation, load_evaluations
 from splitstrument.evaluation.report_html import report_html
 from splitstrument.evaluation.report_tables import Table
+from splitstrument.evaluation.rosetta import field_table, rosetta_table, spread_table
+from splitstrument.evaluation.scores import SOURCES
 from splitstrument.evaluation.tables import NOTES, comparison_lines, markdown, undefined_counts
 from splitstrument.files import write_text
 from splitstrument.provenance import provenance
@@ -52,6 +54,15 @@ def report_markdown(evaluations: list[Evaluation], title: str) -> str:
         ]
         parts += [f"- {sentence}\n" for sentence in evaluation.record["problems"]]
     return "\n".join(parts)
+
+
+def rosetta_markdown(paths: list[Path]) -> str:
+    """The same estimates under every measure, with the field's reference points apart."""
+    tables = []
+    for evaluation in load_evaluations(paths):
+        for source in SOURCES:
+            tables += [rosetta_table(evaluation.record, source), spread_table(evaluation.record, source)]
+    return "\n".join(_markdown(table) for table in [*tables, field_table()])
 
 
 def _markdown(table: Table) -> str:
