@@ -15,6 +15,7 @@ from splitstrument.errors import CancelledError, TrainingError
 from splitstrument.modelfolder import read_model_folder
 from splitstrument.training import loop
 from splitstrument.training.backend import choose_backend
+from splitstrument.training.run import train
 
 choose_backend()
 
@@ -44,7 +45,7 @@ def assert_same_weights(one, other):
 
 def run_of(settings, path, **options):
     """Train in silence."""
-    return loop.train(settings, path, quiet=True, **options)
+    return train(settings, path, quiet=True, **options)
 
 
 # everything whose state must survive: averaging, accumulation, schedule, dropout, augmentation order

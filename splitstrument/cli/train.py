@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import json_option, print_json, quiet_option
-from splitstrument.errors import SettingsError, SplitstrumentError
+from splitstrument.errors import SettingsError, SplitstrumentError, TrainingError
 from splitstrument.modelfolder import read_model_folder
 from splitstrument.settings import Loaded, load_settings, parse_yaml, settings_from_data
 from splitstrument.training.backend import choose_backend, silent_stderr
@@ -21,6 +21,7 @@ Examples:
   splitstrument train trainings/quickstart.yaml -o runs/wide --set model.network.filters=48
   splitstrument train --resume -o runs/quickstart
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
+  splitstrument train trainings/table_06.yaml --check
   splitstrument train guitar_pure.jsonc -o runs/imported
 """
 
@@ -32,6 +33,7 @@ Examples:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting, as in model.n_frames=128.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset of the recipe lies.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set epochs=N.")
+@click.option("--check", is_flag=True, help="Only look at the data and try some steps for a minute; keep nothing.")
 @click.option("--no-export", is_flag=True, help="Do not write model.onnx, which separation reads fastest.")
 @quiet_option
 @json_option
@@ -42,6 +44,7 @@ def train(
     sets: tuple[str, ...],
     places: tuple[str, ...],
     epochs: int | None,
+    check: bool,
     no_export: bool,
     quiet: bool,
     as_json: bool,
@@ -54,7 +57,10 @@ def train(
         recipe = resumed_recipe(output, resume)
     loaded = load_recipe(recipe, sets, places, epochs)
     backend = choose_backend()
-    from splitstrument.training.loop import train as run_training
+    if check:
+        print_check(loaded.settings, recipe.parent, as_json)
+        return
+    from splitstrument.training.run import train as run_training
 
     folder = output or Path("runs") / loaded.settings.name
     result = run_training(loaded.settings, folder, resume, recipe.parent, quiet)
@@ -65,6 +71,34 @@ def train(
         return
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
     click.echo(f"{result.reason}: {result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}{best}: {folder}")
+
+
+def print_check(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:
+    """Check a training and print what was found; findings make the command fail."""
+    from splitstrument.training.check import check_training
+
+    found = check_training(settings, recipe_folder)
+    if as_json:
+        print_json(vars(found))
+    else:
+        click.echo(
+            f"{found.steps} steps tried: {found.step_s:.3f} s a step, {found.wait_share:.1%} of it waiting for data"
+        )
+        baselines = "".join(f", {name} scores {value:.5g}" for name, value in found.baselines.items())
+        click.echo(f"loss {found.first_loss:.5g} at first, {found.last_loss:.5g} at last{baselines}")
+        click.echo(
+            f"an epoch of {found.steps_per_epoch} steps takes {duration(found.epoch_s)}, the whole training "
+            f"{duration(found.training_s)}; {found.memory_mb:.0f} MB of memory"
+        )
+    if found.findings:
+        raise TrainingError(" ".join(found.findings))
+
+
+def duration(seconds: float) -> str:
+    """Seconds for reading: 40 s, 12 min, 3.5 h."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def export(folder: Path) -> None:

@@ -11,24 +11,20 @@ from typing import Any
 import numpy as np
 
 from splitstrument.errors import CancelledError, TrainingError
-from splitstrument.network.losses import needs_phase
 from splitstrument.progress import Advance, progress
 from splitstrument.training.baselines import mask_baselines
-from splitstrument.training.pipeline import Streams, open_streams
+from splitstrument.training.doctor import PATIENT_STEPS, mask_findings
+from splitstrument.training.pipeline import Streams
 from splitstrument.training.records import BEST_FILE, LAST_FILE, RunFolder
 from splitstrument.training.schedule import rate_factor
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import (
     Position,
-    differing_keys,
-    read_record,
-    restore_state,
     save_state,
     settings_fingerprint,
 )
-from splitstrument.training.step import Trainer, averaged_weights, build_trainer, load_initial_weights
+from splitstrument.training.step import Trainer, averaged_weights
 from splitstrument.training.stopping import StopSignals
-from splitstrument.training.tracks import load_tracks, locate
 
 PLOT_EVERY_S = 20.0
 
@@ -52,46 +48,18 @@ class Result:
     reason: str
 
 
-def train(
-    settings: TrainingSettings,
-    folder: str | Path,
-    resume: bool = False,
-    recipe_folder: Path | None = None,
-    quiet: bool = False,
-) -> Result:
-    """Train as `settings` say and keep everything in `folder`.
-
-    Parameters
-    ----------
-    resume
-        Go on with the training in `folder`; the result is that of a training that was never stopped.
-    recipe_folder
-        Where the recipe lies, to find datasets by relative paths.
+def heed(settings: TrainingSettings, run: RunFolder, findings: list[str]) -> None:
+    """Log what the doctor found, and stop if the settings say so.
 
     Raises
     ------
     TrainingError
-        If the folder is taken, or there is nothing (or another training) to resume.
-    CancelledError
-        On Ctrl-C, after the state was saved.
+        With the first finding.
     """
-    run = RunFolder(folder)
-    tracks = load_tracks(settings, recipe_folder)
-    position = _resumed_position(run, settings) if resume else Position()
-    run.prepare(settings, resume)
-    run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
-    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
-    trainer = build_trainer(settings)
-    if resume:
-        restore_state(run.path, trainer)
-    elif settings.init_from:
-        load_initial_weights(trainer, settings)
-    run.log(
-        f"{'resumed at' if resume else 'started from'} step {position.step}; {len(tracks.training)} training and "
-        f"{len(tracks.validation)} validation tracks, {streams.training.steps_per_epoch} steps per epoch, "
-        f"{trainer.network.count_params()} parameters"
-    )
-    return Loop(settings, run, trainer, streams, position, quiet).run_all()
+    for finding in findings:
+        run.log(f"doctor: {finding}")
+    if findings and settings.doctor == "stop":
+        raise TrainingError(f"{settings.name} was stopped: {findings[0]} (To train on, set doctor: warn.)")
 
 
 class Loop:
@@ -134,7 +102,9 @@ class Loop:
                 self._train_epoch(batches, advance)
         self._plot()
         self.run.log(f"{reason} after {len(self.position.rows)} epochs")
-        return self._result(reason)
+        result = self._result(reason)
+        self.run.write_result({key: value for key, value in vars(result).items() if key != "folder"})
+        return result
 
     def _train_epoch(self, batches: Iterator[dict[str, Any]], advance: Advance) -> None:
         started, waited = time.monotonic(), 0.0
@@ -176,6 +146,7 @@ class Loop:
         steps = self.training.steps_per_epoch
         with averaged_weights(self.trainer, self.settings.optimizer):
             val_loss = self._validate()
+            findings = self._mask_findings()
             self.run.write_weights(self.trainer.network, LAST_FILE)
             if val_loss is None or position.best_loss is None or val_loss < position.best_loss:
                 position.best_loss, position.best_epoch = val_loss, self.epoch_of_step
@@ -198,6 +169,15 @@ class Loop:
         position.loss_sum = 0.0
         self._note_stall(val_loss)
         self._record()
+        heed(self.settings, self.run, findings)
+
+    def _mask_findings(self) -> list[str]:
+        """Look at the masks of one batch, once the network had the time to learn something."""
+        if self.settings.doctor == "off" or self.position.step < PATIENT_STEPS:
+            return []
+        batch = (self.validation or self.training).batch(0)
+        masks = self.trainer.network.predict_on_batch(batch["mixture"])
+        return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
 
     def _note_stall(self, val_loss: float | None) -> None:
         """Count the epochs without a better validation loss, for early stopping and the plateau schedule."""
@@ -273,14 +253,3 @@ class Loop:
             position.best_epoch,
             reason,
         )
-
-
-def _resumed_position(run: RunFolder, settings: TrainingSettings) -> Position:
-    position, fingerprint = read_record(run.path)
-    differing = differing_keys(settings_fingerprint(settings), fingerprint)
-    if differing:
-        raise TrainingError(
-            f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "
-            "into a new folder (init_from starts from its weights)."
-        )
-    return position

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
+import fcntl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import TrainingError, missing_extra
 from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
-from splitstrument.modelfolder import MODEL_FILE, ModelDescription, write_model_folder
+from splitstrument.modelfolder import ModelDescription, write_model_folder
 from splitstrument.provenance import provenance
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import STATE_FILE
@@ -17,6 +20,8 @@ from splitstrument.training.tracks import TrackSets
 
 SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
 PROVENANCE_FILE = "provenance.json"
+LOCK_FILE = Path("state") / "lock"
+RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
 BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
 HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share")
 
@@ -41,11 +46,38 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / RESULT_FILE).unlink(missing_ok=True)
             write_yaml(self.path / SETTINGS_FILE, settings.model_dump(mode="json", exclude_none=True))
         except OSError as error:
-            raise TrainingError(
-                f"The run folder {self.path} cannot be written ({error.strerror}): give another one with -o."
-            ) from None
+            raise self._not_writable(error) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other training out of the folder; the lock falls with the process, however that ends.
+
+        Raises
+        ------
+        TrainingError
+            If another process is training there.
+        """
+        try:
+            (self.path / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK_FILE).open("w")
+        except OSError as error:
+            raise self._not_writable(error) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(
+                    f"Another process is training in {self.path}: wait for it, or give another folder with -o."
+                ) from None
+            yield
+
+    def _not_writable(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"The run folder {self.path} cannot be written ({error.strerror}): give another one with -o."
+        )
 
     def log(self, message: str) -> None:
         """Append one line with the time to the log."""
@@ -86,9 +118,9 @@ class RunFolder:
         )
         write_model_folder(self.path, description, names)
 
-    def has_model(self) -> bool:
-        """Tell whether weights were saved."""
-        return (self.path / MODEL_FILE).is_file()
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Say that the training came to its end, and how."""
+        write_json(self.path / RESULT_FILE, result)
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Write history.csv."""
@@ -101,6 +133,18 @@ class RunFolder:
         """Draw the losses over the epochs, with those of the trivial masks as lines."""
         with atomic_path(self.path / PLOT_FILE) as temporary:
             plot_losses(rows, title, baselines, temporary)
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process is training in `folder`."""
+    try:
+        with (folder / LOCK_FILE).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def plot_losses(rows: list[dict[str, Any]], title: str, baselines: dict[str, float], path: Path) -> None:

@@ -220,7 +220,7 @@ class TrainingSettings(Settings):
     init_from
         Run or model folder whose best weights to start from; the network must be the same.
     doctor
-        Stop a training that learns nothing, with a diagnosis.
+        A training that learns nothing: ``stop`` it with a diagnosis, ``warn`` in the log, or ``off``.
     published
         The thesis's numbers for this training.
     """
@@ -242,7 +242,7 @@ class TrainingSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     records: RecordSettings = RecordSettings()
     init_from: str | None = None
-    doctor: bool = True
+    doctor: Literal["stop", "warn", "off"] = "stop"
     published: Published | None = None
 
     @field_validator("datasets", mode="before")

@@ -1,0 +1,70 @@
+"""``splitstrument queue``: several trainings one after another, without anyone watching."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from splitstrument.cli.common import dry_run_option, json_option, print_json, print_table
+from splitstrument.errors import TrainingError
+from splitstrument.training.queueing import Job, Status, read_jobs, run_job, status_of
+
+EPILOG = """\b
+Examples:
+  splitstrument queue trainings/table_02.yaml trainings/table_03.yaml
+  splitstrument queue trainings/queues/n_fft.yaml
+  splitstrument queue trainings/queues/n_fft.yaml --status
+
+A training that was interrupted goes on where it was; finished ones are left alone; failed ones are tried again only
+with --retry.
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run folders.")
+@click.option("--status", is_flag=True, help="Only print how far each training has come.")
+@click.option("--retry", is_flag=True, help="Try failed trainings again.")
+@dry_run_option
+@json_option
+def queue(
+    files: tuple[Path, ...], output: Path | None, status: bool, retry: bool, dry_run: bool, as_json: bool
+) -> None:
+    """Run the trainings of FILES (recipes, or queue files that list them), each in a process of its own.
+
+    One that fails does not stop the others; the exit status is 0 only if all of them finished.
+    """
+    jobs = read_jobs(files, output)
+    if dry_run:
+        for job in jobs:
+            click.echo(" ".join(["splitstrument", *job.command()[3:]]))
+        return
+    if not status:
+        run_jobs(jobs, retry)
+    found = [status_of(job) for job in jobs]
+    print_status(found, as_json)
+    failed = [one.name for one in found if one.state == "failed"]
+    if failed and not status:
+        raise TrainingError(f"{len(failed)} of {len(jobs)} trainings failed: {', '.join(failed)}; see the table.")
+
+
+def run_jobs(jobs: list[Job], retry: bool) -> None:
+    """Run what is not finished, in order."""
+    for index, job in enumerate(jobs, 1):
+        state = status_of(job).state
+        if state == "finished" or (state == "failed" and not retry):
+            click.echo(f"[{index}/{len(jobs)}] {job.name}: {state} before", err=True)
+            continue
+        click.echo(f"[{index}/{len(jobs)}] {job.name}", err=True)
+        run_job(job)
+
+
+def print_status(found: list[Status], as_json: bool) -> None:
+    """Print the table, or JSON."""
+    if as_json:
+        print_json([vars(one) for one in found])
+        return
+    header = ["training", "state", "epochs", "steps", "loss", "best", "minutes", ""]
+    rows = [[s.name, s.state, s.epochs, s.steps, s.loss, s.best_loss, s.seconds / 60, s.message] for s in found]
+    print_table(header, rows)

@@ -1,0 +1,111 @@
+"""A minute's look at a training before it takes a week: the data, the first steps, and how long it will take."""
+
+from __future__ import annotations
+
+import resource
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from splitstrument.network.losses import needs_phase
+from splitstrument.training.baselines import mask_baselines
+from splitstrument.training.doctor import data_findings
+from splitstrument.training.pipeline import Stream, open_streams
+from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.step import Trainer, build_trainer
+from splitstrument.training.tracks import load_tracks
+
+CHECK_S = 40.0
+FIRST_STEPS = 3  # the first one builds the graph, the next two still warm up
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the minute showed.
+
+    Attributes
+    ----------
+    findings
+        What is wrong, a sentence each; empty if nothing was found.
+    step_s
+        Seconds per step, and the share of them that the network waited for data.
+    first_loss, last_loss
+        Mean over the first and the last tenth of the steps that were tried.
+    epoch_s, training_s
+        Extrapolated seconds of an epoch and of all epochs.
+    """
+
+    findings: list[str]
+    steps: int
+    step_s: float
+    wait_share: float
+    first_loss: float
+    last_loss: float
+    steps_per_epoch: int
+    epoch_s: float
+    training_s: float
+    memory_mb: float
+    baselines: dict[str, float] = field(default_factory=dict)
+
+
+def check_training(settings: TrainingSettings, recipe_folder: Path | None = None, seconds: float = CHECK_S) -> Check:
+    """Probe the data, then train for some `seconds` without keeping anything.
+
+    Raises
+    ------
+    SplitstrumentError
+        Whatever would also stop the training at its start.
+    """
+    tracks = load_tracks(settings, recipe_folder)
+    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+    findings = data_findings(tracks, streams)
+    trainer = build_trainer(settings)
+    losses, step_s, wait_share = try_steps(trainer, streams.training, settings, seconds)
+    tenth = max(1, len(losses) // 10)
+    first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
+    if not last < float("inf"):
+        findings.append(f"The loss became {last}: lower optimizer.learning_rate or set optimizer.clip_norm.")
+    epoch_s = step_s * streams.training.steps_per_epoch
+    return Check(
+        findings,
+        len(losses),
+        step_s,
+        wait_share,
+        first,
+        last,
+        streams.training.steps_per_epoch,
+        epoch_s,
+        epoch_s * settings.epochs,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        mask_baselines(trainer, streams.validation) if streams.validation else {},
+    )
+
+
+def try_steps(
+    trainer: Trainer, stream: Stream, settings: TrainingSettings, seconds: float
+) -> tuple[list[float], float, float]:
+    """Train for `seconds`, or for the whole training if that is shorter.
+
+    Returns
+    -------
+    losses : one per step
+    step_s : mean seconds per step after the first few
+    wait_share : share of these that went by waiting for the batch
+    """
+    trainer.optimizer.learning_rate = settings.optimizer.learning_rate
+    batches = stream.batches(0, stream.steps_per_epoch * settings.epochs)
+    losses: list[float] = []
+    waited, started = 0.0, time.monotonic()
+    deadline = started + seconds
+    while True:
+        asked = time.monotonic()
+        batch = next(batches, None)
+        if batch is None or (asked > deadline and len(losses) > FIRST_STEPS):
+            break
+        waited += time.monotonic() - asked
+        trainer.reset_metrics()
+        losses.append(float(trainer.train_on_batch(batch, return_dict=True)["loss"]))
+        if len(losses) == FIRST_STEPS:
+            waited, started = 0.0, time.monotonic()
+    elapsed = time.monotonic() - started
+    return losses, elapsed / max(1, len(losses) - FIRST_STEPS), waited / elapsed

@@ -1,0 +1,108 @@
+"""Find out early that a training learns nothing, and say why."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from splitstrument.files import sha256_of
+from splitstrument.training.examples import Batch, Float
+from splitstrument.training.pipeline import Stream, Streams
+from splitstrument.training.tracks import Track, TrackSets
+
+PROBED_BATCHES = 12
+PATIENT_STEPS = 200
+SAME_DB = -40.0
+CONSTANT_SPREAD = 1e-3
+
+
+def data_findings(tracks: TrackSets, streams: Streams) -> list[str]:
+    """Look at tracks and a sample of the batches; each finding is one sentence with a remedy."""
+    findings = overlap_findings(tracks)
+    findings += batch_findings(_sample(streams.training), "training")
+    if streams.validation:
+        findings += batch_findings(_sample(streams.validation), "validation")
+    return findings
+
+
+def overlap_findings(tracks: TrackSets) -> list[str]:
+    """Tracks of the same audio on both sides; only tracks of equal length are compared by content."""
+    by_length = collections.defaultdict(list)
+    for track in tracks.training:
+        by_length[track.info.n_samples].append(track)
+    found = []
+    for held in tracks.validation:
+        for track in by_length[held.info.n_samples]:
+            if _content(track) == _content(held):
+                found.append(f"{track.pair.name} (training) = {held.pair.name} (validation)")
+    if not found:
+        return []
+    return [
+        f"{len(found)} validation tracks hold the same audio as training tracks ({'; '.join(found[:3])}): the "
+        "validation loss would not tell what is learned; exclude one of each."
+    ]
+
+
+def batch_findings(batches: Sequence[Batch], side: str) -> list[str]:
+    """Empty, silent, trivial or repeating batches among a sample."""
+    findings = []
+    if all(not batch["mixture"].any() for batch in batches):
+        return [f"Every {side} example is digital silence: check the dataset with `splitstrument dataset check`."]
+    if all(not batch["target"][..., 0].any() for batch in batches):
+        findings.append(
+            f"The instrument is silent in every {side} example: check which stems the dataset calls instrument."
+        )
+    elif all(
+        _relative_db(batch["target"][..., :1] - batch["mixture"], batch["mixture"]) < SAME_DB for batch in batches
+    ):
+        findings.append(
+            f"Instrument and mixture are the same in every {side} example, so that a mask of 1 is perfect: "
+            "the rest is missing; check the pairs."
+        )
+    # fewer examples than batches repeat of necessity
+    if len(batches) > 2 and len({batch["mixture"].tobytes() for batch in batches}) == 1:
+        findings.append(
+            f"All {side} batches are the same: the dataset holds one chunk only, or the same file many times."
+        )
+    return findings
+
+
+def mask_findings(mask: Float, batch: Batch) -> list[str]:
+    """A mask that is constant, or passes the mixture through although the target is something else.
+
+    Parameters
+    ----------
+    mask
+        (batch, n_bins, n_frames, outputs) for the batch's mixtures.
+    """
+    mixture, target = batch["mixture"], batch["target"][..., :1]
+    estimate = mask[..., :1] * mixture
+    inner = mask[:, 1:, :, 0]  # the hourglass never passes DC
+    if np.std(inner) < CONSTANT_SPREAD:
+        return [
+            f"The mask is {np.mean(inner):.3g} everywhere: the network ignores its input; lower the learning rate, or "
+            "look whether the target is audible in the data."
+        ]
+    if _relative_db(estimate - mixture, mixture) < SAME_DB < _relative_db(target - mixture, mixture):
+        return [
+            "The output is the input: the network passes the mixture through; look at the order of the datasets "
+            "(data.order: shuffled) and at the share of tracks without rest."
+        ]
+    return []
+
+
+def _sample(stream: Stream) -> list[Batch]:
+    """Batches spread evenly over the first epoch."""
+    indices = np.linspace(0, stream.steps_per_epoch - 1, min(PROBED_BATCHES, stream.steps_per_epoch))
+    return [stream.batch(int(index)) for index in indices]
+
+
+def _content(track: Track) -> tuple[str, str]:
+    return sha256_of(track.pair.instrument), sha256_of(track.pair.rest)
+
+
+def _relative_db(difference: Float, reference: Float) -> float:
+    tiny = np.finfo(np.float32).tiny
+    return float(10 * np.log10((np.sum(difference**2) + tiny) / (np.sum(reference**2) + tiny)))

@@ -1,0 +1,217 @@
+"""Several trainings one after another: what a queue file says, and how far each training has come.
+
+A queue keeps no state of its own: where a training stands is read from its run folder, so that a killed queue goes on
+when it is started again, and nothing can disagree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from splitstrument.errors import SettingsError
+from splitstrument.files import safe_name, write_json
+from splitstrument.settings import Settings, read_yaml, validate
+from splitstrument.training.records import FAILURE_FILE, RESULT_FILE, is_locked
+from splitstrument.training.state import STATE_FILE, read_record
+
+INTERRUPTED_STATUS = 130
+COMMAND = (sys.executable, "-c", "from splitstrument.cli import main; main()", "train")
+
+
+class QueuedTraining(Settings):
+    """One entry of a queue file.
+
+    Attributes
+    ----------
+    recipe
+        A recipe, relative to the queue file.
+    name
+        Of the run folder; the recipe's file name unless set.
+    set
+        Dotted settings to change.
+    grid
+        Dotted settings with a list of values each: one training for every combination, named after its values.
+    """
+
+    recipe: str
+    name: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+
+
+class QueueSettings(Settings):
+    """A queue file.
+
+    Attributes
+    ----------
+    set
+        Dotted settings to change in every training.
+    """
+
+    name: str
+    summary: str = ""
+    output: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+    trainings: tuple[QueuedTraining, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a queue, with its run folder."""
+
+    name: str
+    recipe: Path
+    folder: Path
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def command(self, extra: Sequence[str] = ()) -> list[str]:
+        """The command line that starts or resumes it."""
+        sets = itertools.chain.from_iterable(
+            ("--set", f"{key}={_inline(value)}") for key, value in self.changes.items()
+        )
+        resume = ["--resume"] if (self.folder / STATE_FILE).is_file() else []
+        return [*COMMAND, str(self.recipe), "-o", str(self.folder), *resume, *sets, *extra]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a job stands: ``waiting``, ``running``, ``interrupted``, ``failed`` or ``finished``."""
+
+    name: str
+    state: str
+    epochs: int = 0
+    steps: int = 0
+    loss: float | None = None
+    best_loss: float | None = None
+    seconds: float = 0.0
+    message: str = ""
+
+
+def read_jobs(paths: Sequence[Path], output: Path | None = None) -> list[Job]:
+    """Read queue files and recipes into jobs, in order.
+
+    Raises
+    ------
+    SettingsError
+        If two jobs have the same run folder, or a file cannot be read.
+    """
+    jobs = [job for path in paths for job in _jobs_of(path, output)]
+    folders: set[Path] = set()
+    for job in jobs:
+        if job.folder in folders:
+            raise SettingsError(f"Two trainings of the queue would write to {job.folder}: give one of them a name.")
+        folders.add(job.folder)
+    return jobs
+
+
+def status_of(job: Job) -> Status:
+    """Read how far a job has come from its run folder."""
+    position = read_record(job.folder)[0] if (job.folder / STATE_FILE).is_file() else None
+    state, message = "waiting", ""
+    if (job.folder / RESULT_FILE).is_file():
+        state, message = "finished", json.loads((job.folder / RESULT_FILE).read_text())["reason"]
+    elif (job.folder / FAILURE_FILE).is_file():
+        state, message = "failed", json.loads((job.folder / FAILURE_FILE).read_text())["message"]
+    elif is_locked(job.folder):
+        state = "running"
+    elif position:
+        state = "interrupted"
+    if position is None:
+        return Status(job.name, state, message=message)
+    rows = position.rows
+    loss, seconds = (rows[-1]["loss"], sum(row["seconds"] for row in rows)) if rows else (None, 0.0)
+    return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message)
+
+
+def run_job(job: Job, extra: Sequence[str] = ()) -> Status:
+    """Run one training in a process of its own, so that nothing of it (memory, crash) reaches the next.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the user stopped it; it has saved its state.
+    """
+    job.folder.mkdir(parents=True, exist_ok=True)
+    (job.folder / FAILURE_FILE).unlink(missing_ok=True)
+    process = subprocess.Popen(
+        job.command(extra), stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
+    )
+    with _passing_on_signals(process):
+        last_line = _echo(process)
+        code = process.wait()
+    if code in (INTERRUPTED_STATUS, -signal.SIGINT, -signal.SIGTERM):
+        raise KeyboardInterrupt
+    if code:
+        message = last_line if code > 0 else f"ended by signal {-code}"
+        write_json(job.folder / FAILURE_FILE, {"message": message.removeprefix("splitstrument: "), "status": code})
+    return status_of(job)
+
+
+def _echo(process: subprocess.Popen[str]) -> str:
+    """Show the training's progress as it comes; give back its last line, which is the error if there was one."""
+    last = ""
+    for line in process.stderr or ():
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        last = line.strip() or last
+    return last
+
+
+@contextlib.contextmanager
+def _passing_on_signals(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Pass Ctrl-C and kill on to the training, which saves its state and ends."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: process.send_signal(signal.SIGINT)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _jobs_of(path: Path, output: Path | None) -> Iterator[Job]:
+    data = read_yaml(path)
+    if not isinstance(data, dict) or "trainings" not in data:
+        yield Job(path.stem, path, (output or Path("runs")) / path.stem)
+        return
+    queue = validate(data, QueueSettings, str(path))
+    folder = output or Path(queue.output or f"runs/{safe_name(queue.name)}")
+    for entry in queue.trainings:
+        recipe = path.parent / entry.recipe
+        if not recipe.is_file():
+            raise SettingsError(f"{path} lists {entry.recipe}, but there is no {recipe}: check the name.")
+        for suffix, changes in _combinations(entry.grid):
+            name = safe_name((entry.name or recipe.stem) + suffix)
+            yield Job(name, recipe, folder / name, {**queue.set, **entry.set, **changes, "name": name})
+
+
+def _combinations(grid: dict[str, list[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every combination of the grid's values, with a suffix that names it."""
+    for values in itertools.product(*grid.values()):
+        changes = dict(zip(grid, values, strict=True))
+        yield "".join(f"-{key.rpartition('.')[2]}_{_short(value)}" for key, value in changes.items()), changes
+
+
+def _short(value: Any) -> str:
+    return "".join(character if character.isalnum() or character in ".-" else "_" for character in str(value))[:24]
+
+
+def _inline(value: Any) -> str:
+    """A value as YAML on one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10**9).removesuffix("\n").removesuffix("\n...")

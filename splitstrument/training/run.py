@@ -1,0 +1,76 @@
+"""From settings to a trained run folder: what ``splitstrument train`` does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from splitstrument.errors import TrainingError
+from splitstrument.network.losses import needs_phase
+from splitstrument.training.doctor import data_findings
+from splitstrument.training.loop import Loop, Result, heed
+from splitstrument.training.pipeline import open_streams
+from splitstrument.training.records import RunFolder
+from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.state import Position, differing_keys, read_record, restore_state, settings_fingerprint
+from splitstrument.training.step import build_trainer, load_initial_weights
+from splitstrument.training.tracks import load_tracks, locate
+
+
+def train(
+    settings: TrainingSettings,
+    folder: str | Path,
+    resume: bool = False,
+    recipe_folder: Path | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Train as `settings` say and keep everything in `folder`.
+
+    Parameters
+    ----------
+    resume
+        Go on with the training in `folder`; the result is that of a training that was never stopped.
+    recipe_folder
+        Where the recipe lies, to find datasets by relative paths.
+
+    Raises
+    ------
+    TrainingError
+        If the folder is taken, or there is nothing (or another training) to resume.
+    CancelledError
+        On Ctrl-C, after the state was saved.
+    """
+    run = RunFolder(folder)
+    with run.locked():
+        return _train(run, settings, resume, recipe_folder, quiet)
+
+
+def _train(run: RunFolder, settings: TrainingSettings, resume: bool, recipe_folder: Path | None, quiet: bool) -> Result:
+    tracks = load_tracks(settings, recipe_folder)
+    position = _resumed_position(run, settings) if resume else Position()
+    run.prepare(settings, resume)
+    run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
+    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+    if settings.doctor != "off" and not resume:
+        heed(settings, run, data_findings(tracks, streams))
+    trainer = build_trainer(settings)
+    if resume:
+        restore_state(run.path, trainer)
+    elif settings.init_from:
+        load_initial_weights(trainer, settings)
+    run.log(
+        f"{'resumed at' if resume else 'started from'} step {position.step}; {len(tracks.training)} training and "
+        f"{len(tracks.validation)} validation tracks, {streams.training.steps_per_epoch} steps per epoch, "
+        f"{trainer.network.count_params()} parameters"
+    )
+    return Loop(settings, run, trainer, streams, position, quiet).run_all()
+
+
+def _resumed_position(run: RunFolder, settings: TrainingSettings) -> Position:
+    position, fingerprint = read_record(run.path)
+    differing = differing_keys(settings_fingerprint(settings), fingerprint)
+    if differing:
+        raise TrainingError(
+            f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "
+            "into a new folder (init_from starts from its weights)."
+        )
+    return position

@@ -1,0 +1,102 @@
+"""The queue, with real trainings in real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from training_data import make_pairs, tiny_settings
+
+from splitstrument.cli import cli
+from splitstrument.errors import SettingsError, TrainingError
+from splitstrument.training.queueing import COMMAND, read_jobs, status_of
+from splitstrument.training.records import RunFolder, is_locked
+
+
+@pytest.fixture
+def recipe(tmp_path, rng):
+    """A recipe of a training that takes a second."""
+    folder = make_pairs(tmp_path / "d", ["a", "b", "c"], rng)
+    settings = tiny_settings(folder, epochs=1).model_dump(mode="json", exclude_none=True)
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(settings))
+    return path
+
+
+def queue_of(recipe, *entries, **options):
+    """Write a queue file beside the recipe."""
+    path = recipe.parent / "queue.yaml"
+    path.write_text(yaml.safe_dump({"name": "q", "trainings": list(entries), **options}, sort_keys=False))
+    return path
+
+
+def test_a_grid_makes_one_training_per_combination(recipe, tmp_path):
+    entry = {"recipe": "tiny.yaml", "grid": {"seed": [0, 1], "data.order": ["listed", "shuffled"]}}
+    jobs = read_jobs([queue_of(recipe, entry, set={"epochs": 3})], tmp_path / "runs")
+    assert [job.name for job in jobs] == [
+        "tiny-seed_0-order_listed",
+        "tiny-seed_0-order_shuffled",
+        "tiny-seed_1-order_listed",
+        "tiny-seed_1-order_shuffled",
+    ]
+    assert jobs[3].changes == {"epochs": 3, "seed": 1, "data.order": "shuffled", "name": jobs[3].name}
+    assert "data.order=shuffled" in jobs[3].command()
+
+
+def test_two_trainings_in_one_folder_are_refused(recipe, tmp_path):
+    entry = {"recipe": "tiny.yaml"}
+    with pytest.raises(SettingsError, match="Two trainings of the queue would write to .*tiny"):
+        read_jobs([queue_of(recipe, entry, entry)], tmp_path / "runs")
+
+
+def test_a_missing_recipe_is_named(recipe, tmp_path):
+    with pytest.raises(SettingsError, match=r"lists absent\.yaml, but there is no"):
+        read_jobs([queue_of(recipe, {"recipe": "absent.yaml"})], tmp_path)
+
+
+def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp_path):
+    entries = [{"recipe": "tiny.yaml", "name": "broken", "set": {"loss.name": "absent"}}, {"recipe": "tiny.yaml"}]
+    arguments = ["queue", str(queue_of(recipe, *entries)), "-o", str(tmp_path / "runs"), "--json"]
+    result = CliRunner().invoke(cli, arguments)
+    assert isinstance(result.exception, TrainingError)
+    assert "1 of 2 trainings failed: broken" in str(result.exception)
+    broken, tiny = json.loads(result.stdout)
+    assert (broken["state"], tiny["state"], tiny["epochs"]) == ("failed", "finished", 1)
+    assert "Unknown loss" in broken["message"]
+    written = (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns
+    again = CliRunner().invoke(cli, arguments)
+    assert "tiny: finished before" in again.stderr
+    assert (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns == written
+
+
+@pytest.mark.slow
+def test_a_killed_queue_goes_on_where_it_was(recipe, tmp_path):
+    path = queue_of(recipe, {"recipe": "tiny.yaml", "set": {"epochs": 400}})
+    arguments = [*COMMAND[:-1], "queue", str(path), "-o", str(tmp_path / "runs")]
+    (job,) = read_jobs([path], tmp_path / "runs")
+    process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while status_of(job).epochs < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGTERM)
+    assert process.wait() == 130
+    stopped = status_of(job)
+    assert stopped.state == "interrupted"
+    path = queue_of(recipe, {"recipe": "tiny.yaml", "set": {"epochs": stopped.epochs + 1}})
+    subprocess.run([*COMMAND[:-1], "queue", str(path), "-o", str(tmp_path / "runs")], check=True, capture_output=True)
+    assert (status_of(job).state, status_of(job).epochs) == ("finished", stopped.epochs + 1)
+
+
+def test_two_processes_cannot_train_in_one_folder(tmp_path):
+    assert not is_locked(tmp_path)
+    with RunFolder(tmp_path).locked():
+        assert is_locked(tmp_path)
+        with pytest.raises(TrainingError, match="Another process is training in"), RunFolder(tmp_path).locked():
+            pass
+    assert not is_locked(tmp_path)
