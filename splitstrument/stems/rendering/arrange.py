@@ -46,7 +46,7 @@ class Player:
     Attributes
     ----------
     kind
-        ``bank`` (a SoundFont), ``strings`` (our synthesis) or ``voice``.
+        ``bank`` (a SoundFont), ``strings`` (our synthesis), ``strums`` (recorded) or ``voice``.
     role
         ``rhythm``, ``lead`` or ``base``: how loud it wants to be.
     takes
@@ -257,7 +257,7 @@ def _player(
     name = f"{number}_{stem_class}_{part.name}"
     player = Player(name, stem_class, part, "bank", role, bank, part.program)
     if stem_class == "drums":
-        kits = catalogue.banks_for(recipe.part, True, recipe.banks)
+        kits = catalogue.banks_for(recipe.part, "kit", recipe.banks)
         if kits and chance(rng, 0.6) and real.real_drums:
             return replace(player, bank=pick(rng, kits), part=kit_part(part), program=0)
         return replace(player, program=int(pick(rng, (0, 0, 8, 16))) if real.random_programs else 0)
@@ -283,6 +283,9 @@ def kit_part(part: Part) -> Part:
 def _guitarist(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: Path) -> Player:
     """Draw style, sound and amplifier of a guitar."""
     real = recipe.realism
+    recorded = catalogue.banks_for(recipe.part, "strums", recipe.banks)
+    if player.part.name == "strums" and recorded and chance(rng, 0.5) and real.strums:
+        return replace(player, kind="strums", bank=recorded[0], role="rhythm")
     style = _guitar_style(player.part.program, rng, real)
     responses = list(catalogue.amplifier_responses(root, recipe.part)) if recipe.measured_responses else []
     amplifier = draw_amplifier(rng, style, responses) if style not in ("acoustic", "sampled") else None

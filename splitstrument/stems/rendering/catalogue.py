@@ -47,23 +47,25 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Bank:
-    """A SoundFont; `drums` banks hold a kit and nothing else."""
+    """A set of sounds; `kind` is ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums) or ``strums``."""
 
     name: str
     package: str
     path: str
     parts: tuple[str, ...] = ("train", "validation")
-    drums: bool = False
+    kind: str = "gm"
 
 
 SF2 = "usr/share/sounds/sf2"
+STRUMS = "usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums"
 BANKS = (
     Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2"),
     Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2"),
     Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2"),
     Bank("sonivox", "@coderline/alphatab", "package/dist/soundfont/sonivox.sf2", ("test",)),
-    Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), True),
-    Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), True),
+    Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), "kit"),
+    Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), "kit"),
+    Bank("belofilms", "hydrogen-drumkits-effects", STRUMS, ("train", "validation"), "strums"),
 )
 SONGS = {"freedoom": "freedoom", "simutrans": "simutrans-data", "openmsx": "openttd-openmsx"}
 
@@ -94,19 +96,19 @@ def package_folder(root: Path, name: str) -> Path:
 
 
 def bank_path(root: Path, bank: Bank) -> Path:
-    """The SoundFont file of a bank."""
+    """File or folder of a bank."""
     return package_folder(root, bank.package) / bank.path
 
 
-def banks_for(part: str, drums: bool = False, names: tuple[str, ...] | None = None) -> list[Bank]:
+def banks_for(part: str, kind: str = "gm", names: tuple[str, ...] | None = None) -> list[Bank]:
     """Banks that a part of the corpus may use, of those in `names` where given."""
-    allowed = (bank for bank in BANKS if part in bank.parts and bank.drums == drums)
+    allowed = (bank for bank in BANKS if part in bank.parts and bank.kind == kind)
     return [bank for bank in allowed if names is None or bank.name in names]
 
 
 def packages_for(part: str, sources: list[str], banks: tuple[str, ...] | None, responses: bool) -> list[str]:
     """Packages that a recipe needs, by name."""
-    needed = [bank.package for drums in (False, True) for bank in banks_for(part, drums, banks)]
+    needed = [bank.package for kind in ("gm", "kit", "strums") for bank in banks_for(part, kind, banks)]
     needed += [SONGS[source] for source in sources if source in SONGS]
     needed += ["guitarix-common"] if responses else []
     return sorted(set(needed))

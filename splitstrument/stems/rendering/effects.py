@@ -118,7 +118,7 @@ def _attack_release(wanted: np.ndarray, attack: float, release: float) -> np.nda
 
 
 def distort(audio: Audio, rate_hz: int, drive_db: float, bias: float = 0.0) -> Audio:
-    """Soft clipping at four times the rate, so that the harmonics do not alias; `bias` adds even ones."""
+    """Soft clipping at twice the rate, so that most harmonics do not alias; `bias` adds even ones."""
     high = resample(gain(audio, drive_db), rate_hz, 2 * rate_hz)
     clipped = np.tanh(high + np.float32(bias)) - np.float32(np.tanh(bias))
     return resample(clipped, 2 * rate_hz, rate_hz)[: len(audio)]

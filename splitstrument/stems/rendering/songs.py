@@ -57,7 +57,7 @@ def wad_songs(path: Path) -> Iterator[SongFile]:
     size = path.stat().st_size
     with path.open("rb") as file:
         magic, n_lumps, directory = struct.unpack("<4sii", file.read(12).ljust(12, b"\0"))
-        if magic not in (b"IWAD", b"PWAD") or n_lumps < 0 or not 0 <= directory <= size - 16 * n_lumps:
+        if size < 12 or magic not in (b"IWAD", b"PWAD") or n_lumps < 0 or not 0 <= directory <= size - 16 * n_lumps:
             raise DatasetError(f"{path} is no WAD file, or is cut off: get it again.")
         file.seek(directory)
         entries = list(struct.iter_unpack("<ii8s", file.read(16 * n_lumps)))

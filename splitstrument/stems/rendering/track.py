@@ -12,7 +12,17 @@ from splitstrument import audio as audiofile
 from splitstrument.audio import Audio
 from splitstrument.errors import DatasetError
 from splitstrument.files import sha256_of, write_json
-from splitstrument.stems.rendering import amplifiers, catalogue, effects, humanise, mixdown, plucked, soundfonts, voices
+from splitstrument.stems.rendering import (
+    amplifiers,
+    catalogue,
+    effects,
+    humanise,
+    mixdown,
+    plucked,
+    soundfonts,
+    strums,
+    voices,
+)
 from splitstrument.stems.rendering.arrange import Player, TrackPlan, arrange
 from splitstrument.stems.rendering.draws import stream
 from splitstrument.stems.rendering.recipe import CorpusRecipe
@@ -79,6 +89,9 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
     if player.kind == "voice":
         return voices.render_voice(part, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "strums" and player.bank:
+        library = strums.read_library(catalogue.bank_path(root, player.bank))
+        return strums.render_strums(part, library, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
     if player.kind == "strings" and player.strings:
         sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
     else:
@@ -164,7 +177,7 @@ def describe(player: Player) -> dict[str, Any]:
         "name": player.name,
         "class": player.stem_class,
         "kind": player.kind,
-        "bank": player.bank.name if player.kind == "bank" and player.bank else None,
+        "bank": player.bank.name if player.kind in ("bank", "strums") and player.bank else None,
         "program": player.program,
         "notes": len(player.part.notes),
         "takes": player.takes,

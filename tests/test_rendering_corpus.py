@@ -1,0 +1,202 @@
+"""Whole corpora through the real fluidsynth and MMA, and the excerpts that ship."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from splitstrument.pairs import check_pair, find_pairs
+from splitstrument.stems.rendering import catalogue, charts, mma, parts
+from splitstrument.stems.rendering.draws import stream
+from splitstrument.stems.rendering.midi import Note, Part, write_part
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "datasets" / "sample" / "rendered"
+BANK = Path("/usr/share/sounds/sf2/TimGM6mb.sf2")
+needs_fluidsynth = pytest.mark.skipif(
+    not shutil.which("fluidsynth") or not BANK.exists(), reason="needs fluidsynth and timgm6mb-soundfont"
+)
+needs_mma = pytest.mark.skipif(not shutil.which("mma"), reason="needs mma")
+
+
+def cli(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "splitstrument", *map(str, arguments)]
+    if not (ROOT / "splitstrument" / "__main__.py").exists():
+        command[1:3] = ["-c", "from splitstrument.cli import main; main()"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture
+def ingredients(tmp_path: Path) -> Path:
+    """A folder of packages with one real bank and one song of our own, written as MIDI."""
+    root = tmp_path / "ingredients"
+    bank = root / "timgm6mb-soundfont" / catalogue.SF2
+    bank.mkdir(parents=True)
+    (bank / BANK.name).symlink_to(BANK)
+    (root / "freedoom").mkdir()
+    write_song(root / "freedoom" / "song.mid")
+    return root
+
+
+def write_song(path: Path) -> None:
+    """Guitar, piano and bass for 8 s, in three channels of one file."""
+    import mido
+
+    song = mido.MidiFile(ticks_per_beat=480)
+    for channel, (program, low) in enumerate(((30, 45), (0, 57), (33, 33))):
+        notes = tuple(Note(0.4 * i, 0.4 * i + 0.35, low + (0, 5, 7)[i % 3], 90) for i in range(20))
+        write_part(Part("p", program, False, notes), path, program)
+        track = mido.MidiFile(path).tracks[0]
+        for message in track:
+            if not message.is_meta:
+                message.channel = channel
+        song.tracks.append(track)
+    song.save(path)
+
+
+def write_recipe(path: Path, **more) -> Path:
+    recipe = {
+        "name": "tiny",
+        "track_s": 8,
+        "banks": ["timgm6mb"],
+        "measured_responses": False,
+        "excerpts": {"song": 0.0},
+        "sources": {"composed": 0, "freedoom": 1, "simutrans": 0, "openmsx": 0},
+        **more,
+    }
+    path.write_text(yaml.safe_dump(recipe))
+    return path
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    (path,) = (folder / "records").glob("*.json")
+    return json.loads(path.read_text())["files"]
+
+
+@needs_fluidsynth
+def test_render_is_deterministic_resumable_and_sums(tmp_path, ingredients):
+    recipe = write_recipe(tmp_path / "tiny.yaml")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        done = cli("dataset", "render", recipe, "-o", folder, "--ingredients", ingredients, "--quiet", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["made"] == 1
+    assert hashes(folders[0]) == hashes(folders[1])
+
+    again = cli("dataset", "render", recipe, "-o", folders[0], "--ingredients", ingredients, "--quiet", "--json")
+    assert json.loads(again.stdout)["kept"] == 1
+
+    stems = [soundfile.read(path, dtype="int16")[0].astype(int) for path in (folders[0] / "stems").rglob("*.flac")]
+    for target in ("guitar", "piano"):
+        (pair,) = find_pairs(folders[0] / target)
+        assert check_pair(pair).sample_rate_hz == 22_050
+        halves = [soundfile.read(path, dtype="int16")[0].astype(int) for path in (pair.instrument, pair.rest)]
+        assert np.array_equal(sum(halves), sum(stems))
+        assert np.abs(halves[0]).max() > 500
+        assert yaml.safe_load((folders[0] / target / "passport.yaml").read_text())["target"] == target
+
+
+@needs_fluidsynth
+@pytest.mark.parametrize(
+    "step", ["amplifiers", "humanise", "equaliser", "space", "levels", "master", "plucked_strings"]
+)
+def test_a_step_that_is_switched_off_changes_the_sound_and_nothing_else(tmp_path, ingredients, step):
+    from splitstrument.settings import load_settings
+    from splitstrument.stems.rendering import arrange, track
+    from splitstrument.stems.rendering.recipe import CorpusRecipe
+
+    def band(settings: CorpusRecipe):
+        (plan,) = arrange.plan_tracks(settings, ingredients, 1)
+        return plan, arrange.arrange(plan, settings, ingredients)
+
+    def mix(settings: CorpusRecipe) -> np.ndarray:
+        plan, players = band(settings)
+        sounds = [track.player_sound(player, plan, settings, ingredients) for player in players]
+        return sum(stem.astype(int) for stem in track.mix_down(players, sounds, plan, settings))
+
+    recipe = load_settings(write_recipe(tmp_path / "tiny.yaml"), CorpusRecipe).settings
+    # a seed that gives the guitar an amplifier and strings of our own, so that every step has something to do
+    candidates = (recipe.model_copy(update={"seed": seed}) for seed in range(100))
+    recipe = next(r for r in candidates if any(p.amplifier and p.kind == "strings" for p in band(r)[1]))
+    without = recipe.model_copy(update={"realism": recipe.realism.model_copy(update={step: False})})
+    assert [(p.name, p.takes) for p in band(recipe)[1]] == [(p.name, p.takes) for p in band(without)[1]]
+    full, plain = mix(recipe), mix(without)
+    size = min(len(full), len(plain))
+    assert not np.array_equal(full[:size], plain[:size])
+
+
+@needs_fluidsynth
+def test_one_bad_song_does_not_stop_the_others(tmp_path, ingredients):
+    (ingredients / "freedoom" / "broken.mid").write_bytes(b"no midi")
+    recipe = write_recipe(tmp_path / "tiny.yaml", excerpts={"broken": 0.0, "song": 0.0}, keep_stems=False)
+    done = cli("dataset", "render", recipe, "-o", tmp_path / "out", "--ingredients", ingredients, "--quiet")
+    assert done.returncode == 0
+    assert "broken is no readable MIDI file" in done.stderr
+    assert len(find_pairs(tmp_path / "out" / "guitar")) == 1
+
+
+def test_dry_run_states_disk_and_packages_and_writes_nothing(tmp_path):
+    out = tmp_path / "out"
+    done = cli("dataset", "render", ROOT / "datasets" / "corpus.yaml", "-o", out, "--dry-run", "--json", "--hours", "1")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert said["tracks"] == 22
+    assert said["disk_mb"] > 100
+    assert "freedoom" in said["packages"]
+    assert not out.exists()
+
+
+def test_without_refuses_unknown_steps(tmp_path):
+    done = cli("dataset", "render", ROOT / "datasets" / "corpus.yaml", "--without", "magic", "--dry-run")
+    assert done.returncode == 1
+    assert "--without magic is no step" in done.stderr
+
+
+@needs_mma
+def test_every_fortieth_groove_file_plays_our_charts():
+    for index, grooves in enumerate(mma.groove_files()[::40]):
+        rng = stream(index, "chart")
+        chart = charts.compose_chart("song", rng, 60.0)
+        score = mma.play(mma.chart_text(chart, grooves, rng), grooves.name)
+        beats = score.end_s * chart.tempo / 60 / chart.n_bars
+        assert score.parts
+        assert abs(beats - round(beats)) < 0.15 or beats > 2  # where our own parts find their bars
+        assert parts.Grid(chart, max(2, round(beats))).bar_s(1) > 0
+
+
+@needs_mma
+def test_no_groove_file_is_in_two_parts():
+    by_part = {part: {f.name for f in mma.groove_files() if catalogue.part_of(f.name) == part} for part in
+               ("train", "validation", "test")}  # fmt: skip
+    assert sum(map(len, by_part.values())) == len(mma.groove_files())
+    assert min(map(len, by_part.values())) > 10
+
+
+def test_the_excerpts_that_ship_are_small_whole_and_licensed():
+    size = sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file())
+    assert size < 3_000_000
+    text = (SAMPLE / "LICENSES.txt").read_text()
+    assert "Freedoom" in text
+    assert "Frank Wen" in text
+    for target in ("guitar", "piano"):
+        pairs = find_pairs(SAMPLE / target)
+        assert len(pairs) == 2
+        mixes = [sum(soundfile.read(path)[0] for path in (pair.instrument, pair.rest)) for pair in pairs]
+        assert all(np.abs(mix).max() <= 1.0 and 10 < len(mix) / 22_050 < 16 for mix in mixes)
+
+
+def test_guitar_and_piano_pairs_of_a_song_are_the_same_mixture():
+    for guitar, piano in zip(find_pairs(SAMPLE / "guitar"), find_pairs(SAMPLE / "piano"), strict=True):
+        mixes = [
+            sum(soundfile.read(path, dtype="int16")[0].astype(int) for path in (pair.instrument, pair.rest))
+            for pair in (guitar, piano)
+        ]
+        assert np.array_equal(*mixes)
