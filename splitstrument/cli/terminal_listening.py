@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -147,32 +150,64 @@ def _first_program() -> ProgramPlayer:
     )
 
 
+@contextlib.contextmanager
+def keyboard() -> Iterator[Callable[[], str]]:
+    """Give a function that waits for one key; keys that were typed ahead are kept, and nothing typed is shown.
+
+    Where standard input is no terminal of a POSIX system, keys are read by click.
+    """
+    if os.name != "posix" or not sys.stdin.isatty():
+        yield click.getchar
+        return
+    import termios
+    import tty
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSANOW)
+    keys: list[str] = []
+
+    def read_key() -> str:
+        while not keys:
+            typed = os.read(terminal, 64)
+            if not typed:
+                return QUIT_KEYS[-1]
+            keys.extend(re.findall("\x1b\\[[0-9;]*[A-Za-z~]|.", typed.decode(errors="replace"), re.DOTALL))
+        return keys.pop(0)
+
+    try:
+        yield read_key
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
 def listen_in_terminal(items: Sequence[Item], player: Player) -> int:
     """Go through `items` by keys; return how many were accepted."""
     click.echo(HELP)
     position = accepted = 0
-    while 0 <= position < len(items):
-        item = items[position]
-        key = _judge(item, player, f"{position + 1}/{len(items)}")
-        player.stop()
-        if key in QUIT_KEYS:
-            break
-        if key in ACCEPT_KEYS:
-            set_mark(item.folder, item.stem_class, CHECKED)
-            accepted += 1
-        position = max(0, position - 1) if key in BACK_KEYS else position + 1
+    with keyboard() as read_key:
+        while 0 <= position < len(items):
+            item = items[position]
+            key = _judge(item, player, f"{position + 1}/{len(items)}", read_key)
+            player.stop()
+            if key in QUIT_KEYS:
+                break
+            if key in ACCEPT_KEYS:
+                set_mark(item.folder, item.stem_class, CHECKED)
+                accepted += 1
+            position = max(0, position - 1) if key in BACK_KEYS else position + 1
     click.echo(f"{accepted} accepted, {sum(not item.is_done for item in items)} of {len(items)} left")
     return accepted
 
 
-def _judge(item: Item, player: Player, place: str) -> str:
+def _judge(item: Item, player: Player, place: str, read_key: Callable[[], str]) -> str:
     """Play one item until a key leaves it; return that key."""
     seen = overview(item)
     _describe(item, seen, place)
     spans, in_mix = [*seen.suspicious, *seen.splits], False
     _play(item, spans, in_mix, player)
     while True:
-        key = click.getchar()
+        key = read_key()
         if key in (*ACCEPT_KEYS, *NEXT_KEYS, *BACK_KEYS, *QUIT_KEYS):
             return key
         if mark := MARK_KEYS.get(key):
