@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -28,6 +29,7 @@ HEADERS = {
 }
 VISITOR_COOKIE = "splitstrument_visitor"
 MAX_ADDRESSES = 10_000
+ANY_ADDRESS = "any address"
 
 
 class Tokens:
@@ -86,8 +88,8 @@ class RateLimit:
 
 def host_allowed(host_header: str | None, allowed: Iterable[str]) -> bool:
     """Whether the Host header names this server: what keeps foreign names from being bound to its address."""
-    host = host_name(host_header or "")
-    return bool(host) and (host in set(allowed) or "*" in allowed)
+    host, names = host_name(host_header or ""), set(allowed)
+    return bool(host) and (host in names or "*" in names or (ANY_ADDRESS in names and _is_address(host)))
 
 
 def host_name(header: str) -> str:
@@ -105,9 +107,25 @@ def _is_port(text: str) -> bool:
 
 
 def names_of(host: str) -> set[str]:
-    """Names under which a server that listens on `host` may be called."""
-    names = {"localhost", "127.0.0.1", "::1", host.strip("[]").lower()}
-    return names - {"0.0.0.0", "::", ""}
+    """Names under which a server that listens on `host` may be called.
+
+    One that listens on all addresses goes by any address, which cannot be bound to a foreign name, and by the
+    machine's own name.
+    """
+    host = host.strip("[]").lower()
+    names = {"localhost", "127.0.0.1", "::1"}
+    if host not in ("0.0.0.0", "::", ""):
+        return names | {host}
+    own = socket.gethostname().lower()
+    return names | {ANY_ADDRESS, own, f"{own.partition('.')[0]}.local"}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def same_origin(origin: str | None, fetch_site: str | None, host_header: str) -> bool:

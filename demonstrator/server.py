@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import signal
 import socket
@@ -95,7 +94,11 @@ def _guarded(site: Site, handle: Callable[[], Any]) -> Any:
     web.ctx.address = _address(site.settings, environ)
     allowed = names_of(site.host) | set(site.settings.allowed_hosts)
     if not host_allowed(environ.get("HTTP_HOST"), allowed):
-        raise Refused(site, "421 Misdirected Request", "This server does not go by that name.")
+        raise Refused(
+            site,
+            "421 Misdirected Request",
+            "This server does not go by that name: use its address, or add the name to allowed_hosts.",
+        )
     wait = site.rate.seconds_to_wait(web.ctx.address)
     if wait:
         retry = {"Retry-After": str(int(wait) + 1)}
@@ -262,6 +265,10 @@ def _log_server_error(message: str = "", level: int = 20, traceback: bool = Fals
 def _lock_folder(folder: Path) -> Any:
     """Keep a second server off the same jobs; the lock ends with the process, however it ends."""
     file = (folder / "lock").open("w")
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such lock; there the port alone keeps a second server off
+        return file
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

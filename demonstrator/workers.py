@@ -131,7 +131,8 @@ def _serve(connection: Connection, warm: list[tuple[str, str | None, int | None]
     """Body of a worker process: answer tasks until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    os.nice(NICENESS)  # pages come first
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)  # pages come first
     for key in warm:
         with contextlib.suppress(SplitstrumentError):  # told to the one who asks for this model
             loaded_model(*key)

@@ -131,7 +131,14 @@ def test_addresses_that_links_may_reach(address):
      ("127.0.0.1.evil", False), ("[::1]evil", False), ("[::2]", False)],
 )  # fmt: skip
 def test_host_names(host, allowed):
-    assert host_allowed(host, names_of("0.0.0.0")) is allowed
+    assert host_allowed(host, names_of("127.0.0.1")) is allowed
+
+
+def test_a_server_open_to_others_goes_by_any_address_but_by_no_foreign_name():
+    names = names_of("0.0.0.0")
+    assert host_allowed("192.168.1.5:8080", names) and host_allowed("[fe80::1]:8080", names)
+    assert not host_allowed("evil.example", names) and not host_allowed("192.168.1.5.evil.example", names)
+    assert not host_allowed("192.168.1.5", names_of("127.0.0.1"))
 
 
 def test_same_origin():
