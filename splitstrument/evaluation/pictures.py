@@ -53,12 +53,22 @@ def excerpt_pictures(signals: dict[str, NDArray], sample_rate_hz: int) -> dict[s
 
 
 def log_rows(magnitude: NDArray, sample_rate_hz: int) -> NDArray:
-    """(n_bins, n_frames) -> (ROWS, n_frames) on a log frequency axis, low notes in the last row."""
-    frequencies = np.geomspace(sample_rate_hz / 2, LOWEST_HZ, ROWS)
-    bins = frequencies * N_FFT / sample_rate_hz
-    lower = np.clip(bins.astype(int), 0, len(magnitude) - 2)
-    part = np.clip(bins - lower, 0, 1)[:, None]
-    return (1 - part) * magnitude[lower] + part * magnitude[lower + 1]
+    """(n_bins, n_frames) -> (ROWS, n_frames) on a log frequency axis, low notes in the last row.
+
+    A row shows the loudest bin of its band, so that no tone falls between two rows; bands narrower than a bin are
+    interpolated.
+    """
+    step = (sample_rate_hz / 2 / LOWEST_HZ) ** (0.5 / (ROWS - 1))  # half a row, as a ratio of frequencies
+    rows = []
+    for frequency in np.geomspace(sample_rate_hz / 2, LOWEST_HZ, ROWS):
+        first, last = (round(hz * N_FFT / sample_rate_hz) for hz in (frequency / step, frequency * step))
+        if last > first:
+            rows.append(magnitude[first : last + 1].max(axis=0))
+            continue
+        at = frequency * N_FFT / sample_rate_hz
+        lower = min(int(at), len(magnitude) - 2)
+        rows.append((1 - (at - lower)) * magnitude[lower] + (at - lower) * magnitude[lower + 1])
+    return np.stack(rows)
 
 
 def coloured(values: NDArray) -> NDArray[np.uint8]:

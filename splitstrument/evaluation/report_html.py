@@ -16,6 +16,7 @@ import splitstrument
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
 from splitstrument.evaluation import report_tables
+from splitstrument.evaluation.excerpts import SIGNALS
 from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.pictures import LOWEST_HZ, RANGE_DB, excerpt_pictures
 from splitstrument.evaluation.record import Record
@@ -201,13 +202,12 @@ def _ticks(rate: int) -> str:
 
 
 def _read_excerpt(evaluation: Evaluation, excerpt: Record) -> tuple[dict[str, Any], int]:
-    signals, rate = {}, 0
-    for name in ("mixture", "instrument", "estimate"):
-        path = evaluation.folder / str(excerpt["files"][name])
+    paths = {name: evaluation.folder / str(excerpt["files"][name]) for name in SIGNALS}
+    for path in paths.values():
         if not inside(evaluation.folder, path):
             raise AudioFileError(f"{path} lies outside the evaluation's folder: evaluate again.")
-        signals[name], rate = audio.read(path)
-    return signals, rate
+    read = {name: audio.read(path) for name, path in paths.items()}
+    return {name: signal for name, (signal, _) in read.items()}, read["mixture"][1]
 
 
 def _provenance(evaluations: list[Evaluation], provenance: dict[str, Any]) -> str:
