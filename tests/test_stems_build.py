@@ -425,6 +425,7 @@ def test_missing_raw_data_says_where_to_get_it(tmp_path, capsys):
     status, errors = call(capsys, "build", write_recipe(tmp_path))
     assert status == 1
     assert "get songs in the layout of Rock Band" in errors
+    assert not (tmp_path / "set").exists()
 
 
 def test_dry_run_writes_nothing(tmp_path):

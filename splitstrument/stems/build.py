@@ -84,6 +84,7 @@ def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth:
     if depth > MAX_ORIGINS:
         raise DatasetError(f"{recipe.name} takes its pairs from itself, through others: mend `pairs_from`.")
     origin = build(read_recipe(recipe.pairs_from), executor, quiet, depth + 1) if recipe.pairs_from else None
+    chosen = _chosen(recipe)
     with building(recipe.output):
         built = Built(recipe, failures=dict(origin.failures) if origin else {})
         if origin:
@@ -91,7 +92,7 @@ def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth:
             built.origin = root
             hashes = origin.files
         else:
-            _organise(built, executor, quiet)
+            _organise(built, chosen, executor, quiet)
             hashes = _mix(built, executor, quiet)
             root = recipe.output / MIXED
         if origin or recipe.silence:
@@ -110,17 +111,23 @@ def _reasons(built: Built) -> str:
 # --- organise ---
 
 
-def _organise(built: Built, executor: Executor, quiet: bool) -> None:
-    recipe = built.recipe
+def _chosen(recipe: DatasetRecipe) -> list[tuple[SourceRecipe, Source, list[RawTrack]]]:
+    """What is asked of each raw dataset, before anything is written."""
     if recipe.marks and not recipe.marks.is_file():
         raise DatasetError(
             f"{recipe.name} wants the quality marks {recipe.marks}, which are not there: get them from the thesis's "
             "repository, or remove the line `marks` and mark by `splitstrument dataset listen`."
         )
+    return [(source, *chosen_tracks(source, recipe.target)) for source in recipe.sources]
+
+
+def _organise(
+    built: Built, chosen: list[tuple[SourceRecipe, Source, list[RawTrack]]], executor: Executor, quiet: bool
+) -> None:
+    recipe = built.recipe
     stems = recipe.output / STEMS
     taken: set[str] = set()
-    for source_recipe in recipe.sources:
-        source, tracks = chosen_tracks(source_recipe, recipe.target)
+    for source_recipe, source, tracks in chosen:
         tracks = [renamed(track, taken, source.name) for track in tracks]
         taken.update(track.name.casefold() for track in tracks)
         work = partial(organise_once, source=source, dataset=recipe.output, recipe=source_recipe)

@@ -273,7 +273,7 @@ def _stem_blocks(stem: AudioInfo, plan: _Plan) -> Iterator[Audio]:
 
 
 def _magnitude(block: Audio) -> float:
-    return float(np.abs(block).max(initial=0.0))
+    return float(max(block.max(initial=0.0), -block.min(initial=0.0)))  # np.abs would copy the block
 
 
 def _relative(stems: list[AudioInfo], folder: Path) -> tuple[str, ...]:
