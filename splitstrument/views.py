@@ -60,14 +60,15 @@ def draw_song(instrument: str | Path, rest: str | Path) -> SongView:
     """
     info = probe(instrument)
     columns = _Columns(info.n_samples, PICTURE_WIDTH)
-    levels = {name: np.zeros((PICTURE_HEIGHT, columns.width), np.float32) for name in ("mixture", "instrument", "rest")}
-    peaks = {name: np.zeros(min(N_PEAKS, max(1, info.n_samples)), np.float32) for name in levels}
+    spectra = {name: _Spectrum(columns, info.sample_rate_hz) for name in ("mixture", "instrument", "rest")}
+    peaks = {name: np.zeros(min(N_PEAKS, max(1, info.n_samples)), np.float32) for name in spectra}
     position = 0
     for one, other in zip(blocks(instrument, BLOCK), blocks(rest, BLOCK), strict=True):
         for name, audio in (("mixture", one + other), ("instrument", one), ("rest", other)):
             _add_peaks(peaks[name], audio, position, info.n_samples)
-            _add_spectrum(levels[name], audio, position, columns, info.sample_rate_hz)
+            spectra[name].add(audio)
         position += len(one)
+    levels = {name: spectrum.finish() for name, spectrum in spectra.items()}
     loudest = max(float(levels["mixture"].max()), 1e-12)
     pictures = {name: _decibel_picture(level / loudest) for name, level in levels.items()}
     pictures["mask"] = _mask_picture(levels["instrument"], levels["mixture"], loudest)
@@ -94,24 +95,41 @@ def _add_peaks(peaks: Float, audio: Audio, position: int, n_samples: int) -> Non
     np.maximum.at(peaks, index[starts], found)
 
 
-def _add_spectrum(level: Float, audio: Audio, position: int, columns: _Columns, rate_hz: int) -> None:
-    """Raise the columns that a block covers to the largest magnitude of its frames."""
-    mono = audio.mean(axis=1, keepdims=True)
-    hop = max(1, min(N_FFT // 2, columns.n_samples // (2 * columns.width)), len(mono) // 4000)
-    padded = np.pad(mono, ((N_FFT // 2, N_FFT // 2), (0, 0)))
-    magnitudes = np.abs(frames_stft(padded, N_FFT, min(hop, N_FFT)))[0]
-    rows = _rows(magnitudes, rate_hz)
-    middles = position + np.arange(rows.shape[1]) * min(hop, N_FFT)
-    np.maximum.at(level.T, columns.of(np.minimum(middles, columns.n_samples - 1)), rows.T)
-    _fill_short(level, middles, columns, rows)
+class _Spectrum:
+    """Collects the loudest magnitude of each column and row while a song passes; frames do not end with the blocks."""
 
+    def __init__(self, columns: _Columns, rate_hz: int) -> None:
+        self.columns, self.rate_hz = columns, rate_hz
+        self.hop = max(1, min(N_FFT // 2, columns.n_samples // (2 * columns.width)))
+        self.level = np.zeros((PICTURE_HEIGHT, columns.width), np.float32)
+        self._waiting = np.zeros((N_FFT // 2, 1), np.float32)
+        self._middle = 0  # sample in the middle of the next frame
 
-def _fill_short(level: Float, middles: NDArray[np.int64], columns: _Columns, rows: Float) -> None:
-    """A song with fewer frames than columns: each column takes its nearest frame."""
-    first, last = columns.of(middles[[0, -1]])
-    wanted = np.arange(first, last + 1)
-    nearest = np.searchsorted(middles, wanted * columns.n_samples // columns.width).clip(0, len(middles) - 1)
-    np.maximum(level[:, first : last + 1], rows[:, nearest], out=level[:, first : last + 1])
+    def add(self, audio: Audio) -> None:
+        """Add (n_samples, n_channels)."""
+        self._waiting = np.concatenate([self._waiting, audio.mean(axis=1, keepdims=True)])
+        n_frames = (len(self._waiting) - N_FFT) // self.hop + 1
+        if n_frames < 1:
+            return
+        magnitudes = np.abs(frames_stft(self._waiting, N_FFT, self.hop))[0]
+        middles = np.minimum(self._middle + self.hop * np.arange(n_frames), self.columns.n_samples - 1)
+        self._raise(middles, _rows(magnitudes, self.rate_hz))
+        self._waiting = self._waiting[n_frames * self.hop :]
+        self._middle += n_frames * self.hop
+
+    def finish(self) -> Float:
+        """The picture's levels: (height, width)."""
+        self.add(np.zeros((N_FFT // 2, 1), np.float32))
+        return self.level
+
+    def _raise(self, middles: NDArray[np.int64], rows: Float) -> None:
+        """Raise the columns from the first frame's to the last one's; with few frames a column takes the nearest."""
+        np.maximum.at(self.level.T, self.columns.of(middles), rows.T)
+        first, last = self.columns.of(middles[[0, -1]])
+        wanted = np.arange(first, self.columns.width if middles[-1] == self.columns.n_samples - 1 else last + 1)
+        samples = wanted * self.columns.n_samples // self.columns.width
+        nearest = np.searchsorted(middles, samples).clip(0, len(middles) - 1)
+        np.maximum(self.level[:, wanted], rows[:, nearest], out=self.level[:, wanted[0] : wanted[-1] + 1])
 
 
 def _rows(magnitudes: Float, rate_hz: int) -> Float:

@@ -508,6 +508,23 @@ def test_pictures_and_peaks_against_a_slow_reference(tmp_path, rng):
     assert view.pictures["mixture"].min() > 60  # noise everywhere: no hole in time or frequency
 
 
+def test_pictures_have_no_seams_where_the_reading_was_cut_into_blocks(tmp_path, monkeypatch):
+    import soundfile
+
+    from splitstrument import views
+
+    tone = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(120_000) / 22050)
+    soundfile.write(tmp_path / "a.wav", tone.astype(np.float32), 22050, subtype="FLOAT")
+    pictures = []
+    for block in (1 << 10, 7001, 1 << 20):
+        monkeypatch.setattr(views, "BLOCK", block)
+        pictures.append(views.draw_song(tmp_path / "a.wav", tmp_path / "a.wav").pictures["mixture"])
+    for picture in pictures:
+        inner = picture[:, 60:-60].astype(int)  # the song's own ends are seams
+        assert np.ptp(inner, axis=1).max() <= 12
+        assert np.abs(picture.astype(int) - pictures[-1])[:, 60:-60].max() <= 12
+
+
 @pytest.mark.parametrize("n_samples", [1, 100, 2047, 2048, 70_000])
 def test_views_take_any_length(tmp_path, n_samples):
     import soundfile
