@@ -96,6 +96,35 @@ def error_db(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
+def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
+    """Energy of the complex error ``target - mask * mixture``, relative to the mixture's, averaged over the batch.
+
+    Linear in the energy, where `error_db` is logarithmic: a network that cannot yet tell the instrument from the rest
+    does best with the mean mask, and not with silence, at which `error_db` can get stuck (see docs/experiments.md).
+
+    Options
+    -------
+    emphasis
+        Share (default 0.5) of the same measure on spectra whose energy is raised in proportion to the frequency, which
+        about flattens music, so that the upper octaves count as well.
+    """
+    (emphasis,) = _options("relative_error", options, emphasis=0.5)
+    weight = (_bins_hz(model) / _bins_hz(model)[-1]).astype(np.float32)[:, None]
+
+    def loss(batch: Batch, mask: Any) -> Any:
+        """Mean over the batch."""
+        error = _power(batch["target_stft"] - batch["mixture_stft"] * mask[..., :1])
+        mixture = _power(batch["mixture_stft"])
+        return ops.mean((1 - emphasis) * _ratio(error, mixture) + emphasis * _ratio(weight * error, weight * mixture))
+
+    return loss
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    """Ratio of two sums over bins and frames: (batch,)."""
+    return ops.sum(numerator, axis=(1, 2)) / (ops.sum(denominator, axis=(1, 2)) + TINY)
+
+
 def l2(options: Mapping[str, float], model: ModelSettings) -> Loss:
     """The sum over the batch of ``(target - mixture * mask)^2``: loud bins count for more than in `l11`."""
     _options("l2", options)
@@ -272,9 +301,10 @@ LOSSES: dict[str, LossFactory] = {
     "frequency_weighted": frequency_weighted,
     "perceptual": perceptual,
     "energy_conserving": energy_conserving,
+    "relative_error": relative_error,
     "error_db": error_db,
     "time_l1": time_l1,
     "si_sdr": si_sdr,
     "multi_resolution": multi_resolution,
 }
-PHASE_LOSSES = frozenset({"error_db", "time_l1", "si_sdr", "multi_resolution"})
+PHASE_LOSSES = frozenset({"relative_error", "error_db", "time_l1", "si_sdr", "multi_resolution"})
