@@ -76,25 +76,29 @@ def seconds_of_music(raw: Path) -> float:
     return sum(audio.probe(path).duration_s for path in raw.rglob("guitar.*"))
 
 
-def floor_s(raw: Path, folder: Path) -> float:
-    """Processor seconds to decode every file once and to encode it once at each rate: what no tool can save."""
+def floor_s(raw: Path, output: Path, scratch: Path) -> float:
+    """Processor seconds to decode every raw file once and to encode every finished file once: no tool can save these."""
     start = _processor_s(resource.RUSAGE_SELF)
-    for number, path in enumerate(sorted(path for path in raw.rglob("*") if audio.is_audio_name(path))):
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-        for wanted in RATES:
-            # every second sample stands for resampling, which is not counted
-            soundfile.write(folder / f"{number}.flac", samples[:: rate // wanted or 1], wanted, "PCM_24")
-    return _processor_s(resource.RUSAGE_SELF) - start
+    for path in sorted(path for path in raw.rglob("*") if audio.is_audio_name(path)):
+        soundfile.read(path, dtype="float32")
+    used = _processor_s(resource.RUSAGE_SELF) - start
+    for path in sorted(output.glob("tracks_*/*/*.flac")):
+        samples, rate = soundfile.read(path, dtype="float32")
+        start = _processor_s(resource.RUSAGE_SELF)
+        soundfile.write(scratch / "floor.flac", samples, rate, "PCM_24")
+        used += _processor_s(resource.RUSAGE_SELF) - start
+    return used
 
 
-def rendered_songs(pairs: Path | None, folder: Path) -> str:
-    """Lay rendered pairs out as game songs; without any, make songs of tones. Returns what they are."""
-    if pairs and pairs.is_dir():
-        for pair in find_pairs(pairs)[:N_RENDERED]:
-            (folder / pair.name).mkdir(parents=True)
-            shutil.copy(pair.instrument, folder / pair.name / f"guitar{pair.instrument.suffix}")
-            shutil.copy(pair.rest, folder / pair.name / f"song{pair.rest.suffix}")
-        return f"{len(list(folder.iterdir()))} rendered tracks of {pairs}"
+def rendered_songs(folders: list[Path], folder: Path) -> str:
+    """Lay rendered pairs out as game songs; without any, make songs of noise. Returns what they are."""
+    pairs = [pair for source in folders for pair in find_pairs(source)][:N_RENDERED]
+    for number, pair in enumerate(pairs):
+        (folder / f"{number:02d} {pair.name}").mkdir(parents=True)
+        for path, name in ((pair.instrument, "guitar"), (pair.rest, "song")):
+            shutil.copy(path, folder / f"{number:02d} {pair.name}" / f"{name}{path.suffix}")
+    if pairs:
+        return f"{len(pairs)} rendered tracks"
     for number in range(N_RENDERED):
         write_song(folder / f"song {number:02d}", 30.0, np.random.default_rng(number))
     return f"{N_RENDERED} tracks of noise of 30 s (no rendered pairs given)"
@@ -114,7 +118,7 @@ def speed(name: str, raw: Path, work: Path) -> dict[str, object]:
     """Multiple of real time, with the floor of the codecs beside."""
     music = seconds_of_music(raw)
     _, used = timed_build(raw, work / "one", 1)
-    floor = floor_s(raw, work)
+    floor = floor_s(raw, work / "one", work)
     row = {
         "what": name,
         "music_s": round(music),
@@ -168,7 +172,7 @@ def main() -> None:
     """Run the three parts and print one line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--songs", type=Path, default=Path("data/sectoid"), help="Frets on Fire songs")
-    parser.add_argument("--rendered", type=Path, help="folder of rendered pairs")
+    parser.add_argument("--rendered", type=Path, nargs="*", default=[], help="folders of rendered pairs")
     parser.add_argument("--hours", type=float, default=3.0, help="length of the long track")
     parser.add_argument("--json", type=Path, help="write the results here")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
