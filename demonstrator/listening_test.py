@@ -192,7 +192,7 @@ class Handler:
         environ = web.ctx.env
         if not same_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE"), environ["HTTP_HOST"]):
             raise Refusal("403 Forbidden", "This form was sent from another site.")
-        length = environ.get("CONTENT_LENGTH") or ""
+        length = str(environ.get("CONTENT_LENGTH") or "")
         if not length.isdigit() or int(length) > MAX_FORM_BYTES:
             raise Refusal("413 Content Too Large", f"Expected a form of at most {MAX_FORM_BYTES} bytes.")
         text = environ["wsgi.input"].read(int(length)).decode("utf-8", "replace")

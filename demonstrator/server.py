@@ -20,8 +20,9 @@ from cheroot.wsgi import Gateway_10
 from cheroot.wsgi import Server as WsgiServer
 
 from demonstrator.guards import HEADERS, VISITOR_COOKIE, host_allowed, names_of
+from demonstrator.handler import Refused
 from demonstrator.log import log, short_address
-from demonstrator.routes import Refused, mapping
+from demonstrator.routes import mapping
 from demonstrator.settings import DemonstratorSettings
 from demonstrator.site import Site
 from demonstrator.workers import ClusterRunner, Dispatcher, ProcessRunner, Runner

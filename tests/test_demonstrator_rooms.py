@@ -536,3 +536,51 @@ def test_views_take_any_length(tmp_path, n_samples):
     assert view.peaks["mixture"].max() == pytest.approx(0.5) and view.peaks["mixture"].min() == pytest.approx(0.5)
     views.write_png(tmp_path / "a.png", view.pictures["mask"])
     assert views.write_play_file(tmp_path / "p.flac", [tmp_path / "a.wav"] * 2)["n_channels"] == 1
+
+
+# ---- the command line
+
+
+def test_quality_page_of_a_dataset_is_served_beside_the_songs(tmp_path, model):
+    for stem_class in ("guitar", "drums"):
+        (tmp_path / "dataset" / "one song" / stem_class).mkdir(parents=True)
+        (tmp_path / "dataset" / "one song" / stem_class / "a.wav").write_bytes(song_bytes(3))
+    with running_server(settings_for(tmp_path, [model], quality_dataset=tmp_path / "dataset")) as server:
+        client = Client(server.url)
+        assert 'href="/quality/"' in client.get("/").text
+        page = client.get("/quality/")
+        assert page.status == 200 and "one song" in page.text
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("worker: 2", "did you mean 'workers'"),
+        ("workers: 0", "greater than or equal to 1"),
+        ("models: [{model: nosuch}]", "There is no model 'nosuch'"),
+        ("- a", "keys and values"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(tmp_path, capsys, config, message):
+    from splitstrument.cli import main
+
+    path = tmp_path / "demo.yaml"
+    path.write_text(f"data_folder: {tmp_path / 'data'}\n{config}\n" if ":" in config else config)
+    with pytest.raises(SystemExit) as caught:
+        main(["demo", "--no-browser", "--port", "0", "--config", str(path)])
+    assert caught.value.code == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and message in error
+
+
+def test_model_folders_are_relative_to_the_configuration(tmp_path, model, monkeypatch):
+    from demonstrator.settings import DemonstratorSettings, ModelEntry
+    from demonstrator.site import offered_models
+
+    monkeypatch.chdir("/")
+    settings = DemonstratorSettings(models=(ModelEntry(model=model.name, name="mine"),), data_folder=tmp_path)
+    assert offered_models(settings, model.parent)["mine"].folder.path == model
+    twice = DemonstratorSettings(models=(ModelEntry(model=str(model)),) * 2, data_folder=tmp_path)
+    with pytest.raises(SettingsError, match="Two models"):
+        offered_models(twice, model.parent)

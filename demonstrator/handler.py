@@ -1,0 +1,134 @@
+"""What all handlers share: rendering, JSON, refusals, forms that are checked, and songs that must be somebody's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import web
+
+from demonstrator.guards import same_origin
+from demonstrator.site import Busy, Site
+from demonstrator.store import Job
+from demonstrator.uploads import BadRequest, Form, Limits, read_form
+
+NOT_YOURS = "Only the visitor who sent this song may do that: open the page in the browser that you sent it from."
+
+
+class Refused(web.HTTPError):
+    """An answer other than 200, as a page or as JSON."""
+
+    def __init__(self, site: Site, status: str, message: str, headers: dict[str, str] | None = None) -> None:
+        if wants_json():
+            kind, text = "application/json", json.dumps({"error": message})
+        else:
+            kind, title = "text/html; charset=utf-8", status.partition(" ")[2]
+            text = str(site.render.layout(site.render.message(title, message), title, ""))
+        body = text.encode("utf-8")
+        fixed = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+        super().__init__(status, fixed | (headers or {}), body)
+
+
+class Handler:
+    """Base of all handlers; `site` is set on a subclass by `handlers`."""
+
+    site: Site
+
+    def page(self, template: str, title: str, *values: Any, head: str = "") -> bytes:
+        """Render a template inside the layout."""
+        web.header("Content-Type", "text/html; charset=utf-8")
+        web.header("Cache-Control", "no-store")
+        body = getattr(self.site.render, template)(*values)
+        return self._sent(str(self.site.render.layout(body, title, head)))
+
+    def json(self, data: Any) -> bytes:
+        """Answer with JSON."""
+        web.header("Content-Type", "application/json")
+        web.header("Cache-Control", "no-store")
+        return self._sent(json.dumps(data))
+
+    @staticmethod
+    def _sent(text: str) -> bytes:
+        body = text.encode("utf-8")
+        web.header("Content-Length", str(len(body)))
+        return body
+
+    def refuse(self, status: str, message: str, **headers: str) -> Refused:
+        """An error page to be raised."""
+        return Refused(self.site, status, message, {name.replace("_", "-"): value for name, value in headers.items()})
+
+    def busy(self, busy: Busy) -> Refused:
+        """The page of a full queue."""
+        return self.refuse(busy.status, str(busy), Retry_After=str(busy.retry_after_s))
+
+    @property
+    def visitor(self) -> str:
+        """Name of the visitor (set by the guard of every request)."""
+        return web.ctx.visitor
+
+    @property
+    def token(self) -> str:
+        """The visitor's form token."""
+        return self.site.tokens.form_token(self.visitor)
+
+    def job(self, job_id: str) -> Job:
+        """The job of an address; 404 if there is none."""
+        job = self.site.store.get(job_id)
+        if job is None:
+            raise self.refuse(
+                "404 Not Found",
+                f"There is no such song here, or it has been deleted: results are kept for "
+                f"{self.site.settings.result_hours:g} hours.",
+            )
+        return job
+
+    def done_job(self, job_id: str) -> Job:
+        """A job that has results; 409 if it has not got that far."""
+        job = self.job(job_id)
+        if job.state != "done":
+            raise self.refuse("409 Conflict", "This song is not done yet.")
+        return job
+
+    def result_file(self, job: Job, name: str) -> Path:
+        """A file in a job's result folder; `name` comes from this program, never from a request."""
+        return self.site.store.job_folder(job.id) / "result" / name
+
+    def form(self, file_path: Path | None = None) -> Form:
+        """Read the form of a POST and check that it came from a page of ours.
+
+        Raises
+        ------
+        Refused
+            400, 403, 408, 411, 413 or 415.
+        """
+        environ = web.ctx.env
+        if not same_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE"), environ["HTTP_HOST"]):
+            raise self.refuse("403 Forbidden", "This form was sent from another site.")
+        settings = self.site.settings
+        limits = Limits(int(settings.upload_limit_mb * 1e6), settings.upload_min_kb_per_s * 1000)
+        try:
+            form = read_form(environ, file_path, limits, self._check_token)
+            self._check_token(form)
+        except BadRequest as error:
+            raise self.refuse(error.status, str(error)) from None
+        return form
+
+    def _check_token(self, form: Form) -> None:
+        if not self.site.tokens.is_form_token(self.visitor, form.get("token")):
+            raise BadRequest("403 Forbidden", "The form has expired: go back, reload the page and send it again.")
+
+    def own_job(self, job_id: str) -> Job:
+        """A job of this visitor; 403 if it is another's."""
+        job = self.job(job_id)
+        if job.owner != self.visitor:
+            raise self.refuse("403 Forbidden", NOT_YOURS)
+        return job
+
+
+def wants_json() -> bool:
+    return "application/json" in web.ctx.env.get("HTTP_ACCEPT", "")
+
+
+def see_other(path: str) -> web.HTTPError:
+    return web.HTTPError("303 See Other", {"Location": path, "Content-Type": "text/plain", "Cache-Control": "no-store"})
