@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import tee, zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -28,7 +28,8 @@ from splitstrument.stems.index import stems_of
 from splitstrument.stems.marks import CHECKED, DEFECTS, is_usable, read_marks
 
 BLOCK = 1 << 16
-MAX_RATE_HZ = 768_000
+
+Rate = Annotated[int, Field(ge=1000, le=768_000)]
 
 
 class MixOptions(Settings):
@@ -53,7 +54,7 @@ class MixOptions(Settings):
     """
 
     also: tuple[str, ...] = ()
-    sample_rates_hz: tuple[int, ...] = Field((44100, 22050), min_length=1)
+    sample_rates_hz: tuple[Rate, ...] = Field((44100, 22050), min_length=1)
     channels: Literal["mono", "stereo", "keep"] = "stereo"
     format: Literal["flac", "wav"] = "flac"
     subtype: Literal["PCM_16", "PCM_24", "FLOAT"] = "PCM_24"
