@@ -200,3 +200,50 @@ def test_guitar_and_piano_pairs_of_a_song_are_the_same_mixture():
             for pair in (guitar, piano)
         ]
         assert np.array_equal(*mixes)
+
+
+@needs_fluidsynth
+def test_a_pure_rendering_has_a_silent_rest(tmp_path, ingredients):
+    recipe = write_recipe(tmp_path / "tiny.yaml", pure=True, targets=["piano"], keep_stems=False)
+    out = tmp_path / "out"
+    done = cli("dataset", "render", recipe, "-o", out, "--ingredients", ingredients, "--quiet")
+    assert done.returncode == 0, done.stderr
+    (pair,) = find_pairs(out / "piano")
+    assert not soundfile.read(pair.rest)[0].any()
+    assert np.abs(soundfile.read(pair.instrument)[0]).max() > 0.05
+
+
+def test_stand_ins_have_the_shape_of_the_published_datasets():
+    done = cli("dataset", "stand-ins", "--scale", "0.1", "--dry-run", "--json")
+    assert json.loads(done.stdout) == {
+        "recorded_guitar": 71, "recorded_guitar_less_silence": 71,
+        "recorded_piano": 17, "recorded_piano_less_silence": 16,
+        "synthesized_piano": 30, "pure_guitar": 7, "pure_piano": 8,
+    }  # fmt: skip
+    wrong = cli("dataset", "stand-ins", "recorded_drums")
+    assert wrong.returncode == 1
+    assert "is no dataset of the thesis" in wrong.stderr
+
+
+def test_silence_is_cut_and_held_out_tracks_follow(tmp_path):
+    from splitstrument.files import write_yaml
+    from splitstrument.stems.rendering import standins
+
+    rng = np.random.default_rng(3)
+    source = tmp_path / "recorded_piano"
+    for name, silent_s in (("full", 0), ("half", 5), ("empty", 10)):
+        sound = rng.normal(0, 0.1, (10 * 22_050, 1))
+        sound[: silent_s * 22_050] = 0
+        folder = source / "tracks_22050hz" / name
+        folder.mkdir(parents=True)
+        for role, audio in (("instrument", sound), ("rest", rng.normal(0, 0.1, sound.shape))):
+            soundfile.write(folder / f"{role}_{name}.flac", audio, 22_050)
+    write_yaml(source / "evaluation.yaml", ["empty", "half"])
+    (piano,) = [s for s in standins.STAND_INS if s.name == "recorded_piano_less_silence"]
+    names = standins.build_stand_in(piano, 0.1, 10.0, 0, tmp_path, tmp_path)
+    assert names == ["full", "half"]
+    folder = tmp_path / "recorded_piano_less_silence"
+    assert yaml.safe_load((folder / "evaluation.yaml").read_text()) == ["half"]
+    lengths = {pair.name: soundfile.info(pair.instrument).duration for pair in find_pairs(folder)}
+    assert lengths["full"] == 10
+    assert lengths["half"] < 7.5

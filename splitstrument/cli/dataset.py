@@ -19,6 +19,7 @@ STEPS: dict[str, tuple[str, str]] = {
     "silence": ("splitstrument.cli.dataset_silence:silence", "Cut silences of the instrument out of pairs."),
     "split": ("splitstrument.cli.dataset_split:split", "Choose the evaluation tracks: artist- and duplicate-aware."),
     "stats": ("splitstrument.cli.dataset_split:stats", "Hours, silence, levels and rates, as a table and plots."),
+    "stand-ins": ("splitstrument.cli.dataset_render:stand_ins", "Render stand-ins for the thesis's datasets."),
     "fetch": ("splitstrument.cli.dataset_render:fetch", "Download what rendering needs: songs, banks, responses."),
     "render": ("splitstrument.cli.dataset_render:render", "Render a corpus of stems from MIDI songs."),
     "excerpt": ("splitstrument.cli.dataset_excerpt:excerpt", "Cut a small set of excerpts out of pairs."),

@@ -102,6 +102,56 @@ def fetch(names: tuple[str, ...], output: Path, as_json: bool) -> None:
         click.echo(f"{name} ({PACKAGES[name].licence}): {folder}")
 
 
+@click.command("stand-ins")
+@click.argument("names", nargs=-1)
+@options(
+    click.option("--scale", default=0.05, show_default=True, help="Share of the published numbers of tracks."),
+    click.option("--track-s", default=60.0, show_default=True, help="Seconds of each track."),
+    click.option("--seed", default=5000, show_default=True, help="Seed of the first stand-in."),
+    click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("data/stand_ins"), show_default=True),
+    ingredients_option,
+    jobs_option,
+    scheduler_option,
+    dry_run_option,
+    quiet_option,
+    json_option,
+)
+def stand_ins(names: tuple[str, ...], output: Path, scale: float, track_s: float, as_json: bool, **flags: Any) -> None:
+    """Render stand-ins for the thesis's seven datasets (or for NAMES of them) in small.
+
+    \b
+    splitstrument dataset stand-ins --scale 0.02 --dry-run
+    splitstrument dataset stand-ins recorded_guitar pure_guitar --scale 0.1 --jobs 0
+    """
+    from splitstrument.progress import progress
+    from splitstrument.stems.rendering.standins import build_stand_in, recipe_of, scaled
+
+    done: dict[str, Any] = {}
+    for stand_in in _stand_ins_named(names):
+        count = scaled(stand_in.tracks, scale) + scaled(stand_in.evaluation, scale)
+        if flags["dry_run"]:
+            done[stand_in.name] = count
+            continue
+        total = round(recipe_of(stand_in, scale, track_s, 0).hours * 3600 / track_s) if stand_in.kind != "cut" else 1
+        with progress(stand_in.name, total, "tracks", flags["quiet"]) as advance:
+            shape = (scale, track_s, flags["seed"], flags["ingredients"], output)
+            done[stand_in.name] = len(build_stand_in(stand_in, *shape, flags["jobs"], flags["scheduler"], advance))
+    _report(done, as_json)
+
+
+def _stand_ins_named(names: tuple[str, ...]) -> list[Any]:
+    """Stand-ins by name, in the order in which they need each other; all without names."""
+    from splitstrument.errors import SettingsError
+    from splitstrument.stems.rendering.standins import STAND_INS
+
+    known = {stand_in.name: stand_in for stand_in in STAND_INS}
+    for name in names:
+        if name not in known:
+            raise SettingsError(f"{name!r} is no dataset of the thesis: expected one of {', '.join(known)}.")
+    wanted = set(names or known) | {known[name].cut_from for name in names if known[name].cut_from}
+    return [stand_in for stand_in in STAND_INS if stand_in.name in wanted]
+
+
 def _settings(recipe: Path, hours: float | None, scale: float | None, seed: int | None, without, only) -> Any:
     """The recipe with the flags applied."""
     from splitstrument.errors import SettingsError

@@ -18,7 +18,7 @@ from splitstrument.stems.rendering.arrange import TrackPlan, plan_tracks
 from splitstrument.stems.rendering.recipe import CorpusRecipe
 from splitstrument.stems.rendering.track import render_track
 
-MB_PER_HOUR_PAIR = 75.0  # mono FLAC, 22,050 Hz, 16 bit: measured, see docs/corpus.md
+MB_PER_HOUR_PAIR = 58.0  # mono FLAC, 22,050 Hz, 16 bit: measured, see docs/corpus.md
 STEMS_PER_TRACK = 7.0
 
 

@@ -68,6 +68,7 @@ class CorpusRecipe(Settings):
     channels: Literal[1, 2] = 1
     track_s: float = Field(170.0, gt=5, le=600, description="nominal length; game songs may be shorter")
     keep_stems: bool = True
+    pure: bool = Field(False, description="the target alone: everything else is left out and the rest is silence")
     min_audible: float = Field(0.15, ge=0, le=1, description="no pair of a target that is audible for less of the time")
     banks: tuple[str, ...] | None = Field(None, description="only these SoundFonts, by name")
     measured_responses: bool = Field(True, description="recorded cabinets beside those of our own")

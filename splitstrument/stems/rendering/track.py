@@ -45,11 +45,13 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
     """
     record_path = output / "records" / f"{plan.name}.json"
     players = arrange(plan, recipe, root)
+    if recipe.pure:
+        players = [player for player in players if player.stem_class in recipe.targets]
     sounds = [player_sound(player, plan, recipe, root) for player in players]
     heard = [i for i, sound in enumerate(sounds) if effects.rms_db(sound) > SILENT_DB]
     players, sounds = [players[i] for i in heard], [sounds[i] for i in heard]
-    if len(players) < 2:
-        raise DatasetError(f"{plan.name}: fewer than two parts can be heard.")
+    if len(players) < (1 if recipe.pure else 2):
+        raise DatasetError(f"{plan.name}: too few parts can be heard.")
     stems = mix_down(players, sounds, plan, recipe)
     files = write_track(players, stems, plan, recipe, output)
     record = {
@@ -145,7 +147,7 @@ def write_track(
             files.append(path)
     for target in recipe.targets:
         instrument, rest = split(players, stems, target)
-        if audible_share(instrument, rate) < recipe.min_audible or not rest.any():
+        if audible_share(instrument, rate) < recipe.min_audible or not (rest.any() or recipe.pure):
             continue
         folder = output / target / f"tracks_{rate}hz" / plan.name
         for role, sound in (("rest", rest), ("instrument", instrument)):
