@@ -94,7 +94,7 @@ def test_sources_lists_describes_and_looks(tmp_path):
         (("mix", "{stems}", "--target", "piano", "-o", "{out}"), "No stem has the class 'piano'"),
         (("mix", "{stems}", "--target", "guitar", "-o", "{out}"), "--unchecked takes tracks without marks"),
         (("mix", "{empty}", "--target", "guitar", "-o", "{out}"), "holds no organised track"),
-        (("mix", "{stems}", "--target", "guitar", "--unchecked", "--rate", "0", "-o", "{out}"), "greater than or equal to 1000"),
+        (("mix", "{stems}", "--target", "guitar", "--unchecked", "--rate", "0", "-o", "{out}"), "equal to 1000"),
         (("silence", "{empty}", "-o", "{out}"), "holds no pairs"),
         (("silence", "{empty}", "--to", "3", "-o", "{out}"), "'to'"),
         (("marks", "export", "{empty}", "{out}", "--class", "guitar"), "holds no organised track"),
