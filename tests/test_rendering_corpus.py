@@ -93,6 +93,12 @@ def test_render_is_deterministic_resumable_and_sums(tmp_path, ingredients):
 
     again = cli("dataset", "render", recipe, "-o", folders[0], "--ingredients", ingredients, "--quiet", "--json")
     assert json.loads(again.stdout)["kept"] == 1
+    before = hashes(folders[0])
+    flags = ("-o", folders[1], "--ingredients", ingredients, "--quiet", "--json")
+    other = cli("dataset", "render", recipe, "--without", "space", *flags)
+    assert json.loads(other.stdout)["made"] == 1  # another recipe: not the same track
+    assert hashes(folders[1]).keys() == before.keys()
+    assert hashes(folders[1]) != before
 
     stems = [soundfile.read(path, dtype="int16")[0].astype(int) for path in (folders[0] / "stems").rglob("*.flac")]
     for target in ("guitar", "piano"):

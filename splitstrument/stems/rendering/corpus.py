@@ -91,7 +91,7 @@ def render_corpus(
     result = CorpusResult()
     todo = []
     for plan in plans:
-        record = existing_record(plan, output)
+        record = existing_record(plan, recipe, output)
         if record is None:
             todo.append(plan)
             continue
@@ -111,10 +111,13 @@ def render_corpus(
     return result
 
 
-def existing_record(plan: TrackPlan, output: Path) -> dict[str, Any] | None:
-    """The record of a finished track, or None."""
+def existing_record(plan: TrackPlan, recipe: CorpusRecipe, output: Path) -> dict[str, Any] | None:
+    """The record of a track that was finished by the same recipe, or None."""
     path = output / "records" / f"{plan.name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    record = json.loads(path.read_text(encoding="utf-8"))
+    return record if record.get("recipe_digest") == recipe.digest() else None
 
 
 def _check_disk(recipe: CorpusRecipe, output: Path, share: float) -> None:

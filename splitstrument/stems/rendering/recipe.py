@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Literal
 
 from pydantic import Field
@@ -55,6 +57,10 @@ class Levels(Settings):
     peak_dbfs: float = Field(-0.3, le=0)
 
 
+# what does not change a single track
+PLAN_KEYS = {"name", "description", "hours"}
+
+
 class CorpusRecipe(Settings):
     """One rendered corpus."""
 
@@ -76,3 +82,8 @@ class CorpusRecipe(Settings):
     sources: Sources = Sources()
     realism: Realism = Realism()
     levels: Levels = Levels()
+
+    def digest(self) -> str:
+        """Fingerprint of everything that changes how a track sounds: a track of another one is rendered again."""
+        text = json.dumps(self.model_dump(mode="json", exclude=PLAN_KEYS), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -57,6 +57,7 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
     record = {
         **asdict(plan),
         "recipe": recipe.name,
+        "recipe_digest": recipe.digest(),
         "seed": recipe.seed,
         "duration_s": round(len(stems[0]) / recipe.sample_rate_hz, 3),
         "players": [describe(player) for player in players],
