@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import SplitstrumentError
 from splitstrument.recipes import recipes_folder
 from splitstrument.settings import read_yaml
 
-SCORE_FILES = ("scores.yaml", "evaluation.yaml")
+SCORE_FILES = ("evaluation*.yaml", "evaluations/*.yaml", "scores.yaml")
+MEASURES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "si_sdr": "SI-SDR"}
+SYSTEMS = {"estimate": "this model"}
+MAX_BYTES = 20_000_000
 
 
 def published() -> list[dict[str, Any]]:
@@ -39,15 +43,41 @@ def _target(recipe: dict[str, Any], numbers: dict[str, Any]) -> str:
 
 
 def measured(models: Iterable[Any]) -> list[dict[str, Any]]:
-    """Tables of what lies beside each model: wherever its score file names several things with numbers."""
+    """Tables of what lies beside each model: evaluations as `splitstrument evaluate` writes them, and score files."""
     rows = []
     for model in models:
-        path = next((model.folder.path / name for name in SCORE_FILES if (model.folder.path / name).is_file()), None)
-        if path is not None:
-            data = read_yaml(path)
-            note = str(data.get("note") or data.get("about") or "") if isinstance(data, dict) else ""
-            rows.append({"model": model.name, "note": note, "tables": list(_tables(data, ()))})
+        found = [(path, _read(path)) for pattern in SCORE_FILES for path in sorted(model.folder.path.glob(pattern))]
+        tables = [table for path, data in found for table in _tables_of(path.stem, data)]
+        if tables:
+            notes = [str(data["note"]) for _, data in found if isinstance(data, dict) and "note" in data]
+            rows.append({"model": model.name, "note": " ".join(notes), "tables": tables})
     return rows
+
+
+def _read(path: Path) -> Any:
+    try:
+        return read_yaml(path, MAX_BYTES)
+    except SplitstrumentError:  # a page must not fail for a file that somebody is writing
+        return None
+
+
+def _tables_of(name: str, data: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(data, dict) and {"summary", "systems"} <= data.keys():
+        return _evaluation_tables(data)
+    return _tables(data, () if name == "scores" else (name,))
+
+
+def _evaluation_tables(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Medians of an evaluation: a table for the instrument and one for the rest, every baseline beside the model."""
+    about = record.get("measured_on")
+    where = str(about.get("name", "unnamed data")) if isinstance(about, dict) else "unnamed data"
+    for source in ("instrument", "rest"):
+        rows = []
+        for system, sources in record["summary"].items():
+            values = [(sources.get(source, {}).get(measure) or {}).get("median") for measure in MEASURES]
+            rows.append([SYSTEMS.get(system, record["systems"].get(system, system)), *map(_shown, values)])
+        caption = f"{where}: {source}, medians of {len(record.get('tracks', ()))} tracks"
+        yield {"caption": caption, "header": ["", *MEASURES.values()], "rows": rows}
 
 
 def _tables(data: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:

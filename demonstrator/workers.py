@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -294,9 +295,7 @@ class Dispatcher:
     def _run(self, job: Job, runner: Runner) -> None:
         log("job_started", job=job.number, kind=job.kind, model=job.model, origin=job.origin.partition(":")[0])
         try:
-            result = runner.run(
-                self.task_of(job), lambda share, stage: self.store.report(job.id, share, stage), self._stopper(job)
-            )
+            result = self._work(job, runner)
         except CancelledError as error:
             self._stopped(job, str(error))
         except Exception as error:
@@ -308,6 +307,16 @@ class Dispatcher:
                 self.store.rename(job.id, title)
             self.store.finish(job.id, "done", result=result)
             log("job_done", job=job.number, seconds=result["seconds"], song_s=result.get("duration_s"))
+
+    def _work(self, job: Job, runner: Runner) -> dict[str, Any]:
+        """Run the job's task; whatever goes wrong, no half result stays, even if the worker had to be killed."""
+        try:
+            return runner.run(
+                self.task_of(job), lambda share, stage: self.store.report(job.id, share, stage), self._stopper(job)
+            )
+        except BaseException:
+            shutil.rmtree(self.store.job_folder(job.id) / "result", ignore_errors=True)
+            raise
 
     def _stopper(self, job: Job) -> Callable[[], str | None]:
         limit = time.monotonic() + self.job_limit_s

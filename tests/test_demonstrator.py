@@ -139,6 +139,16 @@ def test_two_models_on_one_song_can_be_compared(done):
     assert client.get(f"/compare/{path[7:]}/{stranger[7:]}").status == 400
 
 
+def test_a_song_without_the_instrument_gets_a_plain_warning(client):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros((44_100, 2), np.float32), 44_100, format="WAV")
+    path = client.send(buffer.getvalue())
+    client.wait(path)
+    page = client.get(path).text
+    assert 'class="warning"' in page and "The song is silent." in page
+    assert max(client.get(f"{path}/view").json()["peaks"]["mixture"]) == 0
+
+
 # ---- what the demonstrator of the thesis got wrong (ORIGINAL.md), one test each
 
 

@@ -538,6 +538,39 @@ def test_views_take_any_length(tmp_path, n_samples):
     assert views.write_play_file(tmp_path / "p.flac", [tmp_path / "a.wav"] * 2)["n_channels"] == 1
 
 
+def test_scores_page_shows_evaluations_that_lie_beside_a_model_with_their_baselines(tmp_path):
+    from types import SimpleNamespace
+
+    from demonstrator.scores import measured
+    from splitstrument.evaluation.record import build_record
+    from splitstrument.files import write_yaml
+
+    def scores(value):
+        one = {"sdr": value, "sir": value + 1, "sar": value + 2, "si_sdr": value + 3}
+        return {"instrument": one, "rest": {name: -number for name, number in one.items()}}
+
+    tracks = [
+        {
+            "track": str(n),
+            "problems": [],
+            "scores": {"estimate": scores(n), "mixture": scores(n - 5), "irm": scores(n + 5)},
+        }
+        for n in range(3)
+    ]
+    write_yaml(tmp_path / "evaluation_real.yaml", build_record("x", tracks, {}, measured_on={"name": "four songs"}))
+    write_yaml(
+        tmp_path / "scores.yaml", {"note": "Rendered.", "held out": {"model": {"SI-SDR": 4.5}, "EQ": {"SI-SDR": 1}}}
+    )
+    model = SimpleNamespace(name="guitar", folder=SimpleNamespace(path=tmp_path))
+    (row,) = measured([model])
+    assert row["note"] == "Rendered."
+    instrument, rest, held_out = row["tables"]
+    assert instrument["caption"] == "four songs: instrument, medians of 3 tracks"
+    assert instrument["rows"][0] == ["this model", "1.00", "2.00", "3.00", "4.00"]
+    assert instrument["rows"][1][:2] == ["the mixture as estimate", "-4.00"] and rest["rows"][2][1] == "-6.00"
+    assert held_out["rows"] == [["model", "4.50"], ["EQ", "1"]]
+
+
 # ---- the command line
 
 
