@@ -28,6 +28,7 @@ from splitstrument.executor import available_cores, track_executor
 from splitstrument.modelfolder import ModelFolder
 from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
+from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.files import SeparatedSong
 from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions
 from splitstrument.separation.rerun import rerun_sidecar
@@ -53,7 +54,7 @@ output_options = options(
     click.option("--skip-existing", "existing", flag_value="skip", help="Leave out songs whose outputs exist."),
 )
 engine_options = options(
-    click.option("--engine", help="onnxruntime, keras, openvino, openvino-bf16; the default is the best there is."),
+    click.option("--engine", help=f"One of {', '.join(ENGINES)}."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine; default one per core and job."),
     click.option("--overlap", type=float, help="Overlap of chunks, 0 to 0.875; the default is the model's."),
     click.option(

@@ -15,10 +15,11 @@ from splitstrument.audio import is_audio_name, open_audio
 from splitstrument.errors import AudioFileError, SettingsError, SplitstrumentError
 from splitstrument.executor import Outcome, map_tracks
 from splitstrument.modelfolder import ModelFolder
-from splitstrument.separation.files import SeparatedSong, output_paths, part_of, separate_file
+from splitstrument.separation.files import SeparatedSong, output_paths, separate_file
 from splitstrument.separation.naming import check_pattern
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import SampleType
+from splitstrument.separation.source import part_of
 from splitstrument.separation.stream import LoadedModel, Progress, load_model
 from splitstrument.separation.writing import LOSSY, check_format, output_subtype
 
@@ -167,7 +168,7 @@ def run_plan(
 
     `progress` works only where the songs are separated in this process.
     """
-    work = partial(separate_planned, folder=folder, model_path=model.path, options=options, progress=progress)
+    work = partial(separate_planned, folder=folder, model_path=model.path.resolve(), options=options, progress=progress)
     return map_tracks(work, plan.songs, executor)
 
 

@@ -26,8 +26,9 @@ from splitstrument.separation.maskfile import MaskHeader, MaskWriter, read_heade
 from splitstrument.separation.naming import check_pattern, output_path
 from splitstrument.separation.options import STEMS, SeparationOptions
 from splitstrument.separation.queues import ArrayQueue
-from splitstrument.separation.samples import Native, SampleType, to_float32
+from splitstrument.separation.samples import to_float32
 from splitstrument.separation.sidecar import ModelIdentity, write_sidecar
+from splitstrument.separation.source import SongPart, part_of
 from splitstrument.separation.stream import (
     LoadedModel,
     MaskStream,
@@ -39,11 +40,6 @@ from splitstrument.separation.stream import (
 )
 from splitstrument.separation.writing import LOSSY, StemFiles, check_format, output_subtype
 from splitstrument.spectrogram import Complex
-
-# outside of these a header is damaged, and would make the work endless
-RATES_HZ = (1000, 1_536_000)
-MAX_CHANNELS = 64
-LOUDEST = 1e6
 
 
 @dataclass(frozen=True)
@@ -102,37 +98,6 @@ class SeparatedSong:
 def null_text(null_db: float | None) -> str | float | None:
     """A null for JSON, which has no infinity: ``exact`` for a perfect one."""
     return "exact" if null_db == float("-inf") else null_db
-
-
-@dataclass(frozen=True)
-class _Part:
-    """The samples of a song that are separated."""
-
-    file: soundfile.SoundFile
-    path: Path
-    start: int
-    n_samples: int
-    limited: bool
-
-    @property
-    def sample_type(self) -> SampleType:
-        return SampleType.of_subtype(self.file.subtype)
-
-    def blocks(self, block_size: int) -> Iterator[Native]:
-        """Samples as the file holds them; checks that they are finite and as many as the header promised."""
-        self.file.seek(self.start)
-        left = self.n_samples
-        while left and len(
-            block := self.file.read(min(block_size, left), dtype=self.sample_type.dtype, always_2d=True)
-        ):
-            left -= len(block)
-            _check_values(block, self.path)
-            yield block
-        if left and (self.limited or self.file.format not in ("MP3", "MPEG")):
-            raise AudioFileError(
-                f"{self.path} ends {left} samples before the length that its header gives: it is cut off or damaged, "
-                "get it again."
-            )
 
 
 def separate_file(
@@ -227,7 +192,7 @@ class _Job:
         return result
 
     def _stream(
-        self, part: _Part, stems: StemFiles, mask: MaskWriter | None, report: Report, block_size: int
+        self, part: SongPart, stems: StemFiles, mask: MaskWriter | None, report: Report, block_size: int
     ) -> tuple[int, Activity]:
         """Run the song through the pipeline; returns the number of samples and the activity."""
         waiting, meter, n_samples = ArrayQueue(), ActivityMeter(part.file.samplerate), 0
@@ -308,32 +273,6 @@ def output_paths(song: Path, folder: Path, model_name: str, options: SeparationO
     return [output_path(folder, options.filename, song, model_name, stem, extension) for stem, extension in names]
 
 
-def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -> _Part:
-    """The part of an open song that `options` ask for.
-
-    Raises
-    ------
-    AudioFileError
-        If there are no samples in it.
-    """
-    rate = file.samplerate
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.channels > MAX_CHANNELS:
-        raise AudioFileError(
-            f"{path} says that it has {file.channels} channels at {rate} Hz; expected at most {MAX_CHANNELS} channels "
-            f"at {RATES_HZ[0]} to {RATES_HZ[1]} Hz: it is damaged, or has to be converted first."
-        )
-    start = round(options.start_s * rate)
-    if file.frames == 0:
-        raise AudioFileError(f"{path} holds no samples: get the file again.")
-    if start >= file.frames:
-        raise AudioFileError(
-            f"{path} is {file.frames / rate:.2f} s long, so nothing is left after --start {options.start_s:g}."
-        )
-    left = file.frames - start
-    wanted = left if options.duration_s is None else max(1, round(options.duration_s * rate))
-    return _Part(file, path, start, min(left, wanted), wanted < left)
-
-
 @contextlib.contextmanager
 def remove_empty_folders(folder: Path) -> Iterator[None]:
     """Remove, on failure, the folders down to `folder` that did not exist before and are empty."""
@@ -345,14 +284,3 @@ def remove_empty_folders(folder: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
-
-
-def _check_values(block: Native, path: Path) -> None:
-    """Refuse what float files can hold and no sound is."""
-    if block.dtype == np.int32:
-        return
-    largest = np.abs(block).max()
-    if not np.isfinite(largest):
-        raise AudioFileError(f"{path} holds values that are not numbers (NaN or infinity): export the file again.")
-    if largest > LOUDEST:
-        raise AudioFileError(f"{path} holds values of {largest:.3g} times full scale: it is damaged, get it again.")

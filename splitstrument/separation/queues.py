@@ -22,6 +22,7 @@ class ArrayQueue:
     def __init__(self, axis: int = 0) -> None:
         self.axis = axis
         self._parts: deque[NDArray] = deque()
+        self._last: NDArray = np.zeros(0)  # tells the shape when there is nothing left
         self._length = 0
         self._lock = threading.Lock()
 
@@ -33,11 +34,14 @@ class ArrayQueue:
         if array.shape[self.axis]:
             with self._lock:
                 self._parts.append(array)
+                self._last = self._cut(array, 0, 0).copy()
                 self._length += array.shape[self.axis]
 
     def peek(self, length: int) -> NDArray:
         """Return the first `length` entries (at most what there is) without taking them out."""
         with self._lock:
+            if not self._parts:
+                return self._last
             if len(self._parts) > 1 and self._parts[0].shape[self.axis] < length:
                 self._parts = deque([np.concatenate(self._parts, axis=self.axis)])
             return self._cut(self._parts[0], 0, length)
