@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from splitstrument.errors import SettingsError, missing_extra
+from splitstrument.errors import CancelledError, SettingsError, missing_extra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,7 +62,7 @@ def track_executor(jobs: int | None = None, scheduler: str | None = None) -> Ite
     else:
         # spawn: forking a process that has started TensorFlow's threads can hang the child
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs or available_cores(), mp_context=context) as executor:
+        with ProcessPoolExecutor(jobs or available_cores(), context, _prepare_worker) as executor:
             try:
                 yield executor
             except BaseException:
@@ -80,7 +81,7 @@ def map_tracks(
         for item in items:  # lazily, so that progress and Ctrl-C act between items
             yield _outcome(item, executor.submit(function, item))
         return
-    futures = {executor.submit(function, item): item for item in items}
+    futures = {executor.submit(_call, function, item): item for item in items}
     for future in as_completed(futures):
         yield _outcome(futures[future], future)
 
@@ -88,6 +89,33 @@ def map_tracks(
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# state of a worker process; in other processes it stays as it is
+_busy = _interrupted = False
+
+
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, _on_interrupt)
+
+
+def _on_interrupt(*_: Any) -> None:
+    """Ctrl-C reaches every process of a terminal: end the task at hand, and begin none of those already queued."""
+    global _interrupted
+    _interrupted = True
+    if _busy:
+        raise KeyboardInterrupt
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    global _busy
+    if _interrupted:
+        raise CancelledError("The work was interrupted.")
+    _busy = True
+    try:
+        return function(item)
+    finally:
+        _busy = False
 
 
 def _outcome(item: Item, future: Future[Result]) -> Outcome[Item, Result]:

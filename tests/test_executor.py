@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from splitstrument.errors import SettingsError
@@ -47,3 +50,18 @@ def test_no_scheduler_there():
     match = "No dask scheduler answers at nonsense://x"
     with pytest.raises(SettingsError, match=match), track_executor(scheduler="nonsense://x"):
         pass
+
+
+def interrupt_or_write(path):
+    """What Ctrl-C does to the worker that is at ``interrupt``; the others leave a file."""
+    if path.name == "interrupt":
+        os.kill(os.getpid(), signal.SIGINT)
+    path.touch()
+
+
+def test_an_interrupted_worker_ends_the_batch_and_begins_no_queued_track(tmp_path):
+    items = [tmp_path / "interrupt", *(tmp_path / str(number) for number in range(200))]
+    with pytest.raises(KeyboardInterrupt), track_executor(2) as executor:
+        list(map_tracks(interrupt_or_write, items, executor))
+    assert not (tmp_path / "interrupt").exists()
+    assert len(list(tmp_path.iterdir())) < 200
