@@ -295,6 +295,23 @@ def _kill_at(folder: Path, raw: Path, step: str) -> None:
     run(recipe_of(folder / "killed", ("rockband", raw), silence={"to": 0.7}))
 
 
+def test_ctrl_c_ends_with_130_and_leaves_no_temporary_file(tmp_path, capsys, monkeypatch):
+    make_rockband(tmp_path / "raw")
+    write, calls = audio.AudioWriter.write, []
+
+    def interrupted(self, samples):
+        write(self, samples)
+        calls.append(self.path)
+        if len(calls) == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(audio.AudioWriter, "write", interrupted)
+    status, errors = call(capsys, "build", write_recipe(tmp_path), "--quiet")
+    assert status == 130
+    assert "interrupted" in errors
+    assert not list((tmp_path / "set").rglob("*.part*"))
+
+
 def test_two_processes_make_the_same_bytes_as_one(tmp_path):
     raw = make_medleydb(tmp_path / "raw")
     one = run(recipe_of(tmp_path / "one", ("medleydb", raw)))[1]
