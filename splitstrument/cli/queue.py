@@ -15,6 +15,7 @@ Examples:
   splitstrument queue trainings/table_02.yaml trainings/table_03.yaml
   splitstrument queue trainings/queues/n_fft.yaml
   splitstrument queue trainings/queues/n_fft.yaml --status
+  splitstrument queue trainings/queues/thesis.yaml --stand-in data/corpus/dev -o runs/stand_ins
 
 A training that was interrupted goes on where it was; finished ones are left alone; failed ones are tried again only
 with --retry.
@@ -26,22 +27,32 @@ with --retry.
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run folders.")
 @click.option("--status", is_flag=True, help="Only print how far each training has come.")
 @click.option("--retry", is_flag=True, help="Try failed trainings again.")
+@click.option(
+    "--stand-in", type=click.Path(path_type=Path), metavar="CORPUS", help="Train on stand-ins, as `train --stand-in`."
+)
 @dry_run_option
 @json_option
 def queue(
-    files: tuple[Path, ...], output: Path | None, status: bool, retry: bool, dry_run: bool, as_json: bool
+    files: tuple[Path, ...],
+    output: Path | None,
+    status: bool,
+    retry: bool,
+    stand_in: Path | None,
+    dry_run: bool,
+    as_json: bool,
 ) -> None:
     """Run the trainings of FILES (recipes, or queue files that list them), each in a process of its own.
 
     One that fails does not stop the others; the exit status is 0 only if all of them finished.
     """
     jobs = read_jobs(files, output)
+    extra = ("--stand-in", str(stand_in)) if stand_in else ()
     if dry_run:
         for job in jobs:
-            click.echo(" ".join(["splitstrument", *job.command()[3:]]))
+            click.echo(" ".join(["splitstrument", *job.command(extra)[3:]]))
         return
     if not status:
-        run_jobs(jobs, retry)
+        run_jobs(jobs, retry, extra)
     found = [status_of(job) for job in jobs]
     print_status(found, as_json)
     failed = [one.name for one in found if one.state == "failed"]
@@ -49,7 +60,7 @@ def queue(
         raise TrainingError(f"{len(failed)} of {len(jobs)} trainings failed: {', '.join(failed)}; see the table.")
 
 
-def run_jobs(jobs: list[Job], retry: bool) -> None:
+def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = ()) -> None:
     """Run what is not finished, in order."""
     for index, job in enumerate(jobs, 1):
         state = status_of(job).state
@@ -57,7 +68,7 @@ def run_jobs(jobs: list[Job], retry: bool) -> None:
             click.echo(f"[{index}/{len(jobs)}] {job.name}: {state} before", err=True)
             continue
         click.echo(f"[{index}/{len(jobs)}] {job.name}", err=True)
-        run_job(job)
+        run_job(job, extra)
 
 
 def print_status(found: list[Status], as_json: bool) -> None:

@@ -22,6 +22,7 @@ Examples:
   splitstrument train --resume -o runs/quickstart
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
   splitstrument train trainings/table_06.yaml --check
+  splitstrument train trainings/table_06.yaml --stand-in data/corpus/dev --epochs 5
   splitstrument train guitar_pure.jsonc -o runs/imported
 """
 
@@ -33,6 +34,13 @@ Examples:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting, as in model.n_frames=128.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset of the recipe lies.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Short for --set epochs=N.")
+@click.option(
+    "--stand-in",
+    type=click.Path(path_type=Path),
+    metavar="CORPUS",
+    help="Train on rendered stand-ins made from CORPUS/guitar and CORPUS/piano, with a small network.",
+)
+@click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Factor on the filters of a stand-in; 1/12.")
 @click.option("--check", is_flag=True, help="Only look at the data and try some steps for a minute; keep nothing.")
 @click.option("--no-export", is_flag=True, help="Do not write model.onnx, which separation reads fastest.")
 @quiet_option
@@ -44,6 +52,8 @@ def train(
     sets: tuple[str, ...],
     places: tuple[str, ...],
     epochs: int | None,
+    stand_in: Path | None,
+    scale: float | None,
     check: bool,
     no_export: bool,
     quiet: bool,
@@ -55,22 +65,28 @@ def train(
     """
     if recipe is None:
         recipe = resumed_recipe(output, resume)
-    loaded = load_recipe(recipe, sets, places, epochs)
+    settings = load_recipe(recipe, sets, places, epochs).settings
+    if stand_in:
+        from splitstrument.cli.stand_ins import SCALE, stand_in_settings
+
+        settings = stand_in_settings(settings, stand_in, scale or SCALE)
+        click.echo(settings.summary, err=True)
     backend = choose_backend()
     if check:
-        print_check(loaded.settings, recipe.parent, as_json)
+        print_check(settings, recipe.parent, as_json)
         return
     from splitstrument.training.run import train as run_training
 
-    folder = output or Path("runs") / loaded.settings.name
-    result = run_training(loaded.settings, folder, resume, recipe.parent, quiet)
+    folder = output or Path("runs") / settings.name
+    result = run_training(settings, folder, resume, recipe.parent, quiet)
     if backend == "tensorflow" and not no_export:
         export(folder)
     if as_json:
         print_json(vars(result))
         return
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
-    click.echo(f"{result.reason}: {result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}{best}: {folder}")
+    done = f"{result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}"
+    click.echo(f"{settings.name}, {result.reason}: {done}{best}: {folder}")
 
 
 def print_check(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:

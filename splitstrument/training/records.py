@@ -118,6 +118,18 @@ class RunFolder:
         )
         write_model_folder(self.path, description, names)
 
+    def write_tensorboard(self, row: dict[str, Any]) -> None:
+        """Append one epoch to the event files in ``tensorboard/``."""
+        try:
+            from tensorboard.summary import Writer
+        except ImportError:
+            raise missing_extra("records.tensorboard", "train") from None
+        writer = Writer(str(self.path / "tensorboard"))
+        for key, value in row.items():
+            if key != "epoch" and value is not None:
+                writer.add_scalar(key, value, row["epoch"])
+        writer.close()
+
     def write_result(self, result: dict[str, Any]) -> None:
         """Say that the training came to its end, and how."""
         write_json(self.path / RESULT_FILE, result)

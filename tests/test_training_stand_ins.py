@@ -1,0 +1,67 @@
+"""Stand-ins have the shape of what they stand for, and say what they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from training_data import make_pairs
+
+from splitstrument import audio
+from splitstrument.cli.stand_ins import stand_in_settings
+from splitstrument.cli.train import load_recipe
+from splitstrument.errors import DatasetError
+from splitstrument.network.settings import ModelSettings
+from splitstrument.pairs import find_pairs
+from splitstrument.training.tracks import load_tracks
+
+
+@pytest.fixture
+def corpus(tmp_path, rng):
+    """A corpus with four piano tracks, one of them mostly silent."""
+    folder = make_pairs(tmp_path / "corpus" / "piano", ["a", "b", "c", "d"], rng, seconds=8, rate_hz=22050)
+    path = folder / "tracks_22050hz" / "a" / "instrument_a.wav"
+    samples, rate_hz = audio.read(path)
+    samples[2 * rate_hz :] = 0
+    audio.write(path, samples, rate_hz, "FLOAT")
+    return folder.parent
+
+
+def test_table_10_on_stand_ins(corpus):
+    settings = load_recipe(ROOT / "trainings" / "table_10.yaml").settings
+    stand_in = stand_in_settings(settings, corpus)
+    assert stand_in.name == "table_10-stand-in"
+    assert stand_in.summary.startswith("STAND-IN on rendered music")
+    assert [source.label for source in stand_in.datasets] == [
+        "recorded_piano_less_silence-stand-in",
+        "pure_piano-stand-in",
+    ]
+    ModelSettings.model_validate(stand_in.model.model_dump())
+    less, pure = (find_pairs(source.path) for source in stand_in.datasets)
+    assert {pair.name for pair in less} == {"a", "b", "c", "d"}
+    whole = {pair.name: audio.probe(pair.instrument).n_samples for pair in find_pairs(corpus / "piano")}
+    cut = {pair.name: audio.probe(pair.instrument).n_samples for pair in less}
+    assert cut["a"] < whole["a"]
+    assert cut["b"] == whole["b"]
+    for pair in pure:
+        assert not audio.read(pair.rest)[0].any()
+        source = corpus / "piano" / "tracks_22050hz" / pair.name.removeprefix("pure_")
+        np.testing.assert_array_equal(audio.read(pair.instrument)[0], audio.read(next(source.glob("instrument_*")))[0])
+    tracks = load_tracks(stand_in)
+    datasets = [track.dataset for track in tracks.training]
+    assert datasets == sorted(datasets)  # the pure dataset comes last, as it did
+    assert {0, 1} == set(datasets)
+
+
+def test_filters_keep_their_proportion(corpus):
+    filters = []
+    for name in ("b_2_3", "b_3_2", "b_3_3"):
+        settings = load_recipe(ROOT / "trainings" / f"{name}.yaml", ("model.target=piano",)).settings
+        filters.append(stand_in_settings(settings, corpus).model.network.filters)
+    assert filters == [21, 16, 8]
+
+
+def test_a_missing_corpus_says_how_to_make_one(tmp_path):
+    settings = load_recipe(ROOT / "trainings" / "table_06.yaml").settings
+    with pytest.raises(DatasetError, match="to make the stand-in 'recorded_guitar' from: render a corpus"):
+        stand_in_settings(settings, tmp_path)
