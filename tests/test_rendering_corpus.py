@@ -140,6 +140,20 @@ def test_a_step_that_is_switched_off_changes_the_sound_and_nothing_else(tmp_path
 
 
 @needs_fluidsynth
+def test_the_dataset_tools_make_the_same_pairs_from_the_stems(tmp_path, ingredients):
+    recipe = write_recipe(tmp_path / "tiny.yaml")
+    cli("dataset", "render", recipe, "-o", tmp_path / "out", "--ingredients", ingredients, "--quiet")
+    made = cli(
+        "dataset", "mix", tmp_path / "out" / "stems", "--target", "guitar", "-o", tmp_path / "mixed",
+        "--rate", "22050", "--channels", "mono", "--unchecked",
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
+    (ours,), (theirs,) = find_pairs(tmp_path / "out" / "guitar"), find_pairs(tmp_path / "mixed")
+    for one, other in ((ours.instrument, theirs.instrument), (ours.rest, theirs.rest)):
+        assert np.abs(soundfile.read(one)[0] - soundfile.read(other)[0]).max() < 1e-4
+
+
+@needs_fluidsynth
 def test_one_bad_song_does_not_stop_the_others(tmp_path, ingredients):
     (ingredients / "freedoom" / "broken.mid").write_bytes(b"no midi")
     recipe = write_recipe(tmp_path / "tiny.yaml", excerpts={"broken": 0.0, "song": 0.0}, keep_stems=False)

@@ -62,7 +62,8 @@ def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, 
     from splitstrument.errors import DatasetError
     from splitstrument.progress import progress
     from splitstrument.stems.rendering import corpus
-    from splitstrument.stems.rendering.passport import write_passports
+    from splitstrument.stems.rendering.passport import read_records, write_passports
+    from splitstrument.stems.rendering.stem_index import write_stem_index
 
     settings = _settings(recipe, **{key: flags[key] for key in ("hours", "scale", "seed", "without", "only")})
     output = output or Path("data", settings.name)
@@ -74,6 +75,7 @@ def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, 
         result = corpus.render_corpus(settings, ingredients, output, flags["jobs"], flags["scheduler"], advance)
     for name, problem in result.failed.items():
         click.echo(f"{name}: {problem}", err=True)
+    write_stem_index(read_records(output), output)
     passport = write_passports(settings, output, flags["against"])
     _report({**_counts(result), "hours": passport["hours"], "pairs": passport["pairs"], "output": str(output)}, as_json)
     if result.failed and not result.made and not result.kept:

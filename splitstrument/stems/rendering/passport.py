@@ -102,15 +102,20 @@ def write_passports(recipe: CorpusRecipe, output: Path, against: Iterable[Path] 
     return passport
 
 
-def describe(recipe: CorpusRecipe, records: list[Record], against: Iterable[Path] = ()) -> dict[str, Any]:
-    """The passport as plain data."""
+def licences_of(records: Iterable[Record]) -> dict[str, str]:
+    """Licence of every package that went into some tracks."""
+    records = list(records)
     heard = ingredients_of(records)
     used = {bank.package for bank in catalogue.BANKS if bank.name in heard["SoundFont"]}
     used |= {catalogue.SONGS[record["source"]] for record in records if record["source"] in catalogue.SONGS}
     used |= {"guitarix-common"} if heard["amplifier response"] else set()
     licences = {name: catalogue.PACKAGES[name].licence for name in sorted(used)}
-    if heard["groove file"]:
-        licences["mma"] = "GPL-2+ (program and grooves)"
+    return {**licences, **({"mma": "GPL-2+"} if heard["groove file"] else {})}
+
+
+def describe(recipe: CorpusRecipe, records: list[Record], against: Iterable[Path] = ()) -> dict[str, Any]:
+    """The passport as plain data."""
+    heard = ingredients_of(records)
     pairs = Counter(path.split("/")[0] for record in records for path in record["files"] if "/instrument_" in path)
     return {
         "name": recipe.name,
@@ -119,7 +124,7 @@ def describe(recipe: CorpusRecipe, records: list[Record], against: Iterable[Path
         "tracks": len(records),
         "hours": round(sum(record["duration_s"] for record in records) / 3600, 3),
         "pairs": dict(pairs),
-        "licences": licences,
+        "licences": licences_of(records),
         "ingredients": {kind: sorted(names) for kind, names in heard.items()},
         "leakage": {
             "strangers": [] if recipe.excerpts else strangers(records),
