@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import resource
 import tempfile
 import time
 import warnings
@@ -24,6 +23,7 @@ import numpy as np
 from splitstrument import audio
 from splitstrument.evaluation.baselines import estimates_of
 from splitstrument.evaluation.bss import bss_eval
+from splitstrument.evaluation.jobs import peak_memory_mb
 from splitstrument.evaluation.run import EvaluationSettings, Workers, score_files
 from splitstrument.evaluation.scores import score_blocks
 from splitstrument.evaluation.tables import markdown
@@ -125,11 +125,11 @@ def compare_memory(*seconds: float) -> None:
     context = multiprocessing.get_context("spawn")
     for length in seconds:
         with context.Pool(1) as pool:
-            peak = pool.apply(peak_memory_mb, (length,))
+            peak = pool.apply(score_stream, (length,))
         print(f"Scoring {length / 60:g} min, all measures: peak {peak:.0f} MB", flush=True)
 
 
-def peak_memory_mb(seconds: float) -> float:
+def score_stream(seconds: float) -> float:
     """Score a synthetic stream; the process's largest resident memory."""
 
     def blocks():
@@ -139,7 +139,7 @@ def peak_memory_mb(seconds: float) -> float:
             yield references, references + 0.1 * references[::-1]
 
     score_blocks(blocks, 1, RATE)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_memory_mb() or float("nan")
 
 
 def measure_throughput(references: list[np.ndarray], n_tracks: int, jobs: int) -> None:

@@ -213,3 +213,29 @@ def test_a_record_of_another_job_is_not_taken(tmp_path, rng):
     path.write_text("{broken")
     record = score_files(references, estimates, tmp_path / "out", SMALL)
     assert len(record["tracks"]) == 1 and json.loads(path.read_text())["track"] == "a"
+
+
+def test_splits_and_tracks_seen_in_training(tmp_path, rng):
+    from splitstrument.evaluation.splits import choose_tracks, seen_in_training
+    from splitstrument.pairs import find_pairs
+
+    data = tmp_path / "data"
+    for index in range(10):
+        write_pair(data / "tracks_8000hz", f"t{index}", make_references(rng, 0.1))
+    pairs = find_pairs(data)
+
+    def names(split, *chosen):
+        return [pair.name for pair in choose_tracks(pairs, data, split, chosen)]
+
+    assert len(names(None)) == len(names("all")) == 10
+    assert names("validation") == [pair.name for pair in pairs[:2]]  # the first 20 % by MD5
+    with pytest.raises(DatasetError, match=r"has no evaluation\.yaml"):
+        names("evaluation")
+    (data / "evaluation.yaml").write_text("[t3, t7]")
+    assert set(names(None)) == set(names("evaluation")) == {"t3", "t7"}
+    assert names("evaluation", "t1") == ["t1"]
+    with pytest.raises(DatasetError, match="has no track 'x'"):
+        names(None, "x")
+    (tmp_path / "provenance.json").write_text(json.dumps({"tracks": {"training": ["set/t3", "set/t4"]}}))
+    assert seen_in_training(tmp_path, choose_tracks(pairs, data, None)) == ["t3"]
+    assert seen_in_training(data, pairs) == []

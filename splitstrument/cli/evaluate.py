@@ -13,6 +13,12 @@ from splitstrument.cli.score import measuring, settings_of, show, workers_of
 @click.argument("model")
 @click.option("--tracks", type=click.Path(path_type=Path), required=True, help="Folder of instrument/rest pairs.")
 @click.option("--track", "names", multiple=True, help="Only this track; may be given several times.")
+@click.option(
+    "--split",
+    type=click.Choice(["all", "evaluation", "validation"]),
+    help="Tracks of the dataset's evaluation.yaml or validation.yaml (else the first 20 % by MD5), or all. "
+    "By default the evaluation list if there is one.",
+)
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
@@ -21,6 +27,7 @@ def evaluate(
     model: str,
     tracks: Path,
     names: tuple[str, ...],
+    split: str | None,
     engine: str | None,
     overlap: float | None,
     output: Path | None,
@@ -52,6 +59,7 @@ def evaluate(
         flags["eq_from"],
         SeparationOptions(engine=engine, overlap=overlap),
         names,
+        split,
         workers_of(flags),
     )
     show(record, folder, flags["as_json"])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
@@ -219,11 +218,11 @@ def _drop_temporary(job: TrackJob, problems: list[Problem]) -> None:
 def peak_memory_mb() -> float | None:
     """Largest resident memory of this process so far; None where the system does not tell."""
     try:
-        import resource
-    except ImportError:
+        # not ru_maxrss: on Linux a child starts with its parent's
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return float(status.split("VmHWM:")[1].split()[0]) / 1024
+    except (OSError, IndexError, ValueError):
         return None
-    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kilobytes / (1024 * 1024 if sys.platform == "darwin" else 1024)
 
 
 def _plain(data: Any) -> Any:

@@ -38,6 +38,7 @@ def build_record(name: str, tracks: Iterable[Record], failed: dict[str, str], **
         Further top-level keys: model, target, measured_on, settings, provenance.
     """
     tracks = sorted(tracks, key=lambda record: record["track"])
+    seen = about.get("seen_in_training", [])
     systems = [system for system in (ESTIMATE, *DESCRIPTIONS) if any(system in track["scores"] for track in tracks)]
     return {
         "format": EVALUATION_FORMAT,
@@ -47,7 +48,11 @@ def build_record(name: str, tracks: Iterable[Record], failed: dict[str, str], **
         "summary": {system: _summary(tracks, system) for system in systems},
         "improvement": _improvement(tracks),
         "share_of_distance": _shares(tracks),
-        "problems": [problem["sentence"] for track in tracks for problem in track["problems"]] + list(failed.values()),
+        "problems": [
+            *(f"{track} was a training track of this model: its score says nothing of other songs." for track in seen),
+            *(problem["sentence"] for track in tracks for problem in track["problems"]),
+            *failed.values(),
+        ],
         "failed": failed,
         "tracks": [{key: value for key, value in track.items() if key not in ("format", "key")} for track in tracks],
     }

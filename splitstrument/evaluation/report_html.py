@@ -114,7 +114,7 @@ def _charts(evaluations: list[Evaluation]) -> str:
                 else []
             )
             chart = box_plot(groups, f"{name} of the instrument on {first.data}")
-            charts.append(f"<h3>{name} of the instrument on {escape(first.data)}</h3>{chart}" if chart else "")
+            charts.append(_chart(f"{name} of the instrument on {first.data}", chart))
     return "".join(charts)
 
 
@@ -126,7 +126,7 @@ def _curves(evaluations: list[Evaluation]) -> str:
             (run.name, [(row.get("epoch", 0.0), row.get(key, float("nan"))) for row in run.history]) for run in runs
         ]
         chart = line_chart(series, f"{name} over epochs", "epoch", name)
-        charts.append(f"<h3>{name.capitalize()}</h3>{chart}" if chart else "")
+        charts.append(_chart(name.capitalize(), chart))
     return "".join(charts)
 
 
@@ -149,7 +149,7 @@ def _evaluation(evaluation: Evaluation, examples: int) -> str:
         f"Silence of the instrument in {evaluation.data}",
         "silent share of a track",
     )
-    parts.append(f"<h3>Tracks by the instrument's silent share</h3>{silence}")
+    parts.append(_chart("Tracks by the instrument's silent share", silence))
     parts += [_example(evaluation, track) for track in worst_tracks(evaluation, examples)]
     return "".join(parts)
 
@@ -159,7 +159,15 @@ def _scatter(evaluation: Evaluation) -> str:
     mixture, ours = evaluation.values("si_sdr", system="mixture"), evaluation.values("si_sdr")
     points = [(a, b, name) for a, b, name in zip(mixture, ours, names, strict=True) if a is not None and b is not None]
     chart = scatter(points, "SI-SDR of the mixture and of the estimate, per track", "mixture, dB", "estimate, dB")
-    return f"<h3>Per track: SI-SDR of the mixture and of the estimate</h3>{chart}" if chart else ""
+    return _chart("Per track: SI-SDR of the mixture and of the estimate", chart)
+
+
+def _chart(name: str, chart: str) -> str:
+    """A chart under its name; it scrolls on narrow screens, so that its text stays legible."""
+    if not chart:
+        return ""
+    area = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{chart}</div>'
+    return f"<h3>{escape(name)}</h3>{area}"
 
 
 def _example(evaluation: Evaluation, track: Record) -> str:

@@ -14,13 +14,14 @@ a { color: var(--a); } .soft { color: var(--soft); }
 .note { border-left: 4px solid var(--b); background: var(--band); padding: .6rem .9rem; max-width: 50rem; }
 .scroll { overflow-x: auto; margin: .8rem 0; } .scroll:focus-visible { outline: 2px solid var(--a); }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--soft); padding: 0 0 .35rem; max-width: 50rem; }
+caption { text-align: left; color: var(--soft); padding: 0 0 .35rem;
+  max-width: min(50rem, calc(100vw - 2rem)); }
 th, td { padding: .28rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
 thead th { border-bottom: 2px solid var(--ink); vertical-align: bottom; white-space: normal; }
  tbody tr:nth-child(even) { background: var(--band); }
 th.published, td.published { background: color-mix(in srgb, var(--b) 14%, transparent); }
-.chart { width: 100%; max-width: 45rem; height: auto; display: block; margin: .5rem 0; }
+.chart { width: 100%; min-width: 34rem; max-width: 45rem; height: auto; display: block; margin: .5rem 0; }
 .chart text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 .grid { stroke: var(--line); } .axis, .whisker { stroke: var(--soft); } .box { fill: var(--a); fill-opacity: .3;
   stroke: var(--a); } .median { stroke: var(--b); stroke-width: 3; } .dot { fill: var(--ink); fill-opacity: .55; }
@@ -43,6 +44,7 @@ nav ul { padding-left: 1.1rem; columns: 2; } li { break-inside: avoid; }
 @media print { :root { --ink: #000; --paper: #fff; --soft: #333; --line: #bbb; --band: #f3f3f3;
     --a: #0b6e99; --b: #c2410c; }
   body { max-width: none; padding: 0; font-size: 10pt; } table { font-size: 7.5pt; } th, td { padding: .15rem .3rem; }
-  audio, nav { display: none; } .scroll { overflow: visible; } h2, h3, caption { break-after: avoid; }
+  audio, nav { display: none; }
+  .scroll { overflow: visible; } .chart { min-width: 0; } h2, h3, caption { break-after: avoid; }
   figure, .chart, tr { break-inside: avoid; } @page { margin: 14mm; } }
 """

@@ -17,6 +17,7 @@ from splitstrument.errors import DatasetError, SplitstrumentError
 from splitstrument.evaluation.baselines import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
 from splitstrument.evaluation.record import EVALUATION_FILE, Record, build_record, csv_text
+from splitstrument.evaluation.splits import choose_tracks, seen_in_training
 from splitstrument.evaluation.tables import text_report
 from splitstrument.evaluation.tracks import resampled_pair_blocks
 from splitstrument.executor import map_tracks, track_executor
@@ -75,6 +76,7 @@ def evaluate_model(
     eq_from: Path | None = None,
     options: SeparationOptions | None = None,
     names: Sequence[str] = (),
+    split: str | None = None,
     workers: Workers | None = None,
 ) -> Record:
     """Separate and score every pair below `tracks`.
@@ -87,8 +89,8 @@ def evaluate_model(
         Where the results go; an earlier evaluation there is continued.
     eq_from
         Pairs that the fixed EQ is fitted on; a song that is being evaluated is left out of its own EQ.
-    names
-        Only these tracks.
+    names, split
+        Which tracks (`choose_tracks`).
 
     Raises
     ------
@@ -98,7 +100,7 @@ def evaluate_model(
     settings, options, workers = settings or EvaluationSettings(), options or SeparationOptions(), workers or Workers()
     found = find_model(model)
     rate, n_fft = found.settings.spectrogram.sample_rate_hz, settings.n_fft or found.settings.spectrogram.n_fft
-    pairs = _chosen(find_pairs(tracks, rate), names, tracks)
+    pairs = choose_tracks(find_pairs(tracks, rate), Path(tracks), split, names)
     fit = fit_eq(find_pairs(eq_from, rate), rate, n_fft, workers) if eq_from else None
     estimates = ModelEstimates(str(found.path), options)
     about = {
@@ -110,6 +112,8 @@ def evaluate_model(
             "trained_on": found.description.trained_on,
             "files": found.description.files,
         },
+        "split": split or "evaluation list, or all",
+        "seen_in_training": seen_in_training(found.path, pairs),
     }
     plan = dict.fromkeys(pairs, estimates)
     return _run(found.description.name, plan, tracks, folder, settings, n_fft, fit, about, workers, eq_from, options)
@@ -285,12 +289,3 @@ def _job(
     return TrackJob(
         pair, estimates, systems, n_fft, folder, eq, settings.framewise, settings.keep_estimates, settings.excerpts
     )
-
-
-def _chosen(pairs: list[Pair], names: Sequence[str], folder: Path) -> list[Pair]:
-    unknown = sorted(set(names) - {pair.name for pair in pairs})
-    if unknown:
-        raise DatasetError(
-            f"{folder} has no track {unknown[0]!r}: it has {', '.join(pair.name for pair in pairs[:8])}."
-        )
-    return [pair for pair in pairs if not names or pair.name in names]
