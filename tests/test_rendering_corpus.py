@@ -149,8 +149,13 @@ def test_the_dataset_tools_make_the_same_pairs_from_the_stems(tmp_path, ingredie
     )  # fmt: skip
     assert made.returncode == 0, made.stderr
     (ours,), (theirs,) = find_pairs(tmp_path / "out" / "guitar"), find_pairs(tmp_path / "mixed")
-    for one, other in ((ours.instrument, theirs.instrument), (ours.rest, theirs.rest)):
-        assert np.abs(soundfile.read(one)[0] - soundfile.read(other)[0]).max() < 1e-4
+    sounds = [
+        tuple(soundfile.read(path)[0] for path in files)
+        for files in ((ours.instrument, theirs.instrument), (ours.rest, theirs.rest))
+    ]
+    gain = np.dot(*sounds[0]) / np.dot(sounds[0][0], sounds[0][0])  # the guard against clipping: one for both files
+    assert 0.5 < gain < 1.01
+    assert all(np.abs(gain * one - other).max() < 1e-4 for one, other in sounds)
 
 
 @needs_fluidsynth
