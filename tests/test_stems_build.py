@@ -445,6 +445,12 @@ def test_missing_raw_data_says_where_to_get_it(tmp_path, capsys):
     assert not (tmp_path / "set").exists()
 
 
+def test_a_corpus_recipe_points_to_the_other_command(capsys):
+    status, errors = call(capsys, "build", str(ROOT / "datasets" / "corpus.yaml"))
+    assert status == 1
+    assert "dataset render" in errors
+
+
 def test_dry_run_writes_nothing(tmp_path):
     from click.testing import CliRunner
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from splitstrument.errors import SettingsError
-from splitstrument.settings import Settings, load_settings
+from splitstrument.settings import Settings, load_settings, read_yaml
 from splitstrument.stems.mix import MixOptions
 from splitstrument.stems.organise import OrganiseSettings
 from splitstrument.stems.silence import SilenceSettings
@@ -89,6 +89,12 @@ class DatasetRecipe(Settings):
         return self
 
 
+def _is_rendered(path: Path) -> bool:
+    """Tell a corpus recipe, which has hours to render, from one of ours, or from a mistaken one."""
+    data = read_yaml(path)
+    return isinstance(data, dict) and "hours" in data and not {"sources", "pairs_from", "target"} & set(data)
+
+
 def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> DatasetRecipe:
     """Read a recipe; `pairs_from` becomes relative to the working folder.
 
@@ -98,6 +104,8 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Da
         If the recipe is wrong, or is its own origin.
     """
     path = Path(path)
+    if _is_rendered(path):
+        raise SettingsError(f"{path} describes music to render: use `splitstrument dataset render {path}`.")
     recipe = load_settings(path, DatasetRecipe, overrides).settings
     if recipe.pairs_from is None:
         return recipe
