@@ -272,3 +272,36 @@ def test_silence_is_cut_and_held_out_tracks_follow(tmp_path):
     lengths = {pair.name: soundfile.info(pair.instrument).duration for pair in find_pairs(folder)}
     assert lengths["full"] == 10
     assert lengths["half"] < 7.5
+
+
+@needs_fluidsynth
+def test_a_run_that_is_interrupted_goes_on_to_the_same_hashes(tmp_path, ingredients):
+    from splitstrument.settings import load_settings
+    from splitstrument.stems.rendering.corpus import render_corpus
+    from splitstrument.stems.rendering.recipe import CorpusRecipe
+
+    shutil.copy(ingredients / "freedoom" / "song.mid", ingredients / "freedoom" / "tune.mid")
+    with (ingredients / "freedoom" / "tune.mid").open("ab") as file:
+        file.write(b"\0")  # another song in the eyes of the catalogue, which counts equal files once
+    excerpts = {"song": 0.0, "tune": 0.0}
+    recipe = load_settings(write_recipe(tmp_path / "tiny.yaml", excerpts=excerpts), CorpusRecipe).settings
+
+    def stop(amount: int = 1, note: str = "") -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        render_corpus(recipe, ingredients, tmp_path / "broken", advance=stop)
+    assert len(list((tmp_path / "broken" / "records").iterdir())) == 1
+    # a stem that a killed run left behind is written again
+    (tmp_path / "broken" / "stems" / "freedoom_tune" / "bass").mkdir(parents=True, exist_ok=True)
+    resumed = render_corpus(recipe, ingredients, tmp_path / "broken")
+    assert (len(resumed.kept), len(resumed.made)) == (1, 1)
+    render_corpus(recipe, ingredients, tmp_path / "whole")
+    files = [
+        sorted(p.relative_to(root) for p in root.rglob("*") if p.is_file())
+        for root in (tmp_path / "broken", tmp_path / "whole")
+    ]
+    assert files[0] == files[1]
+    assert not [path for path in files[0] if ".part" in path.name]
+    for path in files[0]:
+        assert (tmp_path / "broken" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
