@@ -460,14 +460,20 @@ def test_dry_run_writes_nothing(tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "datasets").glob("[a-z]*.yaml")), ids=lambda path: path.stem)
+BUILDABLE = [path for path in sorted((ROOT / "datasets").glob("*.yaml")) if "\nhours:" not in path.read_text()]
+
+
+@pytest.mark.parametrize("path", BUILDABLE, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid(path):
-    data = yaml.safe_load(path.read_text())
-    if "sources" not in data and "pairs_from" not in data:
-        pytest.skip("a recipe of another kind")
     recipe = read_recipe(path)
     assert recipe.name == path.stem
     assert recipe.pairs_from is None or read_recipe(recipe.pairs_from).target == recipe.target
+
+
+def test_the_seven_datasets_of_the_thesis_are_there():
+    names = {path.stem for path in BUILDABLE}
+    assert names >= {f"recorded_{what}" for what in ("guitar", "guitar_less_silence", "piano", "piano_less_silence")}
+    assert names >= {"synthesized_piano", "pure_guitar", "pure_piano"}
 
 
 def test_unknown_key_error_class():
