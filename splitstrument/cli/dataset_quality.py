@@ -71,15 +71,21 @@ def check(
 
 
 def _print_ranking(rows: list[dict[str, Any]], n_tracks: int, top: int) -> None:
+    absent = [row for row in rows if all(finding.is_absence for finding in row["findings"])]
+    heard = [row for row in rows if row not in absent]
     table = [
         [f"{row['suspicion']:.2f}", row["track"], row["stem_class"], finding.check, _where(finding), finding.message]
-        for row in rows[:top]
+        for row in heard[:top]
         for finding in row["findings"]
     ]
     if table:
         print_table(["suspicion", "track", "class", "check", "seconds", "why"], table, "Listen to these first")
-    suspicious = len({row["track"] for row in rows})
-    click.echo(f"{suspicious} of {n_tracks} tracks are suspicious" + (f" ({top} shown)" if len(rows) > top else ""))
+    suspicious = len({row["track"] for row in heard})
+    click.echo(
+        f"{suspicious} of {n_tracks} tracks are suspicious" + (f" ({top} rows shown)" if len(heard) > top else "")
+    )
+    if absent:
+        click.echo(f"{len({row['track'] for row in absent})} tracks have no stem of a class: see checks.yaml")
 
 
 def _where(finding: Any) -> str:

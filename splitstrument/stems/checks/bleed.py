@@ -192,7 +192,7 @@ class BleedMeter:
             check="bleed",
             stem_class=hears,
             severity=round(float(np.clip(0.85 + (level + 20) / 60, 0.3, 0.95)), 3),
-            message=f"hears {names}: about {level:.0f} dB below its own level, {score:.1f} times the limit",
+            message=f"hears {names}: about {-level:.0f} dB below its own level, {score:.1f} times the limit",
             files=files,
             seconds=spans(worst.worst),
             value=score,

@@ -7,7 +7,7 @@
     tracks:
       Song:
         findings:
-          - {check: bleed, stem_class: guitar, severity: 0.8, mark: bleed, message: ..., seconds: [[31, 35]], ...}
+          - {check: bleed, stem_class: guitar, severity: 0.8, message: ..., seconds: [[31, 35]], ...}
 """
 
 from __future__ import annotations
@@ -66,6 +66,11 @@ class Finding(Settings):
     def mark(self) -> str | None:
         """The mark a listener would set if the suspicion is right."""
         return PROPOSED_MARKS[self.check]
+
+    @property
+    def is_absence(self) -> bool:
+        """Whether there is nothing to hear, because there is no file at all."""
+        return self.check == "missing" and not self.files
 
 
 class TrackChecks(Settings):
