@@ -15,10 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
-from demonstrator_site import Client, make_model, make_song, running_server, settings_for, song_bytes
+from demonstrator_site import Client, make_model, running_server, settings_for, song_bytes
 
 pytestmark = pytest.mark.browser
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -126,6 +125,24 @@ def levels(page) -> list[float]:
     )
 
 
+def heard(page, wanted) -> list[float]:
+    """Measure until `wanted` (a predicate of the levels) holds; a busy machine plays late, but it must get there."""
+    for _ in range(40):
+        measured = levels(page)
+        if wanted(measured):
+            return measured
+    raise AssertionError(f"never heard as wanted; last levels {measured}")
+
+
+def hear_pitch(page, wanted_hz: float, tolerance_hz: float) -> None:
+    """Measure the pitch until it is the one that is wanted."""
+    for _ in range(20):
+        found = pitch_hz(page)
+        if abs(found - wanted_hz) <= tolerance_hz:
+            return
+    raise AssertionError(f"{found} Hz is heard, not {wanted_hz} Hz")
+
+
 def pitch_hz(page) -> float:
     """The loudest frequency that is heard."""
     return page.evaluate(
@@ -154,8 +171,7 @@ def test_example_one_click_to_a_playing_result(page, server, shots):
     until(page, "window.Player.audio.currentTime > 0.5")
     assert page.get_attribute("#play", "aria-pressed") == "true"
     page.screenshot(path=shots / "result.png", full_page=True)
-    first, second = levels(page)
-    assert first > 1e-3 and second > 1e-4  # sound, not only a moving clock
+    heard(page, lambda level: level[0] > 1e-3 and level[1] > 1e-4)  # sound, not only a moving clock
 
 
 def test_upload_with_progress_and_download_equal_to_the_command_line(page, server, models, tmp_path, shots):
@@ -263,32 +279,33 @@ def test_loop_between_a_and_b(page, song_url, shots):
 
 def test_solo_mute_and_volume_are_heard(page, song_url):
     open_song(page, song_url)
+    page.click("#loop")  # the whole song again and again
     page.click("#play")
-    both = levels(page)
-    assert min(both) > 1e-3
+    both = heard(page, lambda level: min(level) > 1e-3)
     page.click("[data-lane=instrument] .solo")
-    alone = levels(page)
-    assert alone[0] == pytest.approx(both[0], rel=0.3) and alone[1] < 1e-4
+    heard(page, lambda level: level[0] == pytest.approx(both[0], rel=0.3) and level[1] < 1e-4)
     page.click("[data-lane=instrument] .solo")
     page.click("[data-lane=instrument] .mute")
-    assert levels(page)[0] < 1e-4
+    heard(page, lambda level: level[0] < 1e-4 and level[1] == pytest.approx(both[1], rel=0.3))
     page.locator("[data-lane=rest] input").fill("50")
-    assert levels(page)[1] == pytest.approx(both[1] / 4, rel=0.4)  # a square law
+    heard(page, lambda level: level[1] == pytest.approx(both[1] / 4, rel=0.3))  # a square law
     page.click("[data-lane=mixture] .solo")
-    assert min(levels(page)) > 1e-3
+    heard(page, lambda level: level == pytest.approx(both, rel=0.3))
 
 
 def test_slow_down_keeps_the_pitch(page, song_url):
     open_song(page, song_url)
+    page.click("#loop")
     page.click("#play")
-    page.wait_for_timeout(300)
-    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    hear_pitch(page, 440, 8)
     page.locator("#speed").fill("50")
+    assert player(page, "[audio.playbackRate, audio.preservesPitch]") == [0.5, True]
+    hear_pitch(page, 440, 8)  # at half speed a pitch that follows would be 220 Hz
+    page.locator("#seek").fill("1")
     before = player(page, "[audio.currentTime, performance.now()]")
-    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    page.wait_for_timeout(2000)
     after = player(page, "[audio.currentTime, performance.now()]")
-    rate = (after[0] - before[0]) / (after[1] - before[1]) * 1000
-    assert 0.3 < rate < 0.7
+    assert 0 < (after[0] - before[0]) / (after[1] - before[1]) * 1000 < 0.75
 
 
 def test_keyboard(page, song_url):
@@ -331,9 +348,9 @@ def test_compare_two_models_without_a_gap(page, song_url, shots):
     page.click("text=Compare with")
     page.wait_for_selector(READY)
     page.click("#play")
-    assert [level > 1e-3 for level in levels(page)] == [True, False, False, False]
+    heard(page, lambda measured: [level > 1e-3 for level in measured] == [True, False, False, False])
     page.keyboard.press("2")
-    assert [level > 1e-3 for level in levels(page)] == [False, False, True, False]
+    heard(page, lambda measured: [level > 1e-3 for level in measured] == [False, False, True, False])
     page.screenshot(path=shots / "compare.png", full_page=True)
 
 
@@ -457,13 +474,13 @@ def test_restart_of_the_server_in_the_middle_of_a_job(browser, models, tmp_path)
         process.wait()
 
 
-def test_the_play_file_is_what_was_separated(song_url, page):
-    """The tones of the test song land where the model puts them: 440 Hz in the instrument, 6 kHz in the rest."""
+def test_the_tones_of_the_song_land_where_the_model_puts_them(song_url, page):
+    """440 Hz in the instrument, 6 kHz in the rest."""
     open_song(page, song_url)
+    page.click("#loop")
     page.click("#play")
     page.click("[data-lane=instrument] .solo")
-    assert pitch_hz(page) == pytest.approx(440, abs=8)
+    hear_pitch(page, 440, 8)
     page.click("[data-lane=instrument] .solo")
     page.click("[data-lane=rest] .solo")
-    assert pitch_hz(page) == pytest.approx(6000, abs=12)
-    assert np.abs(make_song(0.1)).max() > 0.3
+    hear_pitch(page, 6000, 12)
