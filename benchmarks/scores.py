@@ -101,7 +101,7 @@ def score(job: Job, n_jobs: int) -> dict[str, Any]:
         job.model,
         Path(SETS[job.name].format(target=job.target)),
         job.folder,
-        EvaluationSettings(framewise=False, excerpts=job.name != "sample"),
+        EvaluationSettings(baselines=("mixture", "eq"), ceilings=("irm",), framewise=False, excerpts=False),
         eq_from if eq_from.is_dir() else None,
         workers=Workers(n_jobs),
     )
