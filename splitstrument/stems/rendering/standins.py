@@ -24,6 +24,7 @@ from splitstrument.stems.silence_tracks import cut_track, pairs_by_track
 RATE_HZ = 22_050
 MIN_TRACKS = 4
 SPARE = 1.4  # tracks to plan for each that is wanted: not every song has the target
+MAX_ROUNDS = 5  # and a list that is too short is continued so many times
 CLEAN = Realism(**{step: False for step in Realism.model_fields if step not in ("random_programs", "recast", "levels")})
 LESS_SILENCE = SilenceSettings(threshold_dbfs=-50, min_silence_s=1.0, below_audible=0.7, to=0.7, discard_below=0.5)
 
@@ -105,10 +106,14 @@ def build_stand_in(
     if stand_in.kind == "cut":
         names = _cut(output / stand_in.cut_from, folder)
     else:
-        recipe = recipe_of(stand_in, scale, track_s, seed)
-        rendered = output / "rendered" / stand_in.name
-        render_corpus(recipe, root, rendered, jobs, scheduler, advance)
-        names = _take(rendered, stand_in, scaled(stand_in.tracks, scale) + scaled(stand_in.evaluation, scale), folder)
+        wanted = scaled(stand_in.tracks, scale) + scaled(stand_in.evaluation, scale)
+        recipe, rendered = recipe_of(stand_in, scale, track_s, seed), output / "rendered" / stand_in.name
+        for _ in range(MAX_ROUNDS):
+            render_corpus(recipe, root, rendered, jobs, scheduler, advance)
+            if len(list(rendered.glob(f"{stand_in.target}/tracks_*/*/instrument_*"))) >= wanted:
+                break
+            recipe = recipe.model_copy(update={"hours": 1.5 * recipe.hours})  # the same list of tracks, continued
+        names = _take(rendered, stand_in, wanted, folder)
     held_out = _held_out(names, stand_in, scale, output)
     write_yaml(folder / "evaluation.yaml", held_out)
     facts = {"target": stand_in.target, "rendered": True, "stand_in_for": stand_in.name, "scale": scale}
