@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tiny_models import reference_mask, tiny_model, tiny_settings
+from tiny_models import music, reference_mask, tiny_model, tiny_settings
 
+from splitstrument.audio import write
 from splitstrument.errors import ModelError, SettingsError
 from splitstrument.modelfolder import ModelDescription, read_model_folder, write_model_folder
 from splitstrument.network.settings import ModelSettings
@@ -26,6 +27,23 @@ def test_engines_agree_with_numpy(rng, tmp_path, engine):
 def test_unknown_engine(tmp_path):
     with pytest.raises(SettingsError, match="choose one of onnxruntime"):
         open_engine(tiny_model(tmp_path / "m"), "abacus")
+
+
+def test_int8_is_calibrated_and_close(rng, tmp_path):
+    from splitstrument.separation.quantize import export_int8
+
+    folder = tiny_model(tmp_path / "m")
+    write(tmp_path / "song.wav", music(rng, 44100), 44100)
+    write(tmp_path / "silence.wav", np.zeros((44100, 1), np.float32), 44100)
+    with pytest.raises(SettingsError, match="nothing audible"):
+        export_int8(folder, [tmp_path / "silence.wav"])
+    folder = export_int8(folder, [tmp_path / "song.wav"])
+    chunks = rng.random((2, *folder.settings.input_shape), np.float32)
+    exact = open_engine(folder, threads=1)
+    assert exact.name == "onnxruntime"  # never int8 by itself
+    masks = exact.predict(chunks)
+    error = open_engine(folder, "onnxruntime-int8", threads=1).predict(chunks) - masks
+    assert 0 < np.sum(error**2) < 10**-2.5 * np.sum(masks**2)
 
 
 def _keras_model(path, settings: ModelSettings, seed=3):

@@ -10,7 +10,9 @@ import sys
 import numpy as np
 import pytest
 
+from splitstrument.cli import main
 from splitstrument.errors import ModelError
+from splitstrument.modelfolder import read_model_folder
 from splitstrument.separation.engines import open_engine
 from splitstrument.separation.legacy import LayerGraph, import_keras2, read_graph, settings_of
 
@@ -112,7 +114,11 @@ def forward(model, weights, chunk):
 
 def test_same_output_as_the_keras_2_graph(rng, tmp_path, small):
     weights = random_weights(rng, small)
-    folder = import_keras2(write_keras2(tmp_path / "old", small, weights), tmp_path / "new", "guitar")
+    old, new = write_keras2(tmp_path / "old", small, weights), tmp_path / "new"
+    with pytest.raises(SystemExit) as end:
+        main(["models", "import", str(old), str(new), "--target", "piano", "--name", "grandfather"])
+    folder = read_model_folder(new)
+    assert not end.value.code and folder.description.name == "grandfather" and folder.settings.target == "piano"
     chunk = rng.random((65, 64)).astype(np.float32)
     mask = open_engine(folder, "keras").predict(chunk[None, ..., None])[0, ..., 0]
     expected = forward(small, weights, chunk)
