@@ -78,4 +78,5 @@ def test_masks(rng):
     assert "The mask is 0.5 everywhere" in mask_findings(np.full_like(ideal, 0.5), batch)[0]
     nearly_one = 1 + 0.003 * rng.standard_normal(ideal.shape)
     assert "The output is the input" in mask_findings(nearly_one, batch)[0]
+    assert "The output is silence although" in mask_findings(0.003 * rng.standard_normal(ideal.shape), batch)[0]
     assert mask_findings(nearly_one, {"mixture": mixture, "target": mixture}) == []

@@ -85,6 +85,11 @@ def mask_findings(mask: Float, batch: Batch) -> list[str]:
             f"The mask is {np.mean(inner):.3g} everywhere: the network ignores its input; lower the learning rate, or "
             "look whether the target is audible in the data."
         ]
+    if _relative_db(estimate, mixture) < SAME_DB < _relative_db(target, mixture):
+        return [
+            "The output is silence although the instrument is audible: the mask has collapsed to 0; lower the learning "
+            "rate, or choose a loss that does not reward silence (l11 does not average decibels)."
+        ]
     if _relative_db(estimate - mixture, mixture) < SAME_DB < _relative_db(target - mixture, mixture):
         return [
             "The output is the input: the network passes the mixture through; look at the order of the datasets "

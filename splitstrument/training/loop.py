@@ -78,6 +78,8 @@ class Loop:
         self.training, self.validation = streams.training, streams.validation
         self.total_steps = settings.epochs * self.training.steps_per_epoch
         self.baselines = mask_baselines(trainer, self.validation) if self.validation else {}
+        for name, value in self.baselines.items():
+            run.log(f"validation loss of {name}: {value:.5g}")
         self.saved_at = self.plotted_at = time.monotonic()
         self.signals = StopSignals()
 
