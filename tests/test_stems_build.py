@@ -140,11 +140,15 @@ def test_marks_and_removed_songs_take_their_pairs_away(tmp_path):
     assert [pair.name for pair in find_pairs(tmp_path / "set")] == ["Other - Song"]
     write_tone(raw / "New" / "guitar.wav")
     write_tone(raw / "New" / "drums.wav")
+    kept = tmp_path / "set" / "stems" / ".checks" / "of another tool.json"
+    kept.parent.mkdir()
+    kept.touch()
     for path in (raw / "Other - Song").iterdir():
         path.unlink()
     run(recipe)
     assert [pair.name for pair in find_pairs(tmp_path / "set")] == ["New"]
     assert not (tmp_path / "set" / "stems" / "Other - Song").exists()
+    assert kept.is_file()
 
 
 def test_marks_of_a_file_are_imported_once(tmp_path):

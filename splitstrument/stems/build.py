@@ -272,9 +272,9 @@ def _prune(
     step: str,
     empty: Callable[[Path], None] | None = None,
 ) -> None:
-    """Remove tracks that are not among `names`, and their records."""
+    """Remove tracks that are not among `names`, and their records; hidden folders belong to other tools."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_dir() and path.name not in names:
+        if path.is_dir() and path.name not in names and not path.name.startswith("."):
             if empty:
                 empty(path)
             if not empty or not any(path.iterdir()):
