@@ -265,8 +265,8 @@ def _readable(path: Path, folder: Path) -> Path:
             "the server, or upload the song as WAV, FLAC, OGG or MP3."
         )
     target = folder / "fetched.flac"
-    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", path, "-vn", "-y", target]
-    run = subprocess.run(command, capture_output=True, timeout=600, check=False)
+    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", str(path), "-vn"]
+    run = subprocess.run([*command, "-y", str(target)], capture_output=True, timeout=600, check=False)
     path.unlink(missing_ok=True)
     if run.returncode:
         raise LinkError("The file behind this link holds no audio that ffmpeg can decode.")

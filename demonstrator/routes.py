@@ -175,7 +175,7 @@ class Download(Handler):
 
     def GET(self, job_id: str, name: str) -> Iterator[bytes]:
         job = self.done_job(job_id)
-        path = self.result_file(job, job.result["files"][name])
+        path = self.result_file(job, job.files[name])
         return send_file(path, None if web.input(show=None).show else download_name(self.site, job, name, path.suffix))
 
 
@@ -185,7 +185,7 @@ class Zip(Handler):
     def GET(self, job_id: str) -> Iterator[bytes]:
         job = self.done_job(job_id)
         files = []
-        for name, relative in job.result["files"].items():
+        for name, relative in job.files.items():
             path = self.result_file(job, relative)
             files.append((download_name(self.site, job, name, path.suffix), path))
         return send_zip(files, f"{job.title} - {job.model}.zip")
@@ -236,7 +236,7 @@ class Again(Handler):
 class Strength(Handler):
     """The same mask at another strength, without running the network again."""
 
-    def POST(self, job_id: str) -> str:
+    def POST(self, job_id: str) -> bytes:
         form, job = self.form(), self.done_job(job_id)
         text = form.get("strength")
         if not text.isdecimal() or int(text) not in STRENGTHS:
@@ -250,25 +250,30 @@ class Strength(Handler):
         raise see_other(f"/songs/{other.id}")
 
 
-class Compare(Handler):
-    """Two results on one song, switched while they play."""
+class Pair(Handler):
+    """Two results on one song."""
 
-    def GET(self, first: str, second: str) -> bytes:
-        one, other = self._pair(first, second)
-        return self.page("compare", one.title, one, other)
-
-    def _pair(self, first: str, second: str) -> tuple[Job, Job]:
+    def pair(self, first: str, second: str) -> tuple[Job, Job]:
+        """Both jobs, if they are done and on the same song."""
         one, other = self.done_job(first), self.done_job(second)
         if one.song != other.song:
             raise self.refuse("400 Bad Request", "Only two results on the same song can be compared.")
         return one, other
 
 
-class ComparePlay(Compare):
+class Compare(Pair):
+    """Two results on one song, switched while they play."""
+
+    def GET(self, first: str, second: str) -> bytes:
+        one, other = self.pair(first, second)
+        return self.page("compare", one.title, one, other)
+
+
+class ComparePlay(Pair):
     """Instrument and rest of both results in one file."""
 
     def GET(self, first: str, second: str) -> Iterator[bytes]:
-        one, other = self._pair(first, second)
+        one, other = self.pair(first, second)
         return send_file(self._files(one, other)[0])
 
     def _files(self, one: Job, other: Job) -> tuple[Path, Path]:
@@ -276,7 +281,7 @@ class ComparePlay(Compare):
         base = self.result_file(one, f"compare-{other.id}")
         play, view = base.with_suffix(".flac"), base.with_suffix(".json")
         if not view.is_file():
-            stems = [self.result_file(job, job.result["files"][stem]) for job in (one, other) for stem in STEMS]
+            stems = [self.result_file(job, job.files[stem]) for job in (one, other) for stem in STEMS]
             gain = min(1.0, 1 / max(views.peak_of(stems), 1e-9))
             layout = views.write_play_file(play, stems, gain)
             peaks = [json.loads(self.result_file(job, "view.json").read_text()) for job in (one, other)]
@@ -288,7 +293,7 @@ class CompareView(ComparePlay):
     """Peaks of both results as JSON."""
 
     def GET(self, first: str, second: str) -> Iterator[bytes]:
-        one, other = self._pair(first, second)
+        one, other = self.pair(first, second)
         return send_file(self._files(one, other)[1])
 
 

@@ -247,7 +247,7 @@ def _bind(site: Site, host: str, port: int) -> WsgiServer:
     server.max_request_header_size = 32_768
     server.request_queue_size = 128
     server.shutdown_timeout = 3
-    server.error_log = _log_server_error
+    server.error_log = _log_server_error  # type: ignore[method-assign,assignment]
     try:
         server.prepare()
     except OSError as error:

@@ -80,6 +80,11 @@ class Job:
         return self.state in ACTIVE
 
     @property
+    def files(self) -> dict[str, str]:
+        """Files of a job that is done: name -> path in its result folder."""
+        return (self.result or {}).get("files", {})
+
+    @property
     def strength(self) -> int:
         """Strength of the mask in percent; 100 is the model's own."""
         return int(self.options.get("strength", 100))
