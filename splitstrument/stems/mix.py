@@ -27,7 +27,7 @@ from splitstrument.stems.classes import NOT_MUSIC
 from splitstrument.stems.index import stems_of
 from splitstrument.stems.marks import CHECKED, DEFECTS, is_usable, read_marks
 
-BLOCK = 1 << 16
+BLOCK = 1 << 14  # `tee` keeps up to 57 of them
 
 Rate = Annotated[int, Field(ge=1000, le=768_000)]
 

@@ -122,7 +122,9 @@ def _power(block: Audio, size: int) -> NDArray[np.float64]:
 
 def find_silences(silent: NDArray[np.bool_], min_blocks: int) -> Ranges:
     """Runs of at least `min_blocks` silent blocks: (n, 2) start and end in blocks."""
-    edges = np.flatnonzero(np.diff(silent.astype(np.int8), prepend=0, append=0))
+    padded = np.zeros(len(silent) + 2, np.int8)
+    padded[1:-1] = silent
+    edges = np.flatnonzero(np.diff(padded))
     runs = edges.reshape(-1, 2)
     return runs[runs[:, 1] - runs[:, 0] >= min_blocks]
 
