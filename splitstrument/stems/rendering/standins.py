@@ -113,6 +113,7 @@ def build_stand_in(
             if len(list(rendered.glob(f"{stand_in.target}/tracks_*/*/instrument_*"))) >= wanted:
                 break
             recipe = recipe.model_copy(update={"hours": 1.5 * recipe.hours})  # the same list of tracks, continued
+            advance = _unseen  # the bar has shown its whole length
         names = _take(rendered, stand_in, wanted, folder)
     held_out = _held_out(names, stand_in, scale, output)
     write_yaml(folder / "evaluation.yaml", held_out)
@@ -121,6 +122,10 @@ def build_stand_in(
     made = {"tracks": len(names), "evaluation": len(held_out), "made": provenance(seed=seed)}
     write_yaml(folder / "passport.yaml", {**facts, "published": published, **made})
     return names
+
+
+def _unseen(amount: float = 1, note: str = "") -> None:
+    """Progress that nobody sees."""
 
 
 def _take(rendered: Path, stand_in: StandIn, wanted: int, folder: Path) -> list[str]:
