@@ -34,6 +34,8 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
     """One to four random injuries: bytes of the header or the body changed, numbers made huge, parts cut or doubled."""
     data = bytearray(content)
     for _ in range(rng.integers(1, 5)):
+        if not data:
+            break
         where = int(rng.integers(0, min(len(data), HEADER_BYTES if rng.random() < 0.6 else len(data))))
         kind = rng.integers(0, 6)
         if kind == 0:
