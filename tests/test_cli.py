@@ -24,7 +24,8 @@ def all_commands(group=cli, path=()):
 def test_help_of_every_command_has_text_and_an_example(path):
     result = CliRunner().invoke(cli, [*path, "--help"])
     assert result.exit_code == 0, result.output
-    assert "splitstrument " + path[0] in result.output.split("Options:")[0].split("\n", 2)[-1], "no example"
+    # the usage line says "cli"; the program's own name stands in examples only
+    assert f"splitstrument {path[0]}" in result.output, "no example"
 
 
 def test_the_table_lists_every_command_with_one_line():
