@@ -98,7 +98,9 @@ def print_false_alarms(excerpts: dict[str, tuple[Track, int]], scratch: Path) ->
         audio_s, stem_s = audio_s + seconds, stem_s + seconds * len(track)
     for name, finding in duplicate_findings(scratch, clean, SETTINGS):
         clean[name].findings.append(finding)
-    print(f"\nspeed: {audio_s / wall_s:.0f} s of music, {stem_s / wall_s:.0f} s of stems per second of one core's time\n")
+    print(
+        f"\nspeed: {audio_s / wall_s:.0f} s of music, {stem_s / wall_s:.0f} s of stems per second of one core's time\n"
+    )
     stems = sum(len(track) - 1 for track, _ in excerpts.values())
     print(f"Untouched: {len(excerpts)} tracks, {stems} stems\n\n| check | stems or classes reported |\n|---|---|")
     alarms = Counter(finding.check for result in clean.values() for finding in result.findings)

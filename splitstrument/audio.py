@@ -8,7 +8,7 @@ resampling is soxr's.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ def read(
     return audio, rate
 
 
-def blocks(path: str | Path, block_size: int = DEFAULT_BLOCK) -> Iterator[Audio]:
+def blocks(path: str | Path, block_size: int = DEFAULT_BLOCK) -> Generator[Audio, None, None]:
     """Read a file block by block; every block but the last has `block_size` samples."""
     with open_audio(path) as file:
         while len(block := file.read(block_size, dtype="float32", always_2d=True)):
@@ -257,7 +257,7 @@ class AudioWriter:
             self._stack = stack.pop_all()
         return self
 
-    def write(self, audio: Audio) -> None:
+    def write(self, audio: Audio | NDArray[np.float64] | NDArray[np.int32]) -> None:
         """Append (n_samples, n_channels)."""
         with self._disk_errors():
             self._file.write(audio)

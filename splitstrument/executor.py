@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from splitstrument.errors import CancelledError, SettingsError, missing_extra
 
@@ -41,6 +41,12 @@ class Outcome(Generic[Item, Result]):
     item: Item
     result: Result | None = None
     error: Exception | None = None
+
+    def get(self) -> Result:
+        """Return the result, or raise the exception that ended the item."""
+        if self.error is not None:
+            raise self.error
+        return cast(Result, self.result)  # None only where that is what the work returned
 
 
 @contextlib.contextmanager

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from splitstrument.evaluation.listening import Kind
 
 
 @click.command()
@@ -15,7 +19,7 @@ import click
 @click.option("--no-browser", is_flag=True, help="Do not open a browser.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("results/listening"), show_default=True)
 def listen(
-    evaluations: tuple[Path, ...], kind: str, trials: int | None, port: int, no_browser: bool, output: Path
+    evaluations: tuple[Path, ...], kind: Kind, trials: int | None, port: int, no_browser: bool, output: Path
 ) -> None:
     """Compare the models of EVALUATIONS by ear: blind, at one loudness, on this machine only.
 

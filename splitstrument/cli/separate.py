@@ -151,9 +151,9 @@ def _run(
         callback = _Advance(advance) if inline else None
         for outcome in run_plan(plan, target, folder, chosen, executor, callback):
             if outcome.error is None:
-                done.append(outcome.result)
+                done.append(outcome.get())
                 if say:
-                    click.echo(_line(outcome.result))
+                    click.echo(_line(outcome.get()))
             elif isinstance(outcome.error, SplitstrumentError) and not isinstance(outcome.error, CancelledError):
                 errors[outcome.item.song] = str(outcome.error)
             else:
@@ -235,8 +235,9 @@ def _print_results(
     done: list[SeparatedSong], plan: Plan, errors: dict[Path, str], as_json: bool, to_stream: bool
 ) -> None:
     if to_stream:
-        for song in done:
-            with (song.instrument or song.rest).open("rb") as file:
+        # one path: `_standard_output` has made sure of it
+        for path in (path for song in done for path in (song.instrument, song.rest) if path):
+            with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
     elif as_json:
         songs = [song.as_dict() for song in done]

@@ -13,7 +13,8 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.audio import AudioWriter, probe
-from splitstrument.errors import DatasetError
+from splitstrument.errors import DatasetError, SettingsError
+from splitstrument.network.settings import HourglassSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, link_or_copy, pairs_by_track
@@ -40,6 +41,10 @@ def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: float = S
     """
     sources = tuple(_stand_in(source, settings.model.target, corpus) for source in settings.datasets)
     network = settings.model.network
+    if not isinstance(network, HourglassSettings):
+        raise SettingsError(
+            f"A stand-in is an hourglass network scaled down, but {settings.name} trains {network.kind!r}."
+        )
     small = {
         "filters": max(4, round(network.filters * scale)),
         "levels": min(network.levels, SCALED_LEVELS),

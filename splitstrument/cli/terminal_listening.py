@@ -76,8 +76,12 @@ class ProgramPlayer:
         self._count += 1
         path = Path(self._folder.name) / f"{self._count}.wav"
         path.write_bytes(wav_bytes(samples, sample_rate_hz))
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._process = subprocess.Popen([*self.command, str(path)], **quiet)
+        self._process = subprocess.Popen(
+            [*self.command, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def stop(self) -> None:
         """End the program and delete its file."""

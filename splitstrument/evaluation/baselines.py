@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +98,7 @@ class EqFit:
         tracks = sorted(set(self.sums) - {without})
         if not tracks:
             raise DatasetError("No song is left to fit the fixed EQ on: name a folder of other songs with --eq-from.")
-        product, power = sum(self.sums[name] for name in tracks)
+        product, power = reduce(np.add, (self.sums[name] for name in tracks))
         gains = product / np.maximum(power, TINY)
         return Eq(gains.astype(np.float32), self.sample_rate_hz, self.n_fft, tuple(tracks))
 

@@ -112,6 +112,6 @@ def delayed_products(lagged: Double) -> Double:
 def solve_normal_equations(gram: Double, products: Double) -> Double:
     """Least-squares filters; where references are linearly dependent, the shortest ones (as mir_eval does)."""
     try:
-        return np.linalg.solve(gram, products)
+        return np.linalg.solve(gram, products).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
-        return np.linalg.lstsq(gram, products, rcond=None)[0]
+        return np.linalg.lstsq(gram, products, rcond=None)[0].astype(np.float64, copy=False)

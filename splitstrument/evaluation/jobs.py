@@ -157,7 +157,7 @@ def _open_estimates(
     job: TrackJob, info: audio.AudioInfo, record: dict[str, Any]
 ) -> tuple[Estimates | None, list[Problem]]:
     if isinstance(job.estimates, ModelEstimates):
-        path = _separate(job, info, record)
+        path = _separate(job, job.estimates, info, record)
         return estimates_in_files(job.pair, path, None), []
     usable, problems = {}, []
     for source in SOURCES:
@@ -175,10 +175,10 @@ def _open_estimates(
     return estimates_in_files(job.pair, usable["instrument"], usable["rest"]), problems
 
 
-def _separate(job: TrackJob, info: audio.AudioInfo, record: dict[str, Any]) -> Path:
+def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, record: dict[str, Any]) -> Path:
     """Separate the mixture at its own rate into a float file; notes speed in the record."""
-    options = job.estimates.options
-    model = _model(job.estimates.model, options.engine, options.threads)
+    options = estimates.options
+    model = _model(estimates.model, options.engine, options.threads)
     path = _estimate_path(job)
     started = time.perf_counter()
     mixture = (block.sum(axis=0) for block in pair_blocks(job.pair))

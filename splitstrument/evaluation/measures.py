@@ -40,10 +40,10 @@ class Distortion:
         s = np.asarray(reference, np.float64).ravel()
         e = np.asarray(estimate, np.float64).ravel()
         d = e - s
-        self.reference += s @ s
-        self.difference += d @ d
-        self.product += s @ d
-        self.estimate += e @ e
+        self.reference += float(s @ s)
+        self.difference += float(d @ d)
+        self.product += float(s @ d)
+        self.estimate += float(e @ e)
 
     def scores(self) -> dict[str, float | None]:
         """SI-SDR and SD-SDR in dB are None where reference or estimate is silent; infinite for a perfect estimate."""

@@ -6,7 +6,7 @@ killed evaluation resumes) and excerpts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -190,9 +190,7 @@ def fit_eq(pairs: list[Pair], sample_rate_hz: int, n_fft: int, workers: Workers 
         progress("fitting the EQ", len(pairs), "tracks", workers.quiet) as advance,
     ):
         for outcome in map_tracks(work, pairs, executor):
-            if outcome.error:
-                raise outcome.error
-            fit.sums.update(outcome.result.sums)
+            fit.sums.update(outcome.get().sums)
             advance(1, outcome.item.name)
     return fit
 
@@ -205,7 +203,7 @@ def _eq_sums(pair: Pair, sample_rate_hz: int, n_fft: int) -> EqFit:
 
 def _run(
     name: str,
-    plan: dict[Pair, ModelEstimates | FileEstimates],
+    plan: Mapping[Pair, ModelEstimates | FileEstimates],
     data: Path,
     folder: Path,
     settings: EvaluationSettings,
@@ -266,7 +264,7 @@ def _work(jobs: list[TrackJob], workers: Workers) -> tuple[list[Record], dict[st
     ):
         for outcome in map_tracks(evaluate_track, jobs, executor):
             if outcome.error is None:
-                records.append(outcome.result)
+                records.append(outcome.get())
             elif isinstance(outcome.error, SplitstrumentError):
                 failed[outcome.item.pair.name] = str(outcome.error)
             else:

@@ -15,18 +15,17 @@ WIDTH = 720
 TICKS = 6
 
 
-def box_plot(groups: Sequence[tuple[str, Sequence[float]]], title: str, unit: str = "dB") -> str:
+def box_plot(groups: Sequence[tuple[str, Sequence[float | None]]], title: str, unit: str = "dB") -> str:
     """Horizontal boxes (quartiles, median; whiskers to the extremes) with a point per track."""
-    groups = [(label, _finite(values)) for label, values in groups]
-    groups = [(label, values) for label, values in groups if len(values)]
-    if not groups:
+    rows = [(label, finite) for label, values in groups if len(finite := _finite(values))]
+    if not rows:
         return ""
     left, row, top = 250, 34, 10
-    low, high = _range(np.concatenate([values for _, values in groups]))
+    low, high = _range(np.concatenate([values for _, values in rows]))
     x = _scale(low, high, left, WIDTH - 20)
-    bottom = top + row * len(groups)
+    bottom = top + row * len(rows)
     parts = _x_axis(low, high, x, top, bottom, unit)
-    for index, (label, values) in enumerate(groups):
+    for index, (label, values) in enumerate(rows):
         y = top + row * (index + 0.5)
         q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75])
         parts += [

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitstrument import audio
+from splitstrument.errors import DatasetError
 from splitstrument.evaluation.scores import BLOCK, Score, score_blocks
 from splitstrument.pairs import Pair
 
@@ -78,6 +79,9 @@ def estimates_in_files(pair: Pair, instrument: Path | None, rest: Path | None) -
 
     One of the files may be missing: its source is then the mixture minus the other.
     """
+    given = instrument or rest
+    if given is None:
+        raise DatasetError(f"{pair.name} has no estimate: expected an instrument file, a rest file or both.")
     info = audio.probe(pair.instrument)
 
     def fitted(path: Path) -> Iterator[NDArray]:
@@ -89,7 +93,7 @@ def estimates_in_files(pair: Pair, instrument: Path | None, rest: Path | None) -
         if instrument and rest:
             yield from (np.concatenate(both) for both in zip(fitted(instrument), fitted(rest), strict=True))
             return
-        for references, part in zip(pair_blocks(pair), fitted(instrument or rest), strict=True):
+        for references, part in zip(pair_blocks(pair), fitted(given), strict=True):
             other = references.sum(axis=0, keepdims=True) - part
             yield np.concatenate([part, other] if instrument else [other, part])
 

@@ -265,7 +265,8 @@ def _mean_abs(wave: Any) -> Any:
 
 
 def _bins_hz(model: ModelSettings) -> NDArray[np.float64]:
-    return np.fft.rfftfreq(model.spectrogram.n_fft, 1 / model.spectrogram.sample_rate_hz)
+    frequencies = np.fft.rfftfreq(model.spectrogram.n_fft, 1 / model.spectrogram.sample_rate_hz)
+    return frequencies.astype(np.float64, copy=False)
 
 
 def a_weighting(frequencies_hz: NDArray[np.float64]) -> NDArray[np.float64]:

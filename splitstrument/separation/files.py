@@ -182,7 +182,7 @@ class _Job:
             check_format(self.options.format, subtype, file.samplerate, file.channels)
             report = Report(progress, part.n_samples, file.samplerate)
             mask = self._mask_writer() if self.options.keep_mask else None
-            paths = {stem: self._path(stem, self.options.format) for stem in self.options.stems}
+            paths: dict[str, Path] = {stem: self._path(stem, self.options.format) for stem in self.options.stems}
             stems = StemFiles(paths, file.samplerate, file.channels, subtype, part.n_samples)
             # whatever goes wrong, the files come to nothing before their folder is looked at
             with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():

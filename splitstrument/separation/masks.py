@@ -135,17 +135,16 @@ class _CrossFade:
 
     def __init__(self, layout: ChunkLayout) -> None:
         self.layout, self.weights = layout, layout.weights
-        self.total: Float | None = None
+        self.total = np.zeros((1, 1, 0), np.float32)
         self.weight = np.zeros(0, np.float32)
 
     def add(self, masks: Float) -> None:
         """Add (n_chunks, n_views, n_bins, size), the first chunk at the first frame not yet taken."""
         length = self.layout.step * (len(masks) - 1) + self.layout.size
         total, weight = np.zeros((*masks.shape[1:3], length), np.float32), np.zeros(length, np.float32)
-        if self.total is not None:
-            kept = self.total.shape[-1]
-            total[..., :kept] = self.total
-            weight[:kept] = self.weight
+        kept = self.total.shape[-1]
+        total[..., :kept] = self.total
+        weight[:kept] = self.weight
         for index, mask in enumerate(masks):
             part = slice(index * self.layout.step, index * self.layout.step + self.layout.size)
             total[..., part] += mask * self.weights

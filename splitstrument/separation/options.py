@@ -8,7 +8,8 @@ from pydantic import Field
 
 from splitstrument.settings import Settings
 
-STEMS = ("instrument", "rest")
+Stem = Literal["instrument", "rest"]
+STEMS: tuple[Stem, ...] = ("instrument", "rest")
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
 
@@ -61,7 +62,7 @@ class SeparationOptions(Settings):
     mask: MaskOptions = MaskOptions()
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
     filename: str = "{track}/{stem}.{ext}"
-    stems: tuple[Literal["instrument", "rest"], ...] = STEMS
+    stems: tuple[Stem, ...] = STEMS
     start_s: float = Field(0.0, ge=0)
     duration_s: float | None = Field(None, gt=0)
     keep_mask: bool = False

@@ -56,12 +56,12 @@ class SteadyBed:
         frames_per_s = spectrogram.sample_rate_hz / spectrogram.hop
         self._keep = np.float32(np.exp(-1 / (SMOOTHING_S * frames_per_s)))
         self._sub_length = max(1, round(WINDOW_S * frames_per_s / SUB_WINDOWS))
-        self._smooth: Float | None = None
+        self._smooth: Float = np.zeros(0, np.float32)  # nothing heard yet
 
     def gain(self, mask: Float, spectrum: Complex, amount: float) -> Float:
         """Gain per bin and frame, between 0 and 1; `amount` 0 leaves everything."""
         power = (mask**2 * (spectrum.real**2 + spectrum.imag**2)).mean(axis=0)
-        if self._smooth is None:
+        if not self._smooth.size:
             self._start(power[:, 0])
         bed = np.stack([self._track(frame) for frame in power.T], axis=-1)
         left = np.maximum(power - BIAS * amount * bed, 0)

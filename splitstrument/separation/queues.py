@@ -67,7 +67,7 @@ class ArrayQueue:
         return array[(slice(None),) * (self.axis % array.ndim) + (slice(start, stop),)]
 
 
-def ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
+def ahead(items: Iterator[Item], depth: int = 2) -> Generator[Item, None, None]:
     """Run an iterator in a thread of its own, at most `depth` items ahead.
 
     An error in the thread is raised here. When this generator is closed or fails, so is `items`, and the thread ends

@@ -78,11 +78,11 @@ def split(song: Native, instrument: Float, to: SampleType) -> tuple[Native, Nati
     if to.bits is None:
         return written, base - written
     step = 32 - to.bits
-    rest = _fit((base.astype(np.int64) - written) >> step, to.bits)
+    rest = _fit(np.subtract(base, written, dtype=np.int64) >> step, to.bits)
     return None if rest is None else (written, rest)
 
 
-def _round_integers(samples: NDArray[np.int32], bits: int) -> NDArray[np.int64]:
+def _round_integers(samples: Native, bits: int) -> NDArray[np.int64]:
     """Left-aligned 32 bits -> `bits`, rounded; exact where the samples have no more."""
     step = 32 - bits
     return (samples.astype(np.int64) + ((1 << step) >> 1)) >> step
@@ -124,4 +124,5 @@ class NullMeter:
 
 
 def _to_float64(samples: Native) -> NDArray[np.float64]:
-    return samples * (1 / FULL_SCALE) if samples.dtype == np.int32 else samples.astype(np.float64)
+    wide = samples.astype(np.float64)
+    return wide * (1 / FULL_SCALE) if samples.dtype == np.int32 else wide

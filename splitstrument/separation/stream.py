@@ -9,7 +9,7 @@ frequency) is not in the instrument and so stays in the rest.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,7 +91,7 @@ class SongSeparation:
         self._blocks = blocks
         self._n_in = self._n_model = 0
 
-    def instrument_blocks(self) -> Iterator[Float]:
+    def instrument_blocks(self) -> Generator[Float, None, None]:
         """The instrument at the song's rate: as many samples as came in, (any number, n_channels) a block."""
         stft = self.spectrogram
         model_blocks = resample_blocks(self._counted(), self.n_channels, self.sample_rate_hz, stft.sample_rate_hz)

@@ -58,20 +58,21 @@ def istft_blocks(
     n_samples
         Called when `spectra` has ended: the length of the signal in samples, to which the stream is cut.
     """
-    tail, tail_weight, skip, n_out = None, None, n_fft // 2, 0
+    tail: tuple[Float, Float] | None = None  # sum and weight of what the next frames reach, too
+    skip, n_out = n_fft // 2, 0
     for spectrum in spectra:
         summed, weight = frames_istft(spectrum, n_fft, hop_length)
         if tail is not None:
-            summed[: len(tail)] += tail
-            weight[: len(tail)] += tail_weight
+            summed[: len(tail[0])] += tail[0]
+            weight[: len(tail[1])] += tail[1]
         ready = spectrum.shape[-1] * hop_length
         done = _normalised(summed[:ready], weight[:ready])
-        tail, tail_weight = summed[ready:], weight[ready:]
+        tail = summed[ready:], weight[ready:]
         done, skip = done[skip:], max(0, skip - len(done))
         n_out += len(done)
         yield done
     if tail is not None:
-        yield _normalised(tail, tail_weight)[skip:][: max(0, n_samples() - n_out)]
+        yield _normalised(*tail)[skip:][: max(0, n_samples() - n_out)]
 
 
 def _normalised(summed: Float, weight: Float) -> Float:

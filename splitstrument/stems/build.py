@@ -158,7 +158,7 @@ def organise_once(track: RawTrack, source: Source, dataset: Path, recipe: Source
 
     def work() -> tuple[dict[str, Any], dict[Path, str | None]]:
         entry = organise_track(track, source, dataset / STEMS, recipe)
-        files = {dataset / STEMS / track.name / stem.file: stem.sha256 for stem in entry.stems}
+        files: dict[Path, str | None] = {dataset / STEMS / track.name / stem.file: stem.sha256 for stem in entry.stems}
         return entry.model_dump(mode="json", by_alias=True), files
 
     return do_once(dataset, "organise", track.name, key, work)
@@ -166,12 +166,13 @@ def organise_once(track: RawTrack, source: Source, dataset: Path, recipe: Source
 
 def _import_marks(recipe: DatasetRecipe, stems: Path) -> None:
     """Import the recipe's marks once for each version of their file, so that later marks by hand stay."""
-    if recipe.marks is None:
+    marks = recipe.marks
+    if marks is None:
         return
-    key = key_of("marks", recipe.target, sha256_of(recipe.marks))
+    key = key_of("marks", recipe.target, sha256_of(marks))
 
     def work() -> tuple[dict[str, Any], dict[Path, str | None]]:
-        return {"missing": import_marks(stems, recipe.target, read_marks_file(recipe.marks))}, {}
+        return {"missing": import_marks(stems, recipe.target, read_marks_file(marks))}, {}
 
     do_once(recipe.output, "marks", recipe.target, key, work)
 

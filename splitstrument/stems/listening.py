@@ -10,7 +10,7 @@ import io
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
 from pathlib import Path
 
 import numpy as np
@@ -167,7 +167,7 @@ def suspicious_spans(findings: Sequence[Finding], duration_s: float) -> tuple[Sp
 def class_blocks(stems: Sequence[Stem]) -> Iterator[Audio]:
     """The sum of the stems, second by second."""
     for second in aligned_seconds(stems, max(stem.info.sample_rate_hz for stem in stems)):
-        yield sum(second.values())
+        yield reduce(np.add, second.values())
 
 
 def excerpt(item: Item, spans: Sequence[Span], in_mix: bool = False, gap_s: float = 0.25) -> tuple[Audio, int]:

@@ -219,8 +219,8 @@ def _write(plan: _Plan, n_samples: int, gain: float, output: Path, track: str, s
             streams.append(audio.resample_blocks(blocks, 2 * plan.n_channels, plan.sample_rate_hz, rate))
             files.extend(paths)
         # in step, so that `tee` never holds more than a block or two
-        for blocks in zip_longest(*streams):
-            for block, pair in zip(blocks, writers, strict=True):
+        for row in zip_longest(*streams):
+            for block, pair in zip(row, writers, strict=True):
                 _write_block(block, gain, pair)
     return files
 
@@ -229,10 +229,11 @@ def _write_block(block: Audio | None, gain: float, pair: list[AudioWriter]) -> N
     if block is None:
         return
     scaled = block * np.float32(gain)
-    peak = max(_magnitude(scaled), _magnitude(sum(np.split(scaled, 2, axis=1))))
+    instrument, rest = np.split(scaled, 2, axis=1)
+    peak = max(_magnitude(scaled), _magnitude(instrument + rest))
     if peak > 1:
         raise _TooLoudError(peak)
-    for writer, side in zip(pair, np.split(scaled, 2, axis=1), strict=True):
+    for writer, side in zip(pair, (instrument, rest), strict=True):
         writer.write(side)
 
 

@@ -24,7 +24,7 @@ def plot_histograms(before: list[int], after: list[int], path: str | Path) -> No
     axes.set_xticks(position, [f"< {10 * bucket + 10} %" for bucket in position], fontsize=8)
     axes.set_xlabel("silent share of the instrument")
     axes.set_ylabel("tracks")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="y", integer=True)
     axes.legend()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130)

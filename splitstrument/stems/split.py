@@ -275,7 +275,7 @@ def _duplicates(folder: Path) -> dict[str, set[str]]:
 
 def _keys(one: TrackFacts, by_artist: bool) -> list[tuple[str, ...]]:
     artist, title = plain(one.artist), plain(one.title)
-    keys = [("name", plain(one.name))]
+    keys: list[tuple[str, ...]] = [("name", plain(one.name))]
     if artist and title:
         keys.append(("song", artist, title))
     if artist and by_artist:

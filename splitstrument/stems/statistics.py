@@ -219,7 +219,7 @@ def plot_statistics(statistics: DatasetStatistics, path: str | Path) -> None:
 
 
 def _boxes(axes: Any, files: Iterable[FileStatistics], names: Sequence[str], value_of: Any) -> None:
-    values = {name: [] for name in names}
+    values: dict[str, list[float]] = {name: [] for name in names}
     for file in files:
         if value_of(file) is not None:
             values[file.part].append(value_of(file))

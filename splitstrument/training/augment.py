@@ -173,7 +173,8 @@ def equalize(
 
 def _low_pass(share: float, size: int, rng: np.random.Generator) -> NDArray:
     """Low-pass frequency of each segment, in Hz: infinite where there is none."""
-    frequencies = np.exp(rng.uniform(*np.log(LOW_PASS_HZ), size))
+    lowest, highest = np.log(LOW_PASS_HZ)
+    frequencies = np.exp(rng.uniform(lowest, highest, size))
     return np.where(rng.random(size) < share, frequencies, NO_LOW_PASS)
 
 

@@ -12,7 +12,7 @@ PASS_THROUGH, SILENCE = "mask 1", "mask 0"
 
 def mask_baselines(trainer: Trainer, stream: Stream) -> dict[str, float]:
     """Mean loss over a stream of the mask that passes everything and of the one that passes nothing."""
-    losses = {PASS_THROUGH: [], SILENCE: []}
+    losses: dict[str, list[float]] = {PASS_THROUGH: [], SILENCE: []}
     for index in range(stream.steps_per_epoch):
         batch = stream.batch(index)
         for name, value in ((PASS_THROUGH, 1.0), (SILENCE, 0.0)):

@@ -67,8 +67,8 @@ class SeekingReader:
 
     def planes(self, track: Track, first: int, last: int) -> Float:
         """Planes of frames ``[first, last)``, all of which exist."""
-        stfts = [self._stft(path, track, first, last) for path in (track.pair.instrument, track.pair.rest)]
-        return planes_of(*stfts, self.model.network.outputs, self.phase)
+        instrument, rest = (self._stft(path, track, first, last) for path in (track.pair.instrument, track.pair.rest))
+        return planes_of(instrument, rest, self.model.network.outputs, self.phase)
 
     def _stft(self, path: Path, track: Track, first: int, last: int) -> NDArray[np.complex64]:
         """Frames ``[first, last)`` of the centred STFT: (n_bins, last - first)."""

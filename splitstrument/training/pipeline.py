@@ -73,7 +73,7 @@ def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> 
     validation = ChunkSource(tracks.validation, settings, chunks, shuffle=False) if tracks.validation else None
     return Streams(
         _stream(training, settings, phase, settings.steps_per_epoch),
-        validation and _stream(validation, settings, phase, None),
+        _stream(validation, settings, phase, None) if validation else None,
     )
 
 

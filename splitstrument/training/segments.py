@@ -50,8 +50,7 @@ class SegmentSource:
     def planes(self, epoch: int, step: int) -> Float:
         """Planes of one batch: (batch, n_planes, n_bins, n_frames)."""
         instrument, rest = self.segments(epoch, step)
-        stfts = [self._stft(audio) for audio in (instrument, rest)]
-        return planes_of(*stfts, self.model.network.outputs, self.phase)
+        return planes_of(self._stft(instrument), self._stft(rest), self.model.network.outputs, self.phase)
 
     def segments(self, epoch: int, step: int) -> tuple[Float, Float]:
         """Augmented waveforms of one batch: instrument and rest, each (batch, n_samples)."""
@@ -65,10 +64,11 @@ class SegmentSource:
         rate_hz = self.model.spectrogram.sample_rate_hz
         n_source = -(-self.n_samples * track.info.sample_rate_hz // rate_hz)
         start = int(rng.integers(max(1, track.info.n_samples - n_source + 1)))
-        return tuple(
+        instrument, rest = (
             read_resampled(self.reader, path, track.info, start, self.n_samples, rate_hz)
             for path in (track.pair.instrument, track.pair.rest)
         )
+        return instrument, rest
 
     def _stft(self, audio: Float):
         """(batch, n_samples) to (batch, n_bins, n_frames): the batch takes the place of channels."""

@@ -57,7 +57,8 @@ def save_state(folder: Path, trainer: Any, position: Position, fingerprint: dict
     arrays = {f"v{index:05d}": _value(variable) for index, variable in enumerate(_variables(trainer))}
     record = json.dumps({"position": asdict(position), "settings": fingerprint})
     with atomic_path(folder / STATE_FILE) as temporary:
-        np.savez(temporary, record=np.array(record), **arrays)
+        # numpy's stub takes any key of ** for `allow_pickle`
+        np.savez(temporary, record=np.array(record), **arrays)  # type: ignore[arg-type]
 
 
 def read_record(folder: Path) -> tuple[Position, dict[str, Any]]:

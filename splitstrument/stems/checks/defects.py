@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ class Patient:
     def class_sum(self) -> Audio:
         """Sum of all stems of the other stem's class."""
         stem_class = self.other.split("/")[0]
-        return sum(samples for name, samples in self.track.items() if name.split("/")[0] == stem_class)
+        return reduce(np.add, (samples for name, samples in self.track.items() if name.split("/")[0] == stem_class))
 
 
 Defect = Callable[[Patient], None]

@@ -24,8 +24,19 @@ from splitstrument.stems.checks.settings import CheckSettings
 
 CHECKS_FILE = "checks.yaml"
 MAX_SPANS = 8
+CheckName = Literal[
+    "missing",
+    "inaudible",
+    "low_level",
+    "clipping",
+    "dc",
+    "wrong_length",
+    "duplicate",
+    "not_in_mix",
+    "bleed",
+]
 # the mark that a human would set if the suspicion is right; None: nothing that a listener marks
-PROPOSED_MARKS: dict[str, str | None] = {
+PROPOSED_MARKS: dict[CheckName, str | None] = {
     "missing": "missing",
     "inaudible": "inaudible",
     "low_level": "bad_quality",
@@ -36,7 +47,6 @@ PROPOSED_MARKS: dict[str, str | None] = {
     "not_in_mix": None,
     "bleed": "bleed",
 }
-CHECK_NAMES = tuple(PROPOSED_MARKS)
 
 
 class Finding(Settings):
@@ -54,7 +64,7 @@ class Finding(Settings):
         The measured number that `message` explains.
     """
 
-    check: Literal[CHECK_NAMES]
+    check: CheckName
     stem_class: str
     severity: float = Field(ge=0, le=1)
     message: str

@@ -244,4 +244,5 @@ def _write_cache(path: Path, result: TrackResult, key: str) -> None:
     for index, one in enumerate(result.fingerprints.values()):
         arrays[f"hashes_{index}"], arrays[f"frames_{index}"] = one.hashes, one.frames
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, record=np.array(json.dumps(record)), **arrays)
+        # numpy's stub takes any key of ** for `allow_pickle`
+        np.savez_compressed(file, record=np.array(json.dumps(record)), **arrays)  # type: ignore[arg-type]

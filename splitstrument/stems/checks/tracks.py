@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def read_track(folder: str | Path) -> TrackStems:
     return TrackStems(folder, classes, tuple(stems), unreadable)
 
 
-def seconds_of(path: Path, sample_rate_hz: int | None = None) -> Iterator[Audio]:
+def seconds_of(path: Path, sample_rate_hz: int | None = None) -> Generator[Audio, None, None]:
     """Blocks of one second (the last one shorter), resampled if asked: memory does not grow with the file."""
     info = audio.probe(path)
     rate = sample_rate_hz or info.sample_rate_hz
@@ -96,7 +96,7 @@ def seconds_of(path: Path, sample_rate_hz: int | None = None) -> Iterator[Audio]
     return rebuffered(audio.resample_blocks(blocks, info.n_channels, info.sample_rate_hz, rate), rate)
 
 
-def rebuffered(blocks: Iterable[Audio], size: int) -> Iterator[Audio]:
+def rebuffered(blocks: Iterable[Audio], size: int) -> Generator[Audio, None, None]:
     """The same samples in blocks of `size`, the last one shorter."""
     buffer: Audio | None = None
     for block in blocks:

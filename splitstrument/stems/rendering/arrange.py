@@ -215,22 +215,20 @@ def _class_of(part: Part) -> str:
 
 def _recast(score: Score, rng: np.random.Generator, recipe: CorpusRecipe) -> list[tuple[Part, str]]:
     """(part, class) of the band; a song without guitar or piano often gives one of its other parts to it."""
-    casting = [[part, _class_of(part)] for part in score.parts]
-    for item in casting:
-        if item[0].name == "vocals":
-            item[1] = "vocals"
+    band = list(score.parts)
+    classes = ["vocals" if part.name == "vocals" else _class_of(part) for part in band]
     if recipe.realism.recast:
         for target, probability in (("guitar", 0.85), ("piano", 0.7)):
-            others = [item for item in casting if item[1] == "other"]
-            if any(item[1] == target for item in casting) or not others or not chance(rng, probability):
+            others = [index for index, stem_class in enumerate(classes) if stem_class == "other"]
+            if target in classes or not others or not chance(rng, probability):
                 continue
-            item = others[int(rng.integers(len(others)))]
+            chosen = others[int(rng.integers(len(others)))]
             program = int(pick(rng, (24, 25, 26, 27, 29, 30))) if target == "guitar" else 0
-            item[:] = [replace(item[0], program=program), target]
-    others = [item for item in casting if item[1] == "other" and _is_tune(item[0])]
-    if recipe.realism.voices and others and not any(item[1] == "vocals" for item in casting) and chance(rng, 0.35):
-        others[int(rng.integers(len(others)))][1] = "vocals"
-    return [(part, stem_class) for part, stem_class in casting]
+            band[chosen], classes[chosen] = replace(band[chosen], program=program), target
+    others = [index for index, part in enumerate(band) if classes[index] == "other" and _is_tune(part)]
+    if recipe.realism.voices and others and "vocals" not in classes and chance(rng, 0.35):
+        classes[others[int(rng.integers(len(others)))]] = "vocals"
+    return list(zip(band, classes, strict=True))
 
 
 def _is_tune(part: Part) -> bool:

@@ -136,11 +136,11 @@ def room_response(rate_hz: int, rng: np.random.Generator, decay_s: float, n_chan
     """A room: a few early reflections, then coloured noise that dies away; unit energy, without the direct sound."""
     n_taps = int(rate_hz * min(decay_s * 1.2, 3.0)) + rate_hz // 20
     time = np.arange(n_taps)[:, None] / rate_hz
-    tail = rng.normal(0, 1, (n_taps, n_channels)) * 10 ** (-3 * time / decay_s)
-    tail[: int(rng.uniform(0.005, 0.03) * rate_hz)] = 0
+    noise = rng.normal(0, 1, (n_taps, n_channels)) * 10 ** (-3 * time / decay_s)
+    noise[: int(rng.uniform(0.005, 0.03) * rate_hz)] = 0
     for _ in range(8):
-        tail[int(rng.uniform(0.003, 0.05) * rate_hz)] += rng.normal(0, 4.0, n_channels)
-    tail = low_pass(tail.astype(np.float32), rate_hz, rng.uniform(3000, 9000), 1)
+        noise[int(rng.uniform(0.003, 0.05) * rate_hz)] += rng.normal(0, 4.0, n_channels)
+    tail = low_pass(noise.astype(np.float32), rate_hz, rng.uniform(3000, 9000), 1)
     tail = high_pass(tail, rate_hz, rng.uniform(80, 300), 1)
     return tail / np.sqrt(np.sum(tail**2, axis=0, keepdims=True) + EPSILON)
 
@@ -170,7 +170,7 @@ def chorus(audio: Audio, rate_hz: int, speed_hz: float, depth_s: float, wet_db: 
     fraction = (position - index).astype(np.float32)[:, None]
     padded = np.concatenate([np.zeros((rate_hz, audio.shape[1]), np.float32), audio, audio[-1:]])
     index += rate_hz
-    delayed = padded[index] * (1 - fraction) + padded[index + 1] * fraction
+    delayed = padded[index] * (np.float32(1) - fraction) + padded[index + 1] * fraction
     return audio + gain(delayed, wet_db)
 
 

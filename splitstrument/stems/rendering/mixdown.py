@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 
 from splitstrument.audio import Audio
@@ -104,13 +106,13 @@ def master(sounds: list[Audio], rate_hz: int, rng: np.random.Generator, real: Re
     threshold, ratio = rng.uniform(-8, 0), rng.uniform(1.3, 3.0)
     wanted = MIX_BALANCE_DB + rng.normal(0, 1, 5) * MIX_BALANCE_SPREAD_DB
     if real.master:
-        sections = effects.balance_sections(sum(sounds), rate_hz, wanted, 0.6, 8.0)
+        sections = effects.balance_sections(reduce(np.add, sounds), rate_hz, wanted, 0.6, 8.0)
         sounds = [effects.filtered(sound, sections) for sound in sounds]
-        mixture = sum(sounds)
+        mixture = reduce(np.add, sounds)
         level = effects.rms_db(mixture)
         curve = effects.compressor_gain(effects.gain(mixture, -level), rate_hz, threshold, ratio)
         sounds = [sound * curve[:, None] for sound in sounds]
-    mixture = sum(sounds)
+    mixture = reduce(np.add, sounds)
     to_level = loudness - effects.rms_db(mixture)
     peak = 10 ** (levels.peak_dbfs / 20)
     if not real.master:  # one constant gain for all

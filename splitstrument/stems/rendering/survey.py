@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from splitstrument import audio
 from splitstrument.pairs import Pair
@@ -63,7 +64,7 @@ def survey_pair(pair: Pair, sample_rate_hz: int = 22_050) -> PairSurvey:
     )
 
 
-def quartiles(values: Sequence[float]) -> str:
+def quartiles(values: ArrayLike) -> str:
     """``median (lower to upper quartile)``."""
     low, middle, high = np.percentile(np.asarray(values, float), QUARTILES)
     return f"{middle:.1f} ({low:.1f} to {high:.1f})"
