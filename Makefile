@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev  ## the long checks as well (an hour or more)
 	$(BIN)/python -m pytest -m "slow" $(ARGS)
 
 test-tfio: $(VENV)-tfio/.tfio  ## the pipeline tests with tensorflow-io, in an environment of its own
-	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/test_training_pipeline.py $(ARGS)
+	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/test_training_reading.py tests/test_training_data.py tests/test_hourglass.py $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -70,7 +70,9 @@ def _tfio_reader() -> Reader:
         raise missing_extra("The reader 'tfio'", "tfio") from None
 
     def read(path: Path, start: int, n_samples: int) -> Float:
-        samples = tfio.audio.AudioIOTensor(str(path), dtype=tf.int16)[start : start + n_samples]
-        return samples.numpy().astype(np.float32) / np.float32(32768)
+        samples = tfio.audio.AudioIOTensor(str(path))[start : start + n_samples].numpy()
+        # integers fill their type: 24 bits come as the upper ones of 32
+        full_scale = -float(np.iinfo(samples.dtype).min) if samples.dtype.kind == "i" else 1.0
+        return samples.astype(np.float32) / np.float32(full_scale)
 
     return read
