@@ -41,6 +41,7 @@ EXTENSIONS = (
 DEFAULT_BLOCK = 1 << 18
 WAV_LIMIT_BYTES = 4_000_000_000
 RESAMPLE_QUALITY = "HQ"
+HEADER_BYTES = 4096
 SUBTYPE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
@@ -240,6 +241,7 @@ class AudioWriter:
         with contextlib.ExitStack() as stack:
             try:
                 self.temporary = stack.enter_context(atomic_path(self.path))
+                stack.push(self._clear_peak_time)  # between closing and renaming
                 self._file = stack.enter_context(
                     soundfile.SoundFile(
                         self.temporary, "w", self.sample_rate_hz, self.n_channels, self.subtype, format=self.format
@@ -267,6 +269,10 @@ class AudioWriter:
         with self._disk_errors():
             self._file.close()
 
+    def _clear_peak_time(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            _clear_peak_time(self.temporary)
+
     def discard(self) -> None:
         """Remove what was written; nothing appears under the name."""
         with contextlib.suppress(_DiscardedError), self._stack:
@@ -284,6 +290,22 @@ class AudioWriter:
             raise AudioFileError(
                 f"{self.path} could not be written to the end ({_reason(error)}): is the disk full?"
             ) from None
+
+
+def _clear_peak_time(path: Path) -> None:
+    """Zero the time of writing that libsndfile puts into the PEAK chunk of float files, before the samples.
+
+    With it, the same samples would be other bytes a second later.
+    """
+    with path.open("r+b") as file:
+        header = file.read(HEADER_BYTES)
+        chunk, samples = (
+            header.find(b"PEAK"),
+            min(header.find(b"data") % HEADER_BYTES, header.find(b"SSND") % HEADER_BYTES),
+        )
+        if 0 <= chunk < samples:
+            file.seek(chunk + 12)  # name, size and version come first
+            file.write(bytes(4))
 
 
 class _DiscardedError(Exception):

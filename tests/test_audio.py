@@ -193,3 +193,14 @@ def test_a_full_disk_is_named_and_leaves_nothing(tmp_path):
     run = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.count("is the disk full?") == 3, run.stdout + run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff"])
+def test_bytes_do_not_hold_the_time_of_writing(tmp_path, rng, name):
+    """libsndfile's PEAK chunk of float files would: a separation repeated a second later would be another file."""
+    samples = 0.1 * rng.standard_normal((100, 2)).astype(np.float32)
+    write(tmp_path / name, samples, 8000, "FLOAT")
+    written = (tmp_path / name).read_bytes()
+    chunk = written.index(b"PEAK")
+    assert written[chunk + 12 : chunk + 16] == bytes(4)
+    np.testing.assert_array_equal(read(tmp_path / name)[0], samples)

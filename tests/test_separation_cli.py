@@ -191,13 +191,13 @@ def test_rerun_refuses_another_song_or_model(folder, splitstrument):
 
 
 def test_models_list_and_show(folder, splitstrument):
-    tiny_model(folder / "runs" / "piano", tiny_settings(target="piano"))
+    tiny_model(folder / "runs" / "mine", tiny_settings(target="piano"))
     status, out, _ = splitstrument("models", "list", "--json")
     assert status == 0 and "piano" in [model["model"]["target"] for model in json.loads(out)]
-    status, out, _ = splitstrument("models", "show", "runs/piano")
+    status, out, _ = splitstrument("models", "show", "runs/mine")
     assert status == 0 and "piano" in out and "(checked)" in out
-    (folder / "runs" / "piano" / "model.onnx").write_bytes(b"damaged")
-    status, _, errors = splitstrument("models", "show", "piano")
+    (folder / "runs" / "mine" / "model.onnx").write_bytes(b"damaged")
+    status, _, errors = splitstrument("models", "show", "mine")
     assert status == 1 and "damaged or was changed" in errors
 
 

@@ -146,18 +146,19 @@ def test_confidence_follows_the_masks(rng, tmp_path):
 def test_memory_does_not_grow_with_the_song(rng, tmp_path):
     model = load_model(tiny_model(tmp_path / "model"), threads=1)
     second, options = music(rng, 22050), SeparationOptions(keep_mask=True)
-    peaks: dict[int, list[int]] = {20: [], 100: []}
+    peaks: dict[int, list[int]] = {60: [], 300: []}
     for seconds, found in peaks.items():
         with AudioWriter(tmp_path / "song.wav", 22050, 2, "PCM_16") as writer:
             for _ in range(seconds):
                 writer.write(second)
-        for _ in range(3):  # the threads' pace makes a few per cent of difference from run to run
+        for _ in range(2):  # the threads' pace makes a difference of some megabytes from run to run
             tracemalloc.start()
             separate_file(tmp_path / "song.wav", tmp_path / "out", model, options, block_size=8192)
             found.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    assert min(peaks[100]) < 1.05 * max(peaks[20])
-    assert max(peaks[100]) < 60e6
+    # the queues between the threads fill up; 240 s more of this song would be 21 MB even as 16-bit integers
+    assert min(peaks[300]) - max(peaks[60]) < 14e6
+    assert max(peaks[300]) < 60e6
 
 
 def test_queue_gives_back_what_came(rng):

@@ -62,7 +62,6 @@ def read_resampled(reader: Reader, path: Path, info: AudioInfo, start: int, n_sa
 
 def _tfio_reader() -> Reader:
     try:
-        import tensorflow as tf
         import tensorflow_io as tfio
 
         tfio.audio.AudioIOTensor  # noqa: B018  the native library loads here, and fails with another TensorFlow
