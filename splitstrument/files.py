@@ -72,7 +72,7 @@ def safe_name(name: str, max_length: int = 120) -> str:
     cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", name).strip().lstrip(".").rstrip(". ")
     while len(cleaned.encode("utf-8")) > max_length:
         cleaned = cleaned[:-1]
-    return cleaned or "untitled"
+    return cleaned.rstrip(". ") or "untitled"
 
 
 def inside(root: str | Path, path: str | Path) -> bool:
