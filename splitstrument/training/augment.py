@@ -5,7 +5,7 @@ float32 (batch, n_samples), `rng` is a generator of this very batch, so that a t
 
 What it is for: a network that has only heard songs as they are learns which songs have which sounds. Instruments and
 rests of different songs together, at other levels, spectra, pitches and drives, leave it only what makes a guitar a
-guitar. Segments are mono, so there are no channels to swap; codec artefacts are added when a corpus is rendered.
+guitar. Segments are mono, so there are no channels to swap; there is no round trip through a lossy codec yet.
 """
 
 from __future__ import annotations
