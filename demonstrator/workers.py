@@ -97,7 +97,7 @@ class ProcessRunner:
                     self._process.join()
                     raise CancelledError(reason or "")
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            self._process.kill()  # its end of the pipe closes before it counts as dead, and the next task must not meet it
+            self._process.kill()  # a pipe closes before its process counts as dead; the next task must not meet it
             self._process.join()
             if reason:
                 raise CancelledError(reason) from None
