@@ -1,7 +1,7 @@
 """Accuracy, speed and memory of our BSS Eval against mir_eval, and the throughput of scoring.
 
-    python benchmarks/metrics.py data/sectoid_pairs
-    python benchmarks/metrics.py data/sectoid_pairs --throughput 22 --jobs 2
+    python benchmarks/metrics.py data/frets_on_fire
+    python benchmarks/metrics.py data/frets_on_fire --throughput 22 --jobs 2
 
 For excerpts of real pairs and several estimates of each, prints the largest difference from mir_eval in dB (values
 below 80 dB), both times in the same run and their ratio; then mir_eval's difference from itself when one zero sample is

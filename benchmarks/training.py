@@ -1,7 +1,7 @@
 """Does the network ever wait for its data? Pipeline and training step, measured in one run.
 
     python benchmarks/training.py trainings/quickstart.yaml
-    python benchmarks/training.py trainings/table_06.yaml --dataset recorded_guitar=data/sectoid_pairs --steps 4
+    python benchmarks/training.py trainings/table_06.yaml --dataset recorded_guitar=data/frets_on_fire --steps 4
 
 Prints, for one recipe: chunks per second that each way to prepare them delivers on its own (chunks by seeking, chunks
 from the cache, random segments; tf.data and threads), the seconds of a training step, the ratio of the two, the share

@@ -41,7 +41,7 @@ def evaluate(
 
     \b
     splitstrument evaluate runs/quickstart --tracks datasets/sample/real --eq-from datasets/sample/real
-    splitstrument evaluate guitar --tracks data/sectoid_pairs --jobs 2 --json
+    splitstrument evaluate guitar --tracks data/frets_on_fire --jobs 2 --json
     """
     from splitstrument.evaluation.run import describe_data, evaluate_model
     from splitstrument.separation.options import SeparationOptions

@@ -35,7 +35,7 @@ def score(references: Path, estimates: Path, name: str | None, output: Path | No
     could not be scored.
 
     \b
-    splitstrument score data/sectoid_pairs stems
+    splitstrument score data/frets_on_fire stems
     splitstrument score references demucs_output --name htdemucs_6s --eq-from data/training --jobs 0
     """
     from splitstrument.evaluation.run import score_files
