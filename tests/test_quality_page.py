@@ -168,10 +168,18 @@ def open_page(server):
         browser.close()
 
 
+def answer(page, expression):
+    """What the page says, or why it cannot say it yet (the element is not there, the page is being replaced)."""
+    try:
+        return page.evaluate(expression)
+    except Exception as error:
+        return str(error)
+
+
 def until(page, expression, expected=True, limit_s=30):
     """Ask the page until it answers as expected (the page's own policy forbids Playwright's waiting by eval)."""
     end = time.monotonic() + limit_s
-    while (value := page.evaluate(expression)) != expected:
+    while (value := answer(page, expression)) != expected:
         assert time.monotonic() < end, f"{expression} stays {value!r}; problems: {page.problems}"
         page.wait_for_timeout(50)
 
