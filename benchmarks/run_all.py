@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAIRS, CORPUS = "data/frets_on_fire", "data/corpus/dev"
+PAIRS, CORPUS = "data/frets_on_fire", "data/corpus_development"
 SONG = f"{PAIRS}/tracks_44100hz"
 
 # name -> (arguments, data that must be there)

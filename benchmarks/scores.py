@@ -39,7 +39,7 @@ SETS = {
     "sample": "datasets/sample/real",
 }
 GUITAR_ONLY = ("real", "sample")
-EQ_FROM = "data/corpus/dev/{target}"
+EQ_FROM = "data/corpus_development/{target}"
 THESIS_SDR = {"guitar": 0.73, "piano": -7.28}  # medians of tables 6 and 10: other data, never to be compared as equals
 LIMIT_SECONDS = 20
 SILENT_DB = -200.0

@@ -144,6 +144,18 @@ def test_error_db_stops_at_its_floor(sounds):
     assert value("error_db", alone, np.ones_like(alone["mixture"]), {"floor_db": -20}) == pytest.approx(-20, abs=1e-3)
 
 
+def test_relative_error_with_a_power_is_the_mean_of_amplitude_ratios(batch, sounds):
+    """`power` 0.5 against the definition, and finite where a chunk is all rest and the mask 0."""
+    power = lambda stft: (stft.astype(np.float64) ** 2).sum(axis=(1, 2, 3))  # noqa: E731
+    error = power(batch["target_stft"] - 0.3 * batch["mixture_stft"])
+    expected = np.sqrt(error / power(batch["mixture_stft"]) + losses.SMALL_RATIO).mean()
+    mask = np.full_like(batch["mixture"], 0.3)
+    assert value("relative_error", batch, mask, {"power": 0.5, "emphasis": 0}) == pytest.approx(expected, rel=1e-5)
+    without = batch_of(0 * sounds[0], sounds[1])
+    silence = value("relative_error", without, np.zeros_like(without["mixture"]), {"power": 0.5})
+    assert silence == pytest.approx(losses.SMALL_RATIO**0.5, rel=1e-3)
+
+
 def test_si_sdr_is_the_published_formula(sounds, batch, rng):
     """Against the formula of Le Roux et al. on the waveforms."""
     mask = rng.random(batch["mixture"].shape).astype(np.float32)

@@ -30,6 +30,7 @@ LossFactory = Callable[[Mapping[str, float], ModelSettings], Loss]
 
 RESOLUTIONS = (512, 1024, 2048)
 TINY = 1e-10  # keeps roots and logarithms of silence finite
+SMALL_RATIO = 1e-4  # -40 dB: below it, an exponent under 1 pulls no harder
 
 
 def make_loss(name: str, options: Mapping[str, float], model: ModelSettings) -> Loss:
@@ -107,15 +108,19 @@ def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
     emphasis
         Share (default 0.5) of the same measure on spectra whose energy is raised in proportion to the frequency, which
         about flattens music, so that the upper octaves count as well.
+    power
+        Exponent (default 1) of each example's ratio. At 0.5 the ratio is one of amplitudes: examples that are almost
+        right, those without the instrument among them, pull harder, as in decibels, but the pull stays bounded.
     """
-    (emphasis,) = _options("relative_error", options, emphasis=0.5)
+    emphasis, power = _options("relative_error", options, emphasis=0.5, power=1.0)
     weight = (_bins_hz(model) / _bins_hz(model)[-1]).astype(np.float32)[:, None]
 
     def loss(batch: Batch, mask: Any) -> Any:
         """Mean over the batch."""
         error = _power(batch["target_stft"] - batch["mixture_stft"] * mask[..., :1])
         mixture = _power(batch["mixture_stft"])
-        return ops.mean((1 - emphasis) * _ratio(error, mixture) + emphasis * _ratio(weight * error, weight * mixture))
+        ratio = (1 - emphasis) * _ratio(error, mixture) + emphasis * _ratio(weight * error, weight * mixture)
+        return ops.mean(ratio if power == 1 else ops.power(ratio + SMALL_RATIO, power))
 
     return loss
 
