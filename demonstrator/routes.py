@@ -12,10 +12,10 @@ from typing import Any
 
 import web
 
-from demonstrator import scores, sniff
+from demonstrator import sniff
 from demonstrator.handler import Handler, see_other, wants_json
 from demonstrator.links import LinkError, check_link, refuse_private_host
-from demonstrator.markdown import to_html
+from demonstrator.model_pages import Models, ModelSound, Scores
 from demonstrator.sending import send_file, send_zip
 from demonstrator.site import HERE, Busy, Site, clean_title
 from demonstrator.store import Job, new_id
@@ -300,21 +300,6 @@ class CompareView(ComparePlay):
 STEMS = ("instrument", "rest")
 
 
-class Models(Handler):
-    """The models on offer with their cards."""
-
-    def GET(self) -> bytes:
-        cards = [(model, to_html(model.card)) for model in self.site.models.values()]
-        return self.page("models", "Models", cards)
-
-
-class Scores(Handler):
-    """Published numbers beside ours."""
-
-    def GET(self) -> bytes:
-        return self.page("scores", "Scores", scores.published(), scores.measured(self.site.models.values()))
-
-
 class Health(Handler):
     """For monitors: alive, and how busy."""
 
@@ -375,6 +360,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     (f"/compare/{ID}/{ID}/play", ComparePlay),
     (f"/compare/{ID}/{ID}/view", CompareView),
     ("/models", Models),
+    (r"/models/([^/]{1,60})/([a-z0-9_]{1,40}\.ogg)", ModelSound),
     ("/scores", Scores),
     ("/health", Health),
     (r"/static/([a-z][a-z0-9.-]{0,60})", Static),

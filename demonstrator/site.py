@@ -23,10 +23,12 @@ from splitstrument.executor import available_cores
 from splitstrument.files import safe_name
 from splitstrument.modelfolder import ModelFolder
 from splitstrument.recipes import recipes_folder
+from splitstrument.settings import Settings, read_yaml, validate
 
 HERE = Path(__file__).parent
 TITLE_LENGTH = 80
 EXAMPLE = ("sample", "example.ogg")
+FAILURES = "failures.yaml"
 
 
 class Busy(Exception):
@@ -41,6 +43,33 @@ class Busy(Exception):
     def __init__(self, status: str, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.status, self.retry_after_s = status, retry_after_s
+
+
+class FailureEntry(Settings):
+    """One entry of a model's failures.yaml: file names by what they hold."""
+
+    title: str
+    sounds: dict[str, str]
+
+
+class FailureList(Settings):
+    """A model's failures.yaml."""
+
+    failures: list[FailureEntry]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Seconds of a song that a model spoils.
+
+    Attributes
+    ----------
+    sounds
+        What to play, by its label: the song, the model's answer, what was asked for.
+    """
+
+    title: str
+    sounds: dict[str, Path]
 
 
 @dataclass(frozen=True)
@@ -65,6 +94,15 @@ class OfferedModel:
         """Its model card; empty if there is none."""
         path = self.folder.path / "card.md"
         return path.read_text(encoding="utf-8", errors="replace")[:200_000] if path.is_file() else ""
+
+    @cached_property
+    def failures(self) -> tuple[Failure, ...]:
+        """What it gets wrong, to listen to, if its folder lists any (`benchmarks/failures.py` writes the list)."""
+        listed = self.folder.path / FAILURES
+        if not listed.is_file():
+            return ()
+        entries = validate(read_yaml(listed), FailureList, str(listed)).failures
+        return tuple(Failure(entry.title, _files_beside(listed, entry.sounds)) for entry in entries)
 
 
 class Site:
@@ -298,6 +336,12 @@ def clean_title(file_name: str) -> str:
 def clock(seconds: float) -> str:
     """Seconds as 3:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _files_beside(listing: Path, names: dict[str, str]) -> dict[str, Path]:
+    """Files that a list names, if they lie in its own folder."""
+    files = {label: listing.with_name(safe_name(name)) for label, name in names.items()}
+    return {label: path for label, path in files.items() if path.is_file()}
 
 
 def _minutes(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import zipfile
 
@@ -19,11 +20,16 @@ from splitstrument.separation.files import separate_file
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
-    return {
+    made = {
         "guitar": make_model(folder / "guitar", "guitar"),
         "piano": make_model(folder / "piano", "piano", 0.6),
         "slow": make_model(folder / "slow", "guitar", work=4),
     }
+    for name in ("failure_1_song.ogg", "unlisted.ogg"):
+        soundfile.write(made["guitar"] / name, np.zeros(2000), 22050)
+    listed = {"title": "Feelings, from 8 s", "sounds": {"song": "failure_1_song.ogg", "gone": "failure_1_gone.ogg"}}
+    (made["guitar"] / "failures.yaml").write_text(json.dumps({"failures": [listed]}))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +310,16 @@ def test_scores_page_shows_the_published_numbers(client):
 def test_models_page_shows_the_cards(client):
     text = client.get("/models").text
     assert "A test model." in text and "<table>" in text
+
+
+def test_models_page_plays_what_a_model_gets_wrong_and_nothing_else(client, models):
+    text = client.get("/models").text
+    assert "Feelings, from 8 s" in text
+    sound = client.get(re.search(r'src="(/models/[^"]*failure_1_song.ogg)"', text).group(1))
+    assert sound.status == 200 and sound.body == (models["guitar"] / "failure_1_song.ogg").read_bytes()
+    name = text.split("/models/")[1].split("/")[0]
+    for path in (f"/models/{name}/unlisted.ogg", f"/models/{name}/model.yaml", "/models/nosuch/failure_1_song.ogg"):
+        assert client.get(path).status == 404
 
 
 def test_health_counts(client):
