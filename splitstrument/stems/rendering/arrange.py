@@ -46,9 +46,10 @@ class Player:
     Attributes
     ----------
     kind
-        ``bank`` (a SoundFont), ``strings`` (our synthesis), ``strums`` (recorded) or ``voice``.
+        ``bank`` (a SoundFont), ``strings`` (our synthesis), ``strums`` (recorded) or ``voice``; later steps make some
+        of them ``samples`` (a drum kit), ``patches`` or ``speech``.
     role
-        ``rhythm``, ``lead`` or ``base``: how loud it wants to be.
+        ``rhythm``, ``lead``, ``base`` or ``guest``: how loud it wants to be.
     takes
         2 for a part that is played twice and panned apart.
     """

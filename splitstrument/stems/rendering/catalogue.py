@@ -1,7 +1,7 @@
 """Ingredients: banks, amplifier responses, kits, strums and songs, with packages, licences, and who may use them.
 
-Everything is held out by name: a fifth of the songs and groove files is for testing alone, a tenth for validation;
-the Sonivox bank only sounds in tests.
+Everything is held out by name: a fifth of the songs, groove files, drum kits and speakers is for testing alone, a tenth
+of the songs and groove files for validation; the Sonivox bank only sounds in tests.
 """
 
 from __future__ import annotations
@@ -41,33 +41,36 @@ PACKAGES = {
         Package("freedoom", "apt", "BSD-3-Clause", "65 songs"),
         Package("simutrans-data", "apt", "Artistic-1.0", "53 songs"),
         Package("openttd-openmsx", "apt", "GPL-2", "31 songs"),
+        Package("asterisk-core-sounds-en-g722", "apt", "CC-BY-SA-3.0", "prompts spoken by Allison Smith"),
+        Package("asterisk-core-sounds-fr-g722", "apt", "CC-BY-SA-3.0", "prompts spoken by June Wallack"),
+        Package("asterisk-core-sounds-it-g722", "apt", "CC-BY-3.0", "prompts spoken by Carlo Flora"),
+        Package("hydrogen-drumkits", "apt", "per kit", "sampled drum kits and drum machines"),
+        Package("freepats", "apt", "GPL-2+ with composition exception", "GUS patches"),
     )
 }
 
 
 @dataclass(frozen=True)
 class Bank:
-    """A set of sounds; `kind` is ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums) or ``strums``."""
+    """A set of sounds.
+
+    Attributes
+    ----------
+    parts
+        Who may use it.
+    kind
+        ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums), ``strums``; and, for recipes that ask for
+        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker) or ``patches`` (GUS patches).
+    licence
+        Its own, where its package holds sets under several.
+    """
 
     name: str
     package: str
     path: str
     parts: tuple[str, ...] = ("train", "validation")
     kind: str = "gm"
-
-
-SF2 = "usr/share/sounds/sf2"
-STRUMS = "usr/share/hydrogen/data/drumkits/belofilms_GuitarStrums"
-BANKS = (
-    Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2"),
-    Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2"),
-    Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2"),
-    Bank("sonivox", "@coderline/alphatab", "package/dist/soundfont/sonivox.sf2", ("test",)),
-    Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), "kit"),
-    Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), "kit"),
-    Bank("belofilms", "hydrogen-drumkits-effects", STRUMS, ("train", "validation"), "strums"),
-)
-SONGS = {"freedoom": "freedoom", "simutrans": "simutrans-data", "openmsx": "openttd-openmsx"}
+    licence: str = ""
 
 
 def part_of(name: str) -> str:
@@ -76,6 +79,52 @@ def part_of(name: str) -> str:
     if share < TEST_SHARE:
         return "test"
     return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def _owners(name: str) -> tuple[str, ...]:
+    """Who may use a speaker or drum kit: a fifth are for tests alone, by name, as with songs."""
+    return ("test",) if part_of(name) == "test" else ("train", "validation")
+
+
+def _speaker(name: str, language: str, folder: str) -> Bank:
+    package = f"asterisk-core-sounds-{language}-g722"
+    return Bank(name.lower().replace(" ", "_"), package, f"usr/share/asterisk/sounds/{folder}", _owners(name), "speech")
+
+
+def _samples(folder: str, licence: str, family: str = "") -> Bank:
+    """A Hydrogen kit; kits of one `family` were recorded by the same hands and stay on one side."""
+    name = folder.lower().replace("-", "_").replace(".", "")
+    return Bank(name, "hydrogen-drumkits", f"{DRUMKITS}/{folder}", _owners(family or folder), "samples", licence)
+
+
+SF2 = "usr/share/sounds/sf2"
+DRUMKITS = "usr/share/hydrogen/data/drumkits"
+STRUMS = f"{DRUMKITS}/belofilms_GuitarStrums"
+BANKS = (
+    Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2"),
+    Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2"),
+    Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2"),
+    Bank("sonivox", "@coderline/alphatab", "package/dist/soundfont/sonivox.sf2", ("test",)),
+    Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), "kit"),
+    Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), "kit"),
+    Bank("belofilms", "hydrogen-drumkits-effects", STRUMS, ("train", "validation"), "strums"),
+    _speaker("Allison Smith", "en", "en_US_f_Allison"),
+    _speaker("June Wallack", "fr", "fr_CA_f_June"),
+    _speaker("Carlo Flora", "it", "it_IT_m_Carlo"),
+    _samples("BJA_Pacific", "CC-BY-SA-3.0"),
+    _samples("ColomboAcousticDrumkit", "GPL-2+ with composition exception"),
+    _samples("ForzeeStereo", "GPL-2"),
+    _samples("Millo-Drums_v.1", "GPL-2", "Millo"),
+    _samples("Millo_MultiLayered2", "GPL-2", "Millo"),
+    _samples("Millo_MultiLayered3", "GPL-2", "Millo"),
+    _samples("rumpf_kit_z01_h2", "CC-BY-3.0"),
+    _samples("ElectricEmpireKit", "GPL-2+"),
+    _samples("VariBreaks", "GPL-2+"),
+    Bank("freepats", "freepats", "", kind="patches"),
+)
+ALWAYS = ("gm", "kit", "strums")  # kinds of banks that every recipe may use
+
+SONGS = {"freedoom": "freedoom", "simutrans": "simutrans-data", "openmsx": "openttd-openmsx"}
 
 
 def package_folder(root: Path, name: str) -> Path:
@@ -106,9 +155,11 @@ def banks_for(part: str, kind: str = "gm", names: tuple[str, ...] | None = None)
     return [bank for bank in allowed if names is None or bank.name in names]
 
 
-def packages_for(part: str, sources: list[str], banks: tuple[str, ...] | None, responses: bool) -> list[str]:
-    """Packages that a recipe needs, by name."""
-    needed = [bank.package for kind in ("gm", "kit", "strums") for bank in banks_for(part, kind, banks)]
+def packages_for(
+    part: str, sources: list[str], banks: tuple[str, ...] | None, responses: bool, kinds: tuple[str, ...] = ALWAYS
+) -> list[str]:
+    """Packages that a recipe needs, by name; `kinds` are the kinds of banks that it uses."""
+    needed = [bank.package for kind in kinds for bank in banks_for(part, kind, banks)]
     needed += [SONGS[source] for source in sources if source in SONGS]
     needed += ["guitarix-common"] if responses else []
     return sorted(set(needed))

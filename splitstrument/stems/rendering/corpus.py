@@ -13,7 +13,7 @@ from typing import Any
 
 from splitstrument.errors import DatasetError, MissingExtraError
 from splitstrument.executor import map_tracks, track_executor
-from splitstrument.stems.rendering import catalogue, packages
+from splitstrument.stems.rendering import catalogue, guests, packages
 from splitstrument.stems.rendering.arrange import TrackPlan, plan_tracks
 from splitstrument.stems.rendering.recipe import CorpusRecipe
 from splitstrument.stems.rendering.track import render_track
@@ -46,7 +46,8 @@ def disk_need_mb(recipe: CorpusRecipe) -> float:
 def packages_of(recipe: CorpusRecipe) -> list[str]:
     """Packages that a recipe needs."""
     sources = [name for name, share in recipe.sources.model_dump().items() if share > 0]
-    return catalogue.packages_for(recipe.part, sources, recipe.banks, recipe.measured_responses)
+    kinds = (*catalogue.ALWAYS, *guests.kinds_of(recipe.realism))
+    return catalogue.packages_for(recipe.part, sources, recipe.banks, recipe.measured_responses, kinds)
 
 
 def check_ingredients(recipe: CorpusRecipe, root: Path) -> None:
@@ -64,6 +65,7 @@ def check_ingredients(recipe: CorpusRecipe, root: Path) -> None:
             f"`splitstrument dataset fetch {' '.join(absent)} -o {root}` (no root needed) and try again."
         )
     programs = ["fluidsynth"] + (["mma"] if recipe.sources.composed else [])
+    programs += ["timidity"] if recipe.realism.patches and recipe.part != "test" else []
     lacking = [program for program in programs if not shutil.which(program)]
     if lacking:
         raise MissingExtraError(

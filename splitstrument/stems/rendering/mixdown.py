@@ -11,7 +11,7 @@ from splitstrument.stems.rendering import effects
 from splitstrument.stems.rendering.draws import chance, pick
 from splitstrument.stems.rendering.recipe import Levels, Realism
 
-ROLE_DB = {"rhythm": 0.0, "lead": 1.5, "base": 0.0}
+ROLE_DB = {"rhythm": 0.0, "lead": 1.5, "base": 0.0, "guest": 0.0}
 CLASS_DB = {"drums": 1.0, "bass": 0.0, "percussion": -8.0, "vocals": 0.5, "other": -5.0, "guitar": 0.0, "piano": 0.0}
 # relative levels of effects.BANDS_HZ in finished records, and how much they vary
 MIX_BALANCE_DB = np.array([-2.0, 0.0, -5.0, -8.0, -15.0])
@@ -75,8 +75,12 @@ def class_gains(
     With base B, guitar G, piano P (mean squares), G = g (B + P) and P = p (B + G) have the solution
     G = g (1 + p) / (1 - g p) and P = p (1 + g) / (1 - g p) for B = 1: the draw keeps g p under one half.
     """
-    wanted = [CLASS_DB[c] + ROLE_DB[r] + rng.normal(0, 2.5) for c, r in zip(classes, roles, strict=True)]
+    wanted = [CLASS_DB[c] + ROLE_DB[r] for c, r in zip(classes, roles, strict=True)]
+    for index in (index for index, role in enumerate(roles) if role != "guest"):
+        wanted[index] += rng.normal(0, 2.5)
     ratios = _draw_ratios(rng, levels)
+    for index in (index for index, role in enumerate(roles) if role == "guest"):  # last: nobody else's level changes
+        wanted[index] += rng.normal(0, 2.5)
     present = [target for target in ("guitar", "piano") if target in targets and target in classes]
     power = {}
     for group in ("guitar", "piano", "base"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from splitstrument.errors import DatasetError, MissingExtraError
 from splitstrument.stems.rendering.charts import Chart
-from splitstrument.stems.rendering.draws import pick
+from splitstrument.stems.rendering.draws import pick, share_of
 from splitstrument.stems.rendering.midi import Score, read_score
 
 INSTALL = "Composing songs needs MMA: run `apt-get install mma` and try again."
@@ -67,7 +67,9 @@ def chart_text(chart: Chart, grooves: GrooveFile, rng: np.random.Generator) -> s
     chosen = {letter: pick(rng, mains) for letter in "ABC"}
     chosen["i"] = pick(rng, grooves.matching("intro") or mains)
     chosen["e"] = pick(rng, grooves.matching("end") or mains)
-    lines = [f"Tempo {chart.tempo:g}", f"Use {grooves.name}"]
+    # grooves that vary their timing and strokes do so at random, unless MMA is given a seed
+    seed = int(share_of(chart.title, "mma") * 2**31)
+    lines = [f"RndSeed {seed}", f"Tempo {chart.tempo:g}", f"Use {grooves.name}"]
     number = 1
     for section in chart.sections:
         lines.append(f"Groove {chosen[section.letter]}")

@@ -106,10 +106,12 @@ def licences_of(records: Iterable[Record]) -> dict[str, str]:
     """Licence of every package that went into some tracks."""
     records = list(records)
     heard = ingredients_of(records)
-    used = {bank.package for bank in catalogue.BANKS if bank.name in heard["SoundFont"]}
+    banks = [bank for bank in catalogue.BANKS if bank.name in heard["SoundFont"]]
+    used = {bank.package for bank in banks if not bank.licence}
     used |= {catalogue.SONGS[record["source"]] for record in records if record["source"] in catalogue.SONGS}
     used |= {"guitarix-common"} if heard["amplifier response"] else set()
     licences = {name: catalogue.PACKAGES[name].licence for name in sorted(used)}
+    licences |= {f"{bank.package}: {bank.name}": bank.licence for bank in banks if bank.licence}
     return {**licences, **({"mma": "GPL-2+"} if heard["groove file"] else {})}
 
 

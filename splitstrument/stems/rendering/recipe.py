@@ -36,6 +36,10 @@ class Realism(Settings):
     space: bool = Field(True, description="echo and room")
     levels: bool = Field(True, description="levels as in mixes; off: every stem equally loud")
     master: bool = Field(True, description="one compressor, equaliser and limiter over all stems, with one gain curve")
+    speech: bool = Field(False, description="recorded speech over the music in the rest")
+    sampled_kits: bool = Field(False, description="more recorded kits and drum machines (Hydrogen's)")
+    patches: bool = Field(False, description="some parts on Freepats' recorded instruments")
+    codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
 
 
 class Sources(Settings):
@@ -59,6 +63,8 @@ class Levels(Settings):
 
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
+# steps that came later: tracks made without them are the same as before there were any
+LATER_STEPS = ("speech", "sampled_kits", "patches", "codec")
 
 
 class CorpusRecipe(Settings):
@@ -85,5 +91,7 @@ class CorpusRecipe(Settings):
 
     def digest(self) -> str:
         """Fingerprint of everything that changes how a track sounds: a track of another one is rendered again."""
-        text = json.dumps(self.model_dump(mode="json", exclude=PLAN_KEYS), sort_keys=True)
+        data = self.model_dump(mode="json", exclude=PLAN_KEYS)
+        data["realism"] = {step: on for step, on in data["realism"].items() if on or step not in LATER_STEPS}
+        text = json.dumps(data, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,22 +15,28 @@ from splitstrument.files import sha256_of, write_json
 from splitstrument.stems.rendering import (
     amplifiers,
     catalogue,
+    codec,
+    drumkits,
     effects,
+    guests,
     humanise,
     mixdown,
+    patches,
     plucked,
     soundfonts,
+    speech,
     strums,
     voices,
 )
 from splitstrument.stems.rendering.arrange import Player, TrackPlan, arrange
-from splitstrument.stems.rendering.draws import stream
+from splitstrument.stems.rendering.draws import chance, stream
 from splitstrument.stems.rendering.recipe import CorpusRecipe
 
 TAIL_S = 1.5
 SILENT_DB = -70.0
 FORMAT = ".flac"
 VOICE_RATE_HZ = 22_050
+CODEC_SHARE = 0.6  # of the tracks, where the recipe asks for it
 
 
 def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path) -> dict[str, Any]:
@@ -44,7 +50,7 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
         If the song cannot be read or has too little to play.
     """
     record_path = output / "records" / f"{plan.name}.json"
-    players = arrange(plan, recipe, root)
+    players = guests.with_guests(arrange(plan, recipe, root), plan, recipe, root)
     if recipe.pure:
         players = [player for player in players if player.stem_class in recipe.targets]
     sounds = [player_sound(player, plan, recipe, root) for player in players]
@@ -92,11 +98,19 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
     if player.kind == "voice":
         return voices.render_voice(part, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "speech" and player.bank:
+        clips = speech.clips_of(catalogue.bank_path(root, player.bank))
+        return speech.render_speech(part, clips, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "samples" and player.bank:
+        kit = drumkits.read_kit(catalogue.bank_path(root, player.bank))
+        return drumkits.render_kit(part, kit, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
     if player.kind == "strums" and player.bank:
         library = strums.read_library(catalogue.bank_path(root, player.bank))
         return strums.render_strums(part, library, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
     if player.kind == "strings" and player.strings:
         sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
+    elif player.kind == "patches" and player.bank:
+        sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
     else:
         assert player.bank is not None
         sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)
@@ -129,6 +143,9 @@ def mix_down(players: list[Player], sounds: list[Audio], plan: TrackPlan, recipe
     sounds = mixdown.master(
         sounds, recipe.sample_rate_hz, stream(recipe.seed, plan.name, "master"), recipe.realism, recipe.levels
     )
+    if recipe.realism.codec:
+        draw = stream(recipe.seed, plan.name, "codec")
+        sounds = codec.encoded(sounds, recipe.sample_rate_hz, draw) if chance(draw, CODEC_SHARE) else sounds
     # the limiter holds the mixture, but a part of it can be louder than the whole
     groups = [group for target in recipe.targets for group in split(players, sounds, target)]
     peak = max(float(np.abs(group).max()) for group in [*groups, *sounds])
@@ -180,7 +197,7 @@ def describe(player: Player) -> dict[str, Any]:
         "name": player.name,
         "class": player.stem_class,
         "kind": player.kind,
-        "bank": player.bank.name if player.kind in ("bank", "strums") and player.bank else None,
+        "bank": player.bank.name if player.kind not in ("strings", "voice") and player.bank else None,
         "program": player.program,
         "notes": len(player.part.notes),
         "takes": player.takes,

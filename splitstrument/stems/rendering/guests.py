@@ -1,0 +1,67 @@
+"""Steps that came after the first corpora: they change a finished band, with draws of their own.
+
+Without them a band is exactly as it was, so that corpora made before stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from splitstrument.stems.rendering import catalogue, patches
+from splitstrument.stems.rendering.arrange import Player, TrackPlan
+from splitstrument.stems.rendering.draws import chance, pick, stream
+from splitstrument.stems.rendering.midi import Note, Part
+from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
+
+SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE = 0.35, 0.5, 0.2
+STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches"}
+
+
+def kinds_of(real: Realism) -> tuple[str, ...]:
+    """Kinds of banks that the steps switched on need."""
+    return tuple(kind for step, kind in STEPS.items() if getattr(real, step))
+
+
+def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> list[Player]:
+    """Swap some instruments for recorded ones and let somebody speak, as far as the recipe asks for it."""
+    real = recipe.realism
+    if real.sampled_kits:
+        players = [_on_samples(player, plan, recipe) for player in players]
+    if real.patches:
+        players = [_on_patches(player, plan, recipe, root) for player in players]
+    if real.speech:
+        players = [*players, *_speaker(players, plan, recipe)]
+    return players
+
+
+def _on_samples(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    rng = stream(recipe.seed, plan.name, "sampled kit", player.name)
+    kits = catalogue.banks_for(recipe.part, "samples", recipe.banks)
+    if player.stem_class != "drums" or not kits or not chance(rng, KIT_SHARE):
+        return player
+    return replace(player, kind="samples", bank=pick(rng, kits), program=0)
+
+
+def _on_patches(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Player:
+    rng = stream(recipe.seed, plan.name, "patches", player.name)
+    sets = catalogue.banks_for(recipe.part, "patches", recipe.banks)
+    if player.kind != "bank" or player.stem_class in ("drums", "percussion") or not sets:
+        return player
+    chosen = pick(rng, sets)
+    known = player.program in patches.programs_of(catalogue.bank_path(root, chosen))
+    return replace(player, kind="patches", bank=chosen) if chance(rng, PATCHES_SHARE) and known else player
+
+
+def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:
+    """Somebody who speaks over a stretch of the song, or nobody."""
+    rng = stream(recipe.seed, plan.name, "speech")
+    speakers = catalogue.banks_for(recipe.part, "speech", recipe.banks)
+    if not speakers or not chance(rng, SPEECH_SHARE):
+        return []
+    end_s = max(player.part.end_s for player in players)
+    start_s = float(rng.uniform(0, 0.5 * end_s))
+    length_s = float(rng.uniform(0.3, 1.0) * (end_s - start_s))
+    part = Part("speech", 0, False, (Note(start_s, start_s + length_s, 60, 100),))
+    name = f"{len(players):02d}_vocals_speech"
+    return [Player(name, "vocals", part, "speech", "guest", pick(rng, speakers))]
