@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -305,3 +306,46 @@ def test_a_run_that_is_interrupted_goes_on_to_the_same_hashes(tmp_path, ingredie
     assert not [path for path in files[0] if ".part" in path.name]
     for path in files[0]:
         assert (tmp_path / "broken" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """A real dask scheduler and two workers in processes of their own, with another working folder; the address."""
+    distributed = pytest.importorskip("distributed")
+    elsewhere, about = tmp_path / "elsewhere", tmp_path / "scheduler.json"
+    elsewhere.mkdir()
+    command = [sys.executable, "-m", "dask"]
+    place = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(about)]
+    roles = (["scheduler", *place, "--port", "0"], *[["worker", *place, "--nthreads", "1", "--nworkers", "1"]] * 2)
+    started = [subprocess.Popen([*command, *role], cwd=elsewhere, stderr=subprocess.DEVNULL) for role in roles]
+    try:
+        with distributed.Client(scheduler_file=str(about), timeout="60s", set_as_default=False) as client:
+            client.wait_for_workers(2, timeout=60)
+            address = client.scheduler.address
+        yield address
+    finally:
+        for process in started:
+            process.terminate()
+        for process in started:
+            process.wait(30)
+
+
+@pytest.mark.slow
+@needs_fluidsynth
+def test_two_workers_of_a_dask_scheduler_make_the_same_bytes_as_one_job(tmp_path, ingredients, cluster, monkeypatch):
+    for index in range(3):  # other songs in the eyes of the catalogue, which counts equal files once
+        data = (ingredients / "freedoom" / "song.mid").read_bytes() + bytes(index + 1)
+        (ingredients / "freedoom" / f"song{index}.mid").write_bytes(data)
+    excerpts = dict.fromkeys(("song", "song0", "song1", "song2"), 0.0)
+    recipe = write_recipe(tmp_path / "tiny.yaml", excerpts=excerpts)
+    monkeypatch.chdir(tmp_path)
+    files = []
+    for name, how in (("one", ("--jobs", "1")), ("two", ("--scheduler", cluster))):
+        done = cli("dataset", "render", recipe, "-o", name, "--ingredients", "ingredients", *how, "--quiet", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["made"] == 4
+        files.append(yaml.safe_load((tmp_path / name / "passport.yaml").read_text())["files"])
+    assert files[0] == files[1]
+    assert not list((tmp_path / "elsewhere").rglob("*.flac"))
+    for path in files[0]:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes()

@@ -101,7 +101,8 @@ def render_corpus(
         result.duration_s += record.get("duration_s", 0.0)
         advance(1, plan.name)
     _check_disk(recipe, output, len(todo) / len(plans))
-    work = partial(render_track, recipe=recipe, root=root, output=output)
+    # workers of a cluster have working folders of their own
+    work = partial(render_track, recipe=recipe, root=root.absolute(), output=output.absolute())
     with track_executor(jobs, scheduler) as executor:
         for outcome in map_tracks(work, todo, executor):
             if outcome.error is not None:
