@@ -65,7 +65,7 @@ def test_repeating_batches_are_found(tmp_path, rng):
     settings = tiny_settings(folder, validation_ratio=0, data={"source": "segments"}, steps_per_epoch=5)
     tracks = load_tracks(settings)
     streams = open_streams(settings, tracks, False)
-    streams.training.source.planes = lambda epoch, step: np.ones((2, 2, 65, 16), np.float32) * [[[[2]], [[1]]]]
+    streams.training.source.planes = lambda epoch, step, rows: np.ones((2, 2, 65, 16), np.float32) * [[[[2]], [[1]]]]
     assert any("All training batches are the same" in finding for finding in data_findings(tracks, streams))
 
 

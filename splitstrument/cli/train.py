@@ -13,7 +13,9 @@ from splitstrument.modelfolder import read_model_folder
 from splitstrument.settings import Loaded, load_settings, parse_yaml, settings_from_data
 from splitstrument.training.backend import choose_backend, silent_stderr
 from splitstrument.training.importing import import_configuration
+from splitstrument.training.launch import loopback_members, train_together
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.team import Member
 
 EPILOG = """\b
 Examples:
@@ -24,6 +26,8 @@ Examples:
   splitstrument train trainings/table_06.yaml --check
   splitstrument train trainings/table_06.yaml --stand-in data/corpus/dev --epochs 5
   splitstrument train guitar_pure.jsonc -o runs/imported
+  splitstrument train trainings/guitar.yaml --processes 2
+  splitstrument train trainings/guitar.yaml --cluster 10.0.0.1:21000,10.0.0.2:21000 --worker 0 -o /shared/runs/guitar
 """
 
 
@@ -41,6 +45,13 @@ Examples:
     help="Train on rendered stand-ins made from CORPUS/guitar and CORPUS/piano, with a small network.",
 )
 @click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Factor on the filters of a stand-in; 1/12.")
+@click.option(
+    "--processes", metavar="N", type=click.IntRange(1, 64), default=1, help="Share every batch among N processes here."
+)
+@click.option("--cluster", metavar="HOST:PORT,...", help="Share it among machines: the addresses of all, in order.")
+@click.option(
+    "--worker", metavar="N", type=click.IntRange(min=0), help="With --cluster: which of them this is; 0 is the chief."
+)
 @click.option("--check", is_flag=True, help="Only look at the data and try some steps for a minute; keep nothing.")
 @click.option("--no-export", is_flag=True, help="Do not write model.onnx, which separation reads fastest.")
 @quiet_option
@@ -54,6 +65,9 @@ def train(
     epochs: int | None,
     stand_in: Path | None,
     scale: float | None,
+    processes: int,
+    cluster: str | None,
+    worker: int | None,
     check: bool,
     no_export: bool,
     quiet: bool,
@@ -61,7 +75,8 @@ def train(
 ) -> None:
     """Train a network by RECIPE and keep weights, history and settings in a run folder.
 
-    With --resume, RECIPE may be left out: the run folder knows its settings.
+    With --resume, RECIPE may be left out: the run folder knows its settings. Several processes give the result of one;
+    with --cluster, start the same command with its own --worker on every machine.
     """
     if recipe is None:
         recipe = resumed_recipe(output, resume)
@@ -71,15 +86,22 @@ def train(
 
         settings = stand_in_settings(settings, stand_in, scale or SCALE)
         click.echo(settings.summary, err=True)
-    backend = choose_backend()
     if check:
+        choose_backend()
         print_check(settings, recipe.parent, as_json)
         return
-    from splitstrument.training.run import train as run_training
-
     folder = output or Path("runs") / settings.name
-    result = run_training(settings, folder, resume, recipe.parent, quiet)
-    if backend == "tensorflow" and not no_export:
+    members = members_of(processes, cluster, worker)
+    if members:
+        result = train_together(settings, folder, members, resume, recipe.parent, quiet)
+    else:
+        choose_backend()
+        from splitstrument.training.run import train as run_training
+
+        result = run_training(settings, folder, resume, recipe.parent, quiet)
+    if members and members[0].index > 0:
+        return  # the chief, on another machine, has the rest to do
+    if not no_export and choose_backend() == "tensorflow":
         export(folder)
     if as_json:
         print_json(vars(result))
@@ -87,6 +109,17 @@ def train(
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
     done = f"{result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}"
     click.echo(f"{settings.name}, {result.reason}: {done}{best}: {folder}")
+
+
+def members_of(processes: int, cluster: str | None, worker: int | None) -> list[Member]:
+    """The processes to start here, if several are to train together."""
+    if cluster is None:
+        if worker is not None:
+            raise click.UsageError("--worker counts among the addresses of --cluster: give both.")
+        return loopback_members(processes) if processes > 1 else []
+    if worker is None or processes > 1:
+        raise click.UsageError("--cluster needs --worker, and --processes is for one machine: give one or the other.")
+    return [Member(worker, tuple(cluster.split(",")))]
 
 
 def print_check(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:

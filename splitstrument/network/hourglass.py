@@ -9,6 +9,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from splitstrument.network.dropout import Dropout
 from splitstrument.network.settings import HourglassSettings
 
 # Keras' own defaults, written out because the thesis's numbers depend on them
@@ -62,7 +63,7 @@ class _Blocks:
         return layers.Conv2D(width, kernel, padding="same", activation=activation, kernel_initializer=initializer)(x)
 
     def dropout(self, x):
-        return layers.Dropout(self.settings.dropout, seed=self.next_seed())(x) if self.settings.dropout else x
+        return Dropout(self.settings.dropout, seed=self.next_seed())(x) if self.settings.dropout else x
 
     def block(self, x, width: int, kernel: int = 3):
         """Convolution -> ReLU -> batch normalization -> dropout."""

@@ -14,10 +14,15 @@ from splitstrument.errors import missing_extra
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
-def choose_backend() -> str:
+def choose_backend(start: bool = True) -> str:
     """Give the Keras backend to use: what KERAS_BACKEND says, or the first that is installed.
 
     Also keeps TensorFlow's start-up notes off the terminal.
+
+    Parameters
+    ----------
+    start
+        Let TensorFlow compute something first; not where processes are still to be joined into a team.
 
     Raises
     ------
@@ -33,7 +38,8 @@ def choose_backend() -> str:
         with silent_stderr():
             import tensorflow as tf
 
-            tf.zeros(1)  # the first operation starts the runtime, which notes what the processor can do
+            if start:
+                tf.zeros(1)  # the first operation starts the runtime, which notes what the processor can do
     return backend
 
 

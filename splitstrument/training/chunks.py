@@ -17,7 +17,7 @@ from splitstrument.errors import DatasetError
 from splitstrument.network.chunks import chunk_count, chunk_start, cut_chunk
 from splitstrument.network.settings import ModelSettings
 from splitstrument.spectrogram import frames_stft, n_frames_of
-from splitstrument.training.examples import Float, planes_of
+from splitstrument.training.examples import ALL, Float, planes_of
 from splitstrument.training.reading import Reader, read_mono
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.tracks import Track
@@ -110,9 +110,9 @@ class ChunkSource:
         """Whole batches per epoch; what is left over is dropped, unless it is all there is."""
         return max(1, self.n_items // self.batch_size)
 
-    def planes(self, epoch: int, step: int) -> Float:
-        """Planes of one batch: (batch, n_planes, n_bins, n_frames)."""
-        items = self.plan(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+    def planes(self, epoch: int, step: int, rows: slice = ALL) -> Float:
+        """Planes of one batch, or of some rows of it: (batch, n_planes, n_bins, n_frames)."""
+        items = self.plan(epoch)[step * self.batch_size : (step + 1) * self.batch_size][rows]
         return np.stack(
             [self.chunks.chunk(self.tracks[track], chunk_start(chunk, self.size, self.step)) for track, chunk in items]
         )

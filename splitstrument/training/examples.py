@@ -16,6 +16,7 @@ from splitstrument.network.settings import ModelSettings
 Float = NDArray[np.float32]
 Complex = NDArray[np.complex64]
 Batch = dict[str, Float]
+ALL = slice(None)
 
 
 def planes_of(instrument: Complex, rest: Complex, outputs: int, phase: bool) -> Float:

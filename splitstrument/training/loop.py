@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,38 +13,17 @@ from splitstrument.errors import CancelledError, TrainingError
 from splitstrument.progress import Advance, progress
 from splitstrument.training.baselines import mask_baselines
 from splitstrument.training.doctor import PATIENT_STEPS, mask_findings
+from splitstrument.training.examples import ALL
 from splitstrument.training.pipeline import Streams
-from splitstrument.training.records import BEST_FILE, LAST_FILE, RunFolder
+from splitstrument.training.records import BEST_FILE, LAST_FILE, Result, RunFolder
 from splitstrument.training.schedule import rate_factor
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.state import (
-    Position,
-    save_state,
-    settings_fingerprint,
-)
+from splitstrument.training.state import Position, settings_fingerprint
 from splitstrument.training.step import Trainer, averaged_weights
 from splitstrument.training.stopping import StopSignals
+from splitstrument.training.team import any_of, rows_of
 
 PLOT_EVERY_S = 20.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a training ended.
-
-    Attributes
-    ----------
-    reason
-        ``finished``, or ``early stopping``.
-    """
-
-    folder: Path
-    epochs: int
-    steps: int
-    loss: float
-    best_loss: float | None
-    best_epoch: int
-    reason: str
 
 
 def heed(settings: TrainingSettings, run: RunFolder, findings: list[str]) -> None:
@@ -75,7 +53,9 @@ class Loop:
         quiet: bool = False,
     ) -> None:
         self.settings, self.run, self.trainer, self.position, self.quiet = settings, run, trainer, position, quiet
-        self.training, self.validation = streams.training, streams.validation
+        self.team = trainer.team
+        self.training = replace(streams.training, rows=rows_of(self.team, settings.batch_size))
+        self.validation = streams.validation
         self.total_steps = settings.epochs * self.training.steps_per_epoch
         self.baselines = mask_baselines(trainer, self.validation) if self.validation else {}
         for name, value in self.baselines.items():
@@ -121,8 +101,7 @@ class Loop:
                 break
             self._save_if_due()
         self._finish_epoch(time.monotonic() - started, waited)
-        if self.signals.asked:
-            self._stop()
+        self._stop_if_asked()
 
     @property
     def epoch_of_step(self) -> int:
@@ -177,7 +156,7 @@ class Loop:
         """Look at the masks of one batch, once the network had the time to learn something."""
         if self.settings.doctor == "off" or self.position.step < PATIENT_STEPS:
             return []
-        batch = (self.validation or self.training).batch(0)
+        batch = replace(self.validation or self.training, rows=ALL).batch(0)
         masks = self.trainer.network.predict_on_batch(batch["mixture"])
         return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
 
@@ -215,26 +194,32 @@ class Loop:
         self.plotted_at = time.monotonic()
 
     def _validate(self) -> float | None:
-        """Mean loss over the validation batches, without dropout."""
+        """Mean loss over the validation batches, without dropout; of several processes each takes its share of them."""
         if self.validation is None:
             return None
-        losses = []
-        for batch in self.validation.batches(0, self.validation.steps_per_epoch):
-            self.trainer.reset_metrics()
-            losses.append(float(self.trainer.test_on_batch(batch, return_dict=True)["loss"]))
-        return float(np.mean(losses))
+        losses = np.zeros(self.validation.steps_per_epoch, np.float32)
+        mine = slice(self.team.index, len(losses), self.team.size)
+        losses[mine] = [
+            self._validation_loss(batch) for batch in self.validation.batches(mine.start, mine.stop, mine.step)
+        ]
+        return float(np.mean(self.team.sum(losses), dtype=np.float64))
+
+    def _validation_loss(self, batch: dict[str, Any]) -> float:
+        self.trainer.reset_metrics()
+        return float(self.trainer.test_on_batch(batch, return_dict=True)["loss"])
 
     def _save(self) -> None:
-        save_state(self.run.path, self.trainer, self.position, settings_fingerprint(self.settings))
+        self.run.write_state(self.trainer, self.position, settings_fingerprint(self.settings))
         self.saved_at = time.monotonic()
 
     def _save_if_due(self) -> None:
-        if self.signals.asked:
-            self._stop()
+        self._stop_if_asked()
         if time.monotonic() - self.saved_at > self.settings.records.save_every_s:
             self._save()
 
-    def _stop(self) -> None:
+    def _stop_if_asked(self) -> None:
+        if not any_of(self.team, self.signals.asked):
+            return
         self._save()
         self.run.log(f"stopped by the user at step {self.position.step}")
         raise CancelledError(

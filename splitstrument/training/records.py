@@ -7,6 +7,7 @@ import csv
 import datetime
 import fcntl
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
 from splitstrument.modelfolder import ModelDescription, write_model_folder
 from splitstrument.provenance import provenance
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.state import STATE_FILE
+from splitstrument.training.state import STATE_FILE, Position, save_state
 from splitstrument.training.tracks import TrackSets
 
 SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
@@ -24,6 +25,25 @@ LOCK_FILE = Path("state") / "lock"
 RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
 BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
 HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes
+    ----------
+    reason
+        ``finished``, or ``early stopping``.
+    """
+
+    folder: Path
+    epochs: int
+    steps: int
+    loss: float
+    best_loss: float | None
+    best_epoch: int
+    reason: str
 
 
 class RunFolder:
@@ -110,6 +130,10 @@ class RunFolder:
             finally:
                 whole.unlink(missing_ok=True)
 
+    def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
+        """Save what `restore_state` reads."""
+        save_state(self.path, trainer, position, fingerprint)
+
     def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
         """Describe the weights that lie in the folder for separation."""
         names = [name for name in (BEST_FILE, LAST_FILE) if (self.path / name).is_file()]
@@ -145,6 +169,45 @@ class RunFolder:
         """Draw the losses over the epochs, with those of the trivial masks as lines."""
         with atomic_path(self.path / PLOT_FILE) as temporary:
             plot_losses(rows, title, baselines, temporary)
+
+
+class NoRecords(RunFolder):
+    """The run folder as a worker sees it whose chief does the writing: to read only."""
+
+    def prepare(self, settings: TrainingSettings, resume: bool) -> None:
+        """Leave it to the chief."""
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Leave it to the chief."""
+        yield
+
+    def log(self, message: str) -> None:
+        """Leave it to the chief."""
+
+    def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
+        """Leave it to the chief."""
+
+    def write_weights(self, network: Any, name: str) -> None:
+        """Leave it to the chief."""
+
+    def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
+        """Leave it to the chief."""
+
+    def write_tensorboard(self, row: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Leave it to the chief."""
+
+    def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
+        """Leave it to the chief."""
 
 
 def is_locked(folder: Path) -> bool:

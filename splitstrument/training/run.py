@@ -7,13 +7,14 @@ from pathlib import Path
 from splitstrument.errors import TrainingError
 from splitstrument.network.losses import needs_phase
 from splitstrument.training.doctor import data_findings
-from splitstrument.training.loop import Loop, Result, heed
-from splitstrument.training.pipeline import open_streams
-from splitstrument.training.records import RunFolder
+from splitstrument.training.loop import Loop, heed
+from splitstrument.training.pipeline import Streams, open_streams
+from splitstrument.training.records import NoRecords, Result, RunFolder
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import Position, differing_keys, read_record, restore_state, settings_fingerprint
-from splitstrument.training.step import build_trainer, load_initial_weights
-from splitstrument.training.tracks import load_tracks, locate
+from splitstrument.training.step import Trainer, build_trainer, load_initial_weights
+from splitstrument.training.team import Alone, Member, Workers
+from splitstrument.training.tracks import TrackSets, load_tracks, locate
 
 
 def train(
@@ -22,6 +23,7 @@ def train(
     resume: bool = False,
     recipe_folder: Path | None = None,
     quiet: bool = False,
+    member: Member | None = None,
 ) -> Result:
     """Train as `settings` say and keep everything in `folder`.
 
@@ -31,6 +33,8 @@ def train(
         Go on with the training in `folder`; the result is that of a training that was never stopped.
     recipe_folder
         Where the recipe lies, to find datasets by relative paths.
+    member
+        Which process of several this is, if they train together; the first one alone writes to `folder`.
 
     Raises
     ------
@@ -39,30 +43,36 @@ def train(
     CancelledError
         On Ctrl-C, after the state was saved.
     """
-    run = RunFolder(folder)
+    run = RunFolder(folder) if member is None or member.index == 0 else NoRecords(folder)
     with run.locked():
-        return _train(run, settings, resume, recipe_folder, quiet)
+        tracks = load_tracks(settings, recipe_folder)
+        position = _resumed_position(run, settings) if resume else Position()
+        run.prepare(settings, resume)
+        run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
+        streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+        if settings.doctor != "off" and not resume:
+            heed(settings, run, data_findings(tracks, streams))
+        trainer = build_trainer(settings, Workers(member) if member else Alone())
+        _set_weights(trainer, settings, run, resume)
+        run.log(_first_line(trainer, tracks, streams, position, resume))
+        return Loop(settings, run, trainer, streams, position, quiet).run_all()
 
 
-def _train(run: RunFolder, settings: TrainingSettings, resume: bool, recipe_folder: Path | None, quiet: bool) -> Result:
-    tracks = load_tracks(settings, recipe_folder)
-    position = _resumed_position(run, settings) if resume else Position()
-    run.prepare(settings, resume)
-    run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
-    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
-    if settings.doctor != "off" and not resume:
-        heed(settings, run, data_findings(tracks, streams))
-    trainer = build_trainer(settings)
+def _set_weights(trainer: Trainer, settings: TrainingSettings, run: RunFolder, resume: bool) -> None:
+    """Where the training goes on, or starts from, if not from new weights."""
     if resume:
         restore_state(run.path, trainer)
     elif settings.init_from:
         load_initial_weights(trainer, settings)
-    run.log(
+
+
+def _first_line(trainer: Trainer, tracks: TrackSets, streams: Streams, position: Position, resume: bool) -> str:
+    together = f", {trainer.team.size} processes" if trainer.team.size > 1 else ""
+    return (
         f"{'resumed at' if resume else 'started from'} step {position.step}; {len(tracks.training)} training and "
         f"{len(tracks.validation)} validation tracks, {streams.training.steps_per_epoch} steps per epoch, "
-        f"{trainer.network.count_params()} parameters"
+        f"{trainer.network.count_params()} parameters{together}"
     )
-    return Loop(settings, run, trainer, streams, position, quiet).run_all()
 
 
 def _resumed_position(run: RunFolder, settings: TrainingSettings) -> Position:

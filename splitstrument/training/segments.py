@@ -9,7 +9,7 @@ import numpy as np
 
 from splitstrument.spectrogram import frames_stft
 from splitstrument.training.augment import Augmentation
-from splitstrument.training.examples import Float, planes_of
+from splitstrument.training.examples import ALL, Float, planes_of
 from splitstrument.training.reading import Reader, read_resampled
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.tracks import Track
@@ -47,9 +47,12 @@ class SegmentSource:
         segment_s = self.n_samples / self.model.spectrogram.sample_rate_hz
         return max(1, int(seconds / segment_s / self.batch_size))
 
-    def planes(self, epoch: int, step: int) -> Float:
-        """Planes of one batch: (batch, n_planes, n_bins, n_frames)."""
-        instrument, rest = self.segments(epoch, step)
+    def planes(self, epoch: int, step: int, rows: slice = ALL) -> Float:
+        """Planes of one batch, or of some rows of it: (batch, n_planes, n_bins, n_frames).
+
+        All rows are drawn and augmented in any case, since they draw from one generator and lend each other their rest.
+        """
+        instrument, rest = (side[rows] for side in self.segments(epoch, step))
         return planes_of(self._stft(instrument), self._stft(rest), self.model.network.outputs, self.phase)
 
     def segments(self, epoch: int, step: int) -> tuple[Float, Float]:

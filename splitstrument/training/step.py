@@ -14,14 +14,18 @@ from splitstrument.network.build import build_network
 from splitstrument.network.losses import make_loss
 from splitstrument.training.settings import ComputeSettings, OptimizerSettings, TrainingSettings
 from splitstrument.training.state import differing_keys
+from splitstrument.training.team import Alone, Team, Workers
 
 
 class Trainer(keras.Model):
     """Maps a batch to masks and scores them with a loss of batch and masks.
 
     `compute_loss` is Keras's own hook for losses that need more than a target, so that the training step of each
-    backend (TensorFlow, JAX, PyTorch), and its distribution, stay Keras's.
+    backend (TensorFlow, JAX, PyTorch) stays Keras's. Where several processes train together, `PartTrainer` of
+    ``training/parallel.py`` takes its place.
     """
+
+    team: Team = Alone()
 
     def __init__(self, network: keras.Model, loss: Callable[[dict[str, Any], Any], Any]) -> None:
         super().__init__(name="trainer")
@@ -37,8 +41,13 @@ class Trainer(keras.Model):
         return self.separation_loss(x, masks)
 
 
-def build_trainer(settings: TrainingSettings) -> Trainer:
+def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Trainer:
     """Build network, loss and optimizer from settings, with every random draw seeded.
+
+    Parameters
+    ----------
+    team
+        The processes that train together; alone unless given.
 
     Raises
     ------
@@ -50,11 +59,20 @@ def build_trainer(settings: TrainingSettings) -> Trainer:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
     except ValueError as error:
         raise SettingsError(f"loss: {error}") from None
-    trainer = Trainer(build_network(settings.model, settings.seed), loss)
+    trainer = make_trainer(build_network(settings.model, settings.seed), loss, team or Alone())
     trainer.compile(optimizer=make_optimizer(settings.optimizer), jit_compile=settings.compute.xla)
     trainer.build({"mixture": (settings.batch_size, *settings.model.input_shape)})
     trainer.optimizer.build(trainer.trainable_variables)
     return trainer
+
+
+def make_trainer(network: keras.Model, loss: Callable[[dict[str, Any], Any], Any], team: Team) -> Trainer:
+    """A trainer for one process, or for one of several."""
+    if not isinstance(team, Workers):
+        return Trainer(network, loss)
+    from splitstrument.training.parallel import PartTrainer
+
+    return PartTrainer(network, loss, team)
 
 
 def make_optimizer(settings: OptimizerSettings) -> keras.optimizers.Optimizer:
