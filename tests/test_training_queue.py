@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from training_data import make_pairs, tiny_settings
 
 from splitstrument.cli import cli
+from splitstrument.cli.queue_report import PUBLISHED_HEADER
 from splitstrument.errors import SettingsError, TrainingError
-from splitstrument.training.queueing import COMMAND, read_jobs, status_of
+from splitstrument.training.queueing import COMMAND, read_jobs, run_job, status_of
 from splitstrument.training.records import RunFolder, is_locked
 
 
@@ -91,6 +92,82 @@ def test_a_killed_queue_goes_on_where_it_was(recipe, tmp_path):
     path = queue_of(recipe, {"recipe": "tiny.yaml", "set": {"epochs": stopped.epochs + 1}})
     subprocess.run([*COMMAND[:-1], "queue", str(path), "-o", str(tmp_path / "runs")], check=True, capture_output=True)
     assert (status_of(job).state, status_of(job).epochs) == ("finished", stopped.epochs + 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("warm", [[], ["--warm"]])
+def test_a_queue_that_was_killed_outright_goes_on(recipe, tmp_path, warm):
+    """SIGKILL to the queue and to its training, as when a machine goes down; what was finished stays as it is."""
+    entries = [{"recipe": "tiny.yaml", "name": "first"}, {"recipe": "tiny.yaml", "set": {"epochs": 400}}]
+    runs = ["-o", str(tmp_path / "runs"), "--no-export", *warm]
+    path = queue_of(recipe, *entries)
+    first, second = read_jobs([path], tmp_path / "runs")
+    process = subprocess.Popen(
+        [*COMMAND[:-1], "queue", str(path), *runs],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while status_of(second).epochs < 2:
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    stopped = status_of(second)
+    assert (status_of(first).state, stopped.state) == ("finished", "interrupted")
+    written = (first.folder / "last.weights.h5").stat().st_mtime_ns
+    entries[1]["set"]["epochs"] = stopped.epochs + 1
+    path = queue_of(recipe, *entries)
+    subprocess.run([*COMMAND[:-1], "queue", str(path), *runs], check=True, capture_output=True)
+    assert (status_of(second).state, status_of(second).epochs) == ("finished", stopped.epochs + 1)
+    assert (first.folder / "last.weights.h5").stat().st_mtime_ns == written
+
+
+def test_a_forked_training_ends_like_a_started_one(recipe, tmp_path):
+    """In a process of its own, since this one may have computed with TensorFlow already."""
+    entries = [{"recipe": "tiny.yaml", "name": "broken", "set": {"loss.name": "absent"}}, {"recipe": "tiny.yaml"}]
+    options = ["-o", str(tmp_path / "runs"), "--json", "--no-export"]
+    for flags in ([], ["--warm"]):
+        folder = str(tmp_path / f"runs{len(flags)}")
+        command = [*COMMAND[:-1], "queue", str(queue_of(recipe, *entries)), *options, "-o", folder, *flags]
+        done = subprocess.run(command, capture_output=True, text=True)
+        broken, tiny = json.loads(done.stdout)
+        assert (done.returncode, broken["state"], tiny["state"]) == (1, "failed", "finished")
+        assert broken["message"].startswith("loss: Unknown loss")
+    same = [(tmp_path / f"runs{index}" / "tiny" / "last.weights.h5").read_bytes() for index in (0, 1)]
+    assert same[0] == same[1]
+
+
+def test_the_report_keeps_published_and_measured_apart(recipe, tmp_path, rng):
+    held_out = make_pairs(tmp_path / "held" / "guitar", ["x", "y"], rng)
+    published = {
+        "table": "T",
+        "section": "7",
+        "instrument": {"sdr": -6.69, "sir": 0, "sar": 0},
+        "rest": {"sdr": -1.08, "sir": 0, "sar": 0},
+        "trainable_parameters": 1,
+        "epoch_time": "1 h",
+    }
+    path = queue_of(
+        recipe,
+        {"recipe": "tiny.yaml", "set": {"published": published}},
+        {"recipe": "tiny.yaml", "name": "waiting"},
+    )
+    jobs = read_jobs([path], tmp_path / "runs")
+    run_job(jobs[0], ("--no-export",))
+    table = tmp_path / "table.md"
+    places = ["--tracks", str(held_out.parent), "--eq-from", str(tmp_path / "eq")]
+    make_pairs(tmp_path / "eq" / "guitar", ["a", "b", "c"], rng)
+    arguments = ["queue", str(path), "-o", str(tmp_path / "runs"), "--report", str(table), *places]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    text = table.read_text()
+    header, _, row = [line.split("|") for line in text.split("\n\n")[1].splitlines()]
+    assert [cell.strip() for cell in header][1:4] == ["training", PUBLISHED_HEADER[0], "SDR instrument / rest"]
+    assert row[2].strip() == "-6.69 / -1.08"
+    assert "-6.69" not in row[3]
+    assert "Not finished: waiting." in text
+    assert "| guitar | fixed EQ |" in text
 
 
 def test_two_processes_cannot_train_in_one_folder(tmp_path):

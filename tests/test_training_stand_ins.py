@@ -8,11 +8,12 @@ from conftest import ROOT
 from training_data import make_pairs
 
 from splitstrument import audio
-from splitstrument.cli.stand_ins import stand_in_settings
+from splitstrument.cli.stand_ins import StandInScale, read_scale, stand_in_settings
 from splitstrument.cli.train import load_recipe
-from splitstrument.errors import DatasetError
+from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import find_pairs
+from splitstrument.training.chunks import items_limit
 from splitstrument.training.tracks import load_tracks
 
 
@@ -59,6 +60,35 @@ def test_filters_keep_their_proportion(corpus):
         settings = load_recipe(ROOT / "trainings" / f"{name}.yaml", ("model.target=piano",)).settings
         filters.append(stand_in_settings(settings, corpus).model.network.filters)
     assert filters == [21, 16, 8]
+
+
+def test_a_scale_scales_everything_it_names(corpus):
+    """Chunks per track follow from the steps; the thesis's scaling of chunks with n_fft is kept."""
+    scale = StandInScale(
+        filters=1 / 24, dropout=1 / 24, n_fft=1 / 3, sample_rate_hz=22050, frames=0.5, levels=4, tracks=0.05, steps=20,
+        epoch_steps=8, batch_size=2, learning_rate=10,
+    )  # fmt: skip
+    recipe = load_recipe(ROOT / "trainings" / "table_10.yaml").settings
+    stand_in = stand_in_settings(recipe, corpus, scale)
+    network = stand_in.model.network
+    assert (network.filters, network.levels, network.initial_widths, network.end_width) == (8, 4, (4, 8), 8)
+    assert network.dropout == pytest.approx(0.2 / 24)
+    assert (stand_in.model.spectrogram.n_fft, stand_in.model.n_frames, stand_in.batch_size) == (512, 32, 2)
+    assert stand_in.optimizer.learning_rate == pytest.approx(1e-3)
+    assert stand_in.data.track_limit == 8
+    n_tracks = len(load_tracks(stand_in).training)
+    per_epoch = n_tracks * items_limit(stand_in) // 2
+    assert 8 <= per_epoch <= 8 + 2 * n_tracks
+    assert (stand_in.epochs - 1) * per_epoch < 20 <= stand_in.epochs * per_epoch
+    assert "a learning rate of 0.001 (constant)" in stand_in.summary
+
+
+def test_a_scale_is_a_number_or_a_file():
+    assert read_scale(None).filters == pytest.approx(1 / 12)
+    assert read_scale("0.25").filters == 0.25
+    assert read_scale(str(ROOT / "trainings" / "stand_ins.yaml")).sample_rate_hz == 8000
+    with pytest.raises(SettingsError, match="--scale"):
+        read_scale("small")
 
 
 def test_a_missing_corpus_says_how_to_make_one(tmp_path):

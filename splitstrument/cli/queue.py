@@ -8,6 +8,7 @@ import click
 
 from splitstrument.cli.common import dry_run_option, json_option, print_json, print_table
 from splitstrument.errors import TrainingError
+from splitstrument.files import write_text
 from splitstrument.training.queueing import Job, Status, read_jobs, run_job, status_of
 
 EPILOG = """\b
@@ -16,6 +17,7 @@ Examples:
   splitstrument queue trainings/queues/n_fft.yaml
   splitstrument queue trainings/queues/n_fft.yaml --status
   splitstrument queue trainings/queues/thesis.yaml --stand-in data/corpus/dev -o runs/stand_ins
+  splitstrument queue trainings/queues/thesis.yaml -o runs/stand_ins --report table.md --tracks held_out --eq-from data
 
 A training that was interrupted goes on where it was; finished ones are left alone; failed ones are tried again only
 with --retry.
@@ -30,6 +32,12 @@ with --retry.
 @click.option(
     "--stand-in", type=click.Path(path_type=Path), metavar="CORPUS", help="Train on stand-ins, as `train --stand-in`."
 )
+@click.option("--scale", help="Of stand-ins, as `train --scale`.")
+@click.option("--no-export", is_flag=True, help="Do not write model.onnx, as `train --no-export`.")
+@click.option("--warm", is_flag=True, help="Import the framework once and fork the trainings: seconds less for each.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write scores of what has finished, as Markdown.")
+@click.option("--tracks", type=click.Path(path_type=Path), help="For --report: held-out pairs in <target>/.")
+@click.option("--eq-from", type=click.Path(path_type=Path), help="For --report: pairs in <target>/ to fit the EQ on.")
 @dry_run_option
 @json_option
 def queue(
@@ -38,6 +46,12 @@ def queue(
     status: bool,
     retry: bool,
     stand_in: Path | None,
+    scale: str | None,
+    no_export: bool,
+    warm: bool,
+    report: Path | None,
+    tracks: Path | None,
+    eq_from: Path | None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -46,13 +60,17 @@ def queue(
     One that fails does not stop the others; the exit status is 0 only if all of them finished.
     """
     jobs = read_jobs(files, output)
-    extra = ("--stand-in", str(stand_in)) if stand_in else ()
+    extra = ("--stand-in", str(stand_in), *(("--scale", scale) if scale else ())) if stand_in else ()
+    extra += ("--no-export",) if no_export else ()
     if dry_run:
         for job in jobs:
             click.echo(" ".join(["splitstrument", *job.command(extra)[3:]]))
         return
+    if report:
+        write_report(jobs, report, tracks, eq_from)
+        return
     if not status:
-        run_jobs(jobs, retry, extra)
+        run_jobs(jobs, retry, extra, warm)
     found = [status_of(job) for job in jobs]
     print_status(found, as_json)
     failed = [one.name for one in found if one.state == "failed"]
@@ -60,7 +78,20 @@ def queue(
         raise TrainingError(f"{len(failed)} of {len(jobs)} trainings failed: {', '.join(failed)}; see the table.")
 
 
-def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = ()) -> None:
+def write_report(jobs: list[Job], report: Path, tracks: Path | None, eq_from: Path | None) -> None:
+    """Score what has finished and write the tables."""
+    from splitstrument.cli import queue_report
+
+    if tracks is None or eq_from is None:
+        raise click.UsageError("--report needs --tracks (held-out pairs) and --eq-from (pairs for the fixed EQ).")
+    scored = queue_report.score_jobs(jobs, tracks, eq_from)
+    waiting = [job.name for job in jobs if job.name not in {one.job.name for one in scored}]
+    text = queue_report.report(scored)
+    write_text(report, text + (f"\nNot finished: {', '.join(waiting)}.\n" if waiting else ""))
+    click.echo(text)
+
+
+def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = (), warm: bool = False) -> None:
     """Run what is not finished, in order."""
     for index, job in enumerate(jobs, 1):
         state = status_of(job).state
@@ -68,7 +99,7 @@ def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = ()) -> None:
             click.echo(f"[{index}/{len(jobs)}] {job.name}: {state} before", err=True)
             continue
         click.echo(f"[{index}/{len(jobs)}] {job.name}", err=True)
-        run_job(job, extra)
+        run_job(job, extra, warm)
 
 
 def print_status(found: list[Status], as_json: bool) -> None:

@@ -7,22 +7,26 @@ the same pairs cut by the thesis's rule, the pure ones the instrument alone with
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from splitstrument import audio
 from splitstrument.audio import AudioWriter, probe
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.network.settings import HourglassSettings
+from splitstrument.network.settings import HourglassSettings, ModelSettings
 from splitstrument.pairs import Pair, find_pairs
+from splitstrument.settings import Settings, load_settings, validate
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, link_or_copy, pairs_by_track
+from splitstrument.training.chunks import items_limit
 from splitstrument.training.settings import DatasetSource, TrainingSettings
+from splitstrument.training.tracks import load_tracks
 
-SCALE = 1 / 12
-SCALED_LEVELS = 5
-SCALED_WIDTHS = (8, 16)
+SCALED_WIDTHS = (96, 192)
 SILENCE_RULES = {
     "b_1_1": SilenceSettings(below_audible=0.3, to=0.5),
     "b_1_2": SilenceSettings(below_audible=0.7, to=0.7),
@@ -31,34 +35,131 @@ SILENCE_RULES = {
 }
 
 
-def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: float = SCALE) -> TrainingSettings:
-    """The same training on stand-ins, with a network scaled down, and a name that says so.
+class StandInScale(Settings):
+    """How much smaller than the thesis's training its stand-in is.
 
-    Parameters
+    Attributes
     ----------
-    scale
-        Factor on the hourglass's filters; the other widths and the depth take small fixed values.
+    filters
+        Factor on the widths of the hourglass and of the (two) convolutions before it.
+    dropout
+        Factor on the dropout: a share that a layer of 192 channels averages out drowns one of 8.
+    sample_rate_hz, n_fft
+        Rate of the stand-in corpus, where it is not the recipe's; factor on n_fft, rounded to what the depth divides.
+    levels
+        Depth of the hourglass at most.
+    tracks
+        Factor on the limit of tracks: 1/8 makes 21 of 175, which the rule of ratios shares out as 15 + 5.
+    frames
+        Factor on the length of a chunk.
+    batch_size
+        Chunks of a batch; null keeps the recipe's.
+    steps, epoch_steps
+        Train for at least so many steps, in epochs of about `epoch_steps` (at n_fft 1536; shorter chunks are as many
+        more, as in the thesis), with as many chunks of each track as that takes. Null keeps the recipe's epochs.
+    learning_rate
+        Factor on the learning rate: a small network that trains briefly needs a higher one.
+    schedule
+        ``cosine`` lowers the rate to nothing over the training, which a brief training gains from; null keeps the
+        recipe's.
+    validation_chunks
+        Validate on at most so many chunks.
     """
-    sources = tuple(_stand_in(source, settings.model.target, corpus) for source in settings.datasets)
+
+    filters: float = Field(1 / 12, gt=0, le=1)
+    dropout: float = Field(1.0, ge=0, le=1)
+    sample_rate_hz: int | None = Field(None, ge=1000)
+    n_fft: float = Field(1.0, gt=0, le=1)
+    levels: int = Field(5, ge=1, le=10)
+    tracks: float = Field(1.0, gt=0, le=1)
+    frames: float = Field(1.0, gt=0, le=1)
+    batch_size: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    epoch_steps: int = Field(128, ge=1)
+    learning_rate: float = Field(1.0, gt=0)
+    schedule: Literal["constant", "cosine"] | None = None
+    validation_chunks: int | None = Field(None, ge=1)
+
+
+def read_scale(text: str | None) -> StandInScale:
+    """A scale from ``--scale``: a factor on the filters, or a YAML file.
+
+    Raises
+    ------
+    SettingsError
+        If it is neither.
+    """
+    if text is None:
+        return StandInScale()
+    if text.endswith((".yaml", ".yml")):
+        return load_settings(Path(text), StandInScale).settings
+    return validate({"filters": text}, StandInScale, "--scale")
+
+
+def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: StandInScale | None = None) -> TrainingSettings:
+    """The same training on stand-ins, scaled down, with a name and a summary that say so."""
+    scale = scale or StandInScale()
     network = settings.model.network
     if not isinstance(network, HourglassSettings):
         raise SettingsError(
             f"A stand-in is an hourglass network scaled down, but {settings.name} trains {network.kind!r}."
         )
-    small = {
-        "filters": max(4, round(network.filters * scale)),
-        "levels": min(network.levels, SCALED_LEVELS),
-        "initial_widths": SCALED_WIDTHS,
-        "end_width": SCALED_WIDTHS[-1],
+    limit = settings.data.track_limit
+    data = {
+        "track_limit": limit and max(1, int(limit * scale.tracks)),
+        "validation_chunks": scale.validation_chunks or settings.data.validation_chunks,
     }
-    model = settings.model.model_copy(update={"network": network.model_copy(update=small)})
+    rate = settings.optimizer.learning_rate * scale.learning_rate
+    kind = scale.schedule or settings.optimizer.schedule.kind
+    optimizer = {"learning_rate": rate, "schedule": settings.optimizer.schedule.model_copy(update={"kind": kind})}
+    model = _scaled_model(settings.model, network, scale)
     summary = (
-        f"STAND-IN on rendered music with a network scaled by {scale:.3g}: not comparable with published numbers; "
+        f"STAND-IN on rendered music at {model.spectrogram.sample_rate_hz} Hz with a network scaled by "
+        f"{scale.filters:.3g} and a learning rate of {rate:.3g} ({kind}): not comparable with published numbers; "
         f"{settings.summary}"
     )
-    return settings.model_copy(
-        update={"name": f"{settings.name}-stand-in", "summary": summary, "datasets": sources, "model": model}
+    scaled = settings.model_copy(
+        update={
+            "name": f"{settings.name}-stand-in",
+            "summary": summary,
+            "datasets": tuple(_stand_in(source, settings.model.target, corpus) for source in settings.datasets),
+            "model": model,
+            "batch_size": scale.batch_size or settings.batch_size,
+            "data": settings.data.model_copy(update=data),
+            "optimizer": settings.optimizer.model_copy(update=optimizer),
+        }
     )
+    return _with_steps(scaled, scale.steps, scale) if scale.steps else scaled
+
+
+def _scaled_model(model: ModelSettings, network: HourglassSettings, scale: StandInScale) -> ModelSettings:
+    """The model with a smaller network, spectrogram and chunk, checked again."""
+    n_frames = round(model.n_frames * scale.frames)
+    levels = min(network.levels, scale.levels, n_frames.bit_length() - 1)
+    step = 2 ** (levels + 1)
+    spectrogram = {"n_fft": max(step, round(model.spectrogram.n_fft * scale.n_fft / step) * step)}
+    if scale.sample_rate_hz:
+        spectrogram["sample_rate_hz"] = scale.sample_rate_hz
+    widths = tuple(max(2, round(width * scale.filters)) for width in SCALED_WIDTHS)
+    small = {
+        "filters": max(4, round(network.filters * scale.filters)),
+        "levels": levels,
+        "dropout": network.dropout * scale.dropout,
+        "initial_widths": widths,
+        "end_width": widths[-1],
+    }
+    data = model.model_dump()
+    data |= {"n_frames": n_frames, "network": data["network"] | small, "spectrogram": data["spectrogram"] | spectrogram}
+    return validate(data, ModelSettings, "the stand-in")
+
+
+def _with_steps(settings: TrainingSettings, steps: int, scale: StandInScale) -> TrainingSettings:
+    """The same training with at least `steps` steps, in epochs of about `scale.epoch_steps`."""
+    n_tracks = len(load_tracks(settings).training)
+    chunks = math.ceil(scale.epoch_steps * settings.batch_size / n_tracks * scale.n_fft)
+    limited = settings.model_copy(update={"data": settings.data.model_copy(update={"chunks_per_track": chunks})})
+    per_epoch = n_tracks * (items_limit(limited) or chunks) // settings.batch_size
+    return limited.model_copy(update={"epochs": math.ceil(steps / max(1, per_epoch))})
 
 
 def _stand_in(source: DatasetSource, target: str, corpus: Path) -> DatasetSource:

@@ -44,7 +44,9 @@ Examples:
     metavar="CORPUS",
     help="Train on rendered stand-ins made from CORPUS/guitar and CORPUS/piano, with a small network.",
 )
-@click.option("--scale", type=click.FloatRange(0, 1, min_open=True), help="Factor on the filters of a stand-in; 1/12.")
+@click.option(
+    "--scale", help="Of a stand-in: a factor on its filters (1/12), or a YAML file (trainings/stand_ins.yaml)."
+)
 @click.option(
     "--processes", metavar="N", type=click.IntRange(1, 64), default=1, help="Share every batch among N processes here."
 )
@@ -64,7 +66,7 @@ def train(
     places: tuple[str, ...],
     epochs: int | None,
     stand_in: Path | None,
-    scale: float | None,
+    scale: str | None,
     processes: int,
     cluster: str | None,
     worker: int | None,
@@ -82,9 +84,9 @@ def train(
         recipe = resumed_recipe(output, resume)
     settings = load_recipe(recipe, sets, places, epochs).settings
     if stand_in:
-        from splitstrument.cli.stand_ins import SCALE, stand_in_settings
+        from splitstrument.cli.stand_ins import read_scale, stand_in_settings
 
-        settings = stand_in_settings(settings, stand_in, scale or SCALE)
+        settings = stand_in_settings(settings, stand_in, read_scale(scale))
         click.echo(settings.summary, err=True)
     if check:
         choose_backend()

@@ -24,11 +24,13 @@ from pydantic import Field
 from splitstrument.errors import SettingsError
 from splitstrument.files import safe_name, write_json
 from splitstrument.settings import Settings, read_yaml, validate
+from splitstrument.training.forking import ForkedProcess
 from splitstrument.training.records import FAILURE_FILE, RESULT_FILE, is_locked
 from splitstrument.training.state import STATE_FILE, read_record
 
 INTERRUPTED_STATUS = 130
 COMMAND = (sys.executable, "-c", "from splitstrument.cli import main; main()", "train")
+Process = subprocess.Popen[str] | ForkedProcess
 
 
 class QueuedTraining(Settings):
@@ -136,8 +138,13 @@ def status_of(job: Job) -> Status:
     return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message)
 
 
-def run_job(job: Job, extra: Sequence[str] = ()) -> Status:
+def run_job(job: Job, extra: Sequence[str] = (), warm: bool = False) -> Status:
     """Run one training in a process of its own, so that nothing of it (memory, crash) reaches the next.
+
+    Parameters
+    ----------
+    warm
+        Fork a process that has the framework imported, instead of starting one.
 
     Raises
     ------
@@ -146,9 +153,8 @@ def run_job(job: Job, extra: Sequence[str] = ()) -> Status:
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     (job.folder / FAILURE_FILE).unlink(missing_ok=True)
-    process = subprocess.Popen(
-        job.command(extra), stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace"
-    )
+    command = job.command(extra)
+    process = ForkedProcess(command[len(COMMAND) - 1 :]) if warm else _started(command)
     with _passing_on_signals(process):
         last_line = _echo(process)
         code = process.wait()
@@ -160,7 +166,11 @@ def run_job(job: Job, extra: Sequence[str] = ()) -> Status:
     return status_of(job)
 
 
-def _echo(process: subprocess.Popen[str]) -> str:
+def _started(command: Sequence[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace")
+
+
+def _echo(process: Process) -> str:
     """Show the training's progress as it comes; give back its last line, which is the error if there was one."""
     last = ""
     for line in process.stderr or ():
@@ -171,7 +181,7 @@ def _echo(process: subprocess.Popen[str]) -> str:
 
 
 @contextlib.contextmanager
-def _passing_on_signals(process: subprocess.Popen[str]) -> Iterator[None]:
+def _passing_on_signals(process: Process) -> Iterator[None]:
     """Pass Ctrl-C and kill on to the training, which saves its state and ends."""
     if threading.current_thread() is not threading.main_thread():
         yield
