@@ -7,9 +7,11 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from splitstrument.network.losses import needs_phase
 from splitstrument.training.baselines import mask_baselines
-from splitstrument.training.doctor import data_findings
+from splitstrument.training.doctor import PATIENT_STEPS, data_findings, mask_findings
 from splitstrument.training.pipeline import Stream, open_streams
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.step import Trainer, build_trainer
@@ -63,8 +65,7 @@ def check_training(settings: TrainingSettings, recipe_folder: Path | None = None
     losses, step_s, wait_share = try_steps(trainer, streams.training, settings, seconds)
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
-    if not last < float("inf"):
-        findings.append(f"The loss became {last}: lower optimizer.learning_rate or set optimizer.clip_norm.")
+    findings += step_findings(trainer, streams.validation or streams.training, losses)
     epoch_s = step_s * streams.training.steps_per_epoch
     return Check(
         findings,
@@ -79,6 +80,19 @@ def check_training(settings: TrainingSettings, recipe_folder: Path | None = None
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         mask_baselines(trainer, streams.validation) if streams.validation else {},
     )
+
+
+def step_findings(trainer: Trainer, stream: Stream, losses: list[float]) -> list[str]:
+    """What is wrong with the steps that were tried, and with the masks after them if they were enough to learn."""
+    if not np.isfinite(losses[-1]):
+        return [f"The loss became {losses[-1]}: lower optimizer.learning_rate or set optimizer.clip_norm."]
+    if not any(losses):
+        return ["The loss is exactly 0 at every step: every target is silent or equals the mixture; check the pairs."]
+    if len(losses) < PATIENT_STEPS:
+        return []
+    batch = stream.batch(0)
+    masks = trainer.network.predict_on_batch(batch["mixture"])
+    return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
 
 
 def try_steps(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from splitstrument.files import sha256_of
+from splitstrument.training.baselines import PASS_THROUGH, SILENCE
 from splitstrument.training.examples import Batch, Float
 from splitstrument.training.pipeline import Stream, Streams
 from splitstrument.training.tracks import Track, TrackSets
@@ -16,6 +18,8 @@ PROBED_BATCHES = 12
 PATIENT_STEPS = 200
 SAME_DB = -40.0
 CONSTANT_SPREAD = 1e-3
+STUCK_EPOCHS = 5
+STUCK_SHARE = 0.01  # of the distance between the losses of the two trivial masks
 
 
 def data_findings(tracks: TrackSets, streams: Streams) -> list[str]:
@@ -50,6 +54,12 @@ def batch_findings(batches: Sequence[Batch], side: str) -> list[str]:
     findings = []
     if all(not batch["mixture"].any() for batch in batches):
         return [f"Every {side} example is digital silence: check the dataset with `splitstrument dataset check`."]
+    empty = sum(not batch["mixture"].any() for batch in batches)
+    if empty > len(batches) / 2:
+        findings.append(
+            f"{empty} of {len(batches)} {side} batches that were probed are digital silence: cut the silence from the "
+            "dataset with `splitstrument dataset silence`."
+        )
     if all(not batch["target"][..., 0].any() for batch in batches):
         findings.append(
             f"The instrument is silent in every {side} example: check which stems the dataset calls instrument."
@@ -95,6 +105,35 @@ def mask_findings(mask: Float, batch: Batch) -> list[str]:
             "The output is the input: the network passes the mixture through; look at the order of the datasets "
             "(data.order: shuffled) and at the share of tracks without rest."
         ]
+    return []
+
+
+def curve_findings(rows: Sequence[Mapping[str, Any]], baselines: Mapping[str, float]) -> list[str]:
+    """A loss of 0, or a validation loss that sits at the value of a trivial mask.
+
+    Parameters
+    ----------
+    rows
+        Finished epochs with ``steps``, ``loss`` and ``val_loss``.
+    baselines
+        Validation losses of the trivial masks (`mask_baselines`); empty without validation.
+    """
+    if rows[-1]["loss"] == 0:
+        return [
+            "The training loss is exactly 0 over a whole epoch: every target is silent or equals the mixture; check "
+            "the pairs with `splitstrument dataset check`."
+        ]
+    last = [row["val_loss"] for row in rows[-STUCK_EPOCHS:]]
+    if not baselines or len(last) < STUCK_EPOCHS or sum(row["steps"] for row in rows) < PATIENT_STEPS:
+        return []
+    near = STUCK_SHARE * abs(baselines[PASS_THROUGH] - baselines[SILENCE])
+    for name, what in ((SILENCE, "silence"), (PASS_THROUGH, "the mixture")):
+        if all(abs(loss - baselines[name]) <= near for loss in last):
+            return [
+                f"The validation loss has sat at the value of {what} ({baselines[name]:.5g}) for {STUCK_EPOCHS} "
+                "epochs: the network does no better than no network; try another learning rate, data.order: shuffled, "
+                "or more audible targets in the data."
+            ]
     return []
 
 

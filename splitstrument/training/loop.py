@@ -12,7 +12,7 @@ import numpy as np
 from splitstrument.errors import CancelledError, TrainingError
 from splitstrument.progress import Advance, progress
 from splitstrument.training.baselines import mask_baselines
-from splitstrument.training.doctor import PATIENT_STEPS, mask_findings
+from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, mask_findings
 from splitstrument.training.examples import ALL
 from splitstrument.training.pipeline import Streams
 from splitstrument.training.records import BEST_FILE, LAST_FILE, Result, RunFolder
@@ -150,7 +150,7 @@ class Loop:
         position.loss_sum = 0.0
         self._note_stall(val_loss)
         self._record()
-        heed(self.settings, self.run, findings)
+        heed(self.settings, self.run, findings + self._curve_findings())
 
     def _mask_findings(self) -> list[str]:
         """Look at the masks of one batch, once the network had the time to learn something."""
@@ -159,6 +159,9 @@ class Loop:
         batch = replace(self.validation or self.training, rows=ALL).batch(0)
         masks = self.trainer.network.predict_on_batch(batch["mixture"])
         return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
+
+    def _curve_findings(self) -> list[str]:
+        return [] if self.settings.doctor == "off" else curve_findings(self.position.rows, self.baselines)
 
     def _note_stall(self, val_loss: float | None) -> None:
         """Count the epochs without a better validation loss, for early stopping and the plateau schedule."""
