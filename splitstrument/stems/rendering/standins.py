@@ -17,6 +17,7 @@ from splitstrument.files import atomic_path, write_yaml
 from splitstrument.pairs import find_pairs
 from splitstrument.provenance import provenance
 from splitstrument.stems.rendering.corpus import render_corpus
+from splitstrument.stems.rendering.passport import licences_of, read_records
 from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism, Sources
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, pairs_by_track
@@ -120,8 +121,18 @@ def build_stand_in(
     facts = {"target": stand_in.target, "rendered": True, "stand_in_for": stand_in.name, "scale": scale}
     published = asdict(stand_in)
     made = {"tracks": len(names), "evaluation": len(held_out), "made": provenance(seed=seed)}
-    write_yaml(folder / "passport.yaml", {**facts, "published": published, **made})
+    heard = _heard(output / "rendered" / (stand_in.cut_from or stand_in.name), names)
+    write_yaml(folder / "passport.yaml", {**facts, "published": published, **heard, **made})
     return names
+
+
+def _heard(rendered: Path, names: list[str]) -> dict[str, object]:
+    """Hours before silence was cut, and licences of what went into the tracks."""
+    if not (rendered / "records").is_dir():
+        return {}
+    records = [record for record in read_records(rendered) if record["name"] in set(names)]
+    hours = sum(record["duration_s"] for record in records) / 3600
+    return {"hours_rendered": round(hours, 3), "licences": licences_of(records)}
 
 
 def _unseen(amount: float = 1, note: str = "") -> None:
