@@ -1,8 +1,9 @@
 """Print, as JSON, the losses of three training steps and a validation step under the backend in KERAS_BACKEND.
 
-    KERAS_BACKEND=jax python tests/backend_losses.py
+    KERAS_BACKEND=jax python tests/backend_losses.py [FOLDER]
 
-Batches and initial weights come from NumPy, dropout is off: every backend should print the same numbers.
+With FOLDER, leave the trained weights and the masks of the last batch there. Batches and initial weights come from
+NumPy, dropout is off: every backend should print the same numbers.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ def main() -> None:
     trainer = build_trainer(settings)
     rng = np.random.default_rng(5)
     for variable in trainer.network.trainable_variables:
-        variable.assign(0.1 * rng.standard_normal(variable.shape).astype(np.float32))
+        if len(variable.shape) > 1:  # kernels; the others start alike everywhere
+            variable.assign(
+                rng.standard_normal(variable.shape).astype(np.float32) / np.prod(variable.shape[:-1]) ** 0.5
+            )
     mixture = rng.random((4, 2, *settings.model.input_shape), np.float32)
     batches = [{"mixture": one, "target": one * rng.random(one.shape, np.float32)} for one in mixture]
     losses = []
@@ -41,7 +45,9 @@ def main() -> None:
     trainer.reset_metrics()
     losses.append(float(trainer.test_on_batch(batches[3], return_dict=True)["loss"]))
     if len(sys.argv) > 1:
-        trainer.network.save_weights(sys.argv[1])
+        folder = Path(sys.argv[1])
+        trainer.network.save_weights(folder / "trained.weights.h5")
+        np.savez(folder / "masks.npz", mixture=mixture[3], mask=trainer.network.predict_on_batch(mixture[3]))
     print(json.dumps(losses))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -13,39 +14,102 @@ import numpy as np
 import pytest
 from training_data import TINY_MODEL
 
+from splitstrument.modelfolder import read_model_folder
 from splitstrument.network.settings import ModelSettings
+from splitstrument.settings import load_settings
 from splitstrument.training.backend import BACKENDS
 
-SCRIPT = Path(__file__).parent / "backend_losses.py"
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "tests" / "backend_losses.py"
 INSTALLED = [name for name, module in BACKENDS.items() if importlib.util.find_spec(module)]
 
 
-def run_backend(name, weights):
-    """Losses that a backend prints; it leaves its weights behind."""
-    run = subprocess.run(
-        [sys.executable, str(SCRIPT), str(weights)],
+needs_second = pytest.mark.skipif(
+    len(INSTALLED) < 2 or INSTALLED[0] != "tensorflow", reason="needs TensorFlow and a second Keras backend"
+)
+
+
+def run(name, *command):
+    """Run a Python program under a backend; its output."""
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
         env={**os.environ, "KERAS_BACKEND": name},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert run.returncode == 0, run.stderr[-2000:]
-    return json.loads(run.stdout.splitlines()[-1])
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
-@pytest.mark.skipif(len(INSTALLED) < 2, reason="needs a second Keras backend (pip install jax, or torch)")
-def test_every_backend_gives_the_same_losses_and_its_weights_come_back(tmp_path):
-    losses = {name: run_backend(name, tmp_path / f"{name}.weights.h5") for name in INSTALLED}
-    reference = losses[INSTALLED[0]]
-    for name in INSTALLED[1:]:
-        assert losses[name] == pytest.approx(reference, rel=1e-5), name
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Of each backend: the losses of a few steps, and the folder with what it left behind."""
+    found = {}
+    for name in INSTALLED:
+        folder = tmp_path_factory.mktemp(name)
+        found[name] = json.loads(run(name, SCRIPT, folder).splitlines()[-1]), folder
+    return found
+
+
+@needs_second
+def test_every_backend_gives_the_same_losses(trained):
+    reference, _ = trained["tensorflow"]
+    for name, (losses, _) in trained.items():
+        assert losses == pytest.approx(reference, rel=1e-5), name
+
+
+@needs_second
+def test_weights_of_every_backend_give_the_same_masks_in_tensorflow(trained):
     from splitstrument.network.build import build_network
 
     network = build_network(ModelSettings.model_validate(TINY_MODEL))
-    chunk = np.random.default_rng(0).random((1, *network.input_shape[1:]), np.float32)
-    masks = []
-    for name in INSTALLED:
-        network.load_weights(tmp_path / f"{name}.weights.h5")
-        masks.append(network.predict_on_batch(chunk))
-    for mask in masks[1:]:
-        np.testing.assert_allclose(mask, masks[0], atol=1e-4)
+    for name, (_, folder) in trained.items():
+        network.load_weights(folder / "trained.weights.h5")
+        theirs = np.load(folder / "masks.npz")
+        ours = network.predict_on_batch(theirs["mixture"])
+        assert np.ptp(ours) > 0.01  # no constant
+        np.testing.assert_allclose(ours, theirs["mask"], atol=1e-5, err_msg=name)
+
+
+# the quickstart recipe with a network that trains in seconds
+MINIATURE = {
+    "model.spectrogram.n_fft": 256,
+    "model.network.filters": 6,
+    "model.network.levels": 2,
+    "model.network.initial_widths": "[6]",
+    "model.network.end_width": 6,
+    "data.validation_chunks": 8,
+    "epochs": 2,
+    "steps_per_epoch": 4,
+}
+
+
+@needs_second
+@pytest.mark.parametrize("name", INSTALLED[1:])
+def test_a_whole_training_on_another_backend_goes_on_in_tensorflow(name, tmp_path):
+    from splitstrument.network.losses import needs_phase
+    from splitstrument.training.backend import choose_backend
+    from splitstrument.training.pipeline import open_streams
+    from splitstrument.training.settings import TrainingSettings
+    from splitstrument.training.step import build_trainer
+    from splitstrument.training.tracks import load_tracks
+
+    folder = tmp_path / "run"
+    sets = [part for key, value in MINIATURE.items() for part in ("--set", f"{key}={value}")]
+    main = "from splitstrument.cli import main; main()"
+    run(name, "-c", main, "train", ROOT / "trainings" / "quickstart.yaml", "-o", folder, "--quiet", *sets)
+    rows = list(csv.DictReader((folder / "history.csv").open()))
+    assert len(rows) == 2
+    best = min(float(row["val_loss"]) for row in rows)
+
+    choose_backend()
+    settings = load_settings(folder / "settings.yaml", TrainingSettings).settings
+    streams = open_streams(settings, load_tracks(settings, ROOT / "trainings"), needs_phase(settings.loss.name))
+    trainer = build_trainer(settings)
+    trainer.network.load_weights(read_model_folder(folder).file("best.weights.h5"))
+    losses = [
+        trainer.test_on_batch(streams.validation.batch(index), return_dict=True)["loss"]
+        for index in range(streams.validation.steps_per_epoch)
+    ]
+    assert np.mean(losses) == pytest.approx(best, rel=1e-4)

@@ -1,12 +1,14 @@
 """Prepare batches in parallel, ahead of the network, in order and in bounded memory.
 
-Two ways that give the same batches: a `tf.data` pipeline, and plain threads for machines without TensorFlow.
+Two ways that give the same batches: a `tf.data` pipeline, and plain threads where the network computes with JAX or
+PyTorch.
 """
 
 from __future__ import annotations
 
 import collections
 import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,7 +27,7 @@ def load_batches(make_batch: MakeBatch, start: int, stop: int, data: DataSetting
     """
     if stop <= start:
         return iter(())
-    if data.backend == "threads" or (data.backend == "auto" and not _has_tensorflow()):
+    if data.backend == "threads" or (data.backend == "auto" and not _on_tensorflow()):
         return threaded_batches(make_batch, start, stop, data)
     return tf_data_batches(make_batch, start, stop, data)
 
@@ -90,5 +92,7 @@ def _noting_errors(make_batch: MakeBatch, errors: list[SplitstrumentError]) -> M
     return noting
 
 
-def _has_tensorflow() -> bool:
-    return importlib.util.find_spec("tensorflow") is not None
+def _on_tensorflow() -> bool:
+    """Whether the network computes with TensorFlow, so that loading it for the data costs nothing."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return backend == "tensorflow" and importlib.util.find_spec("tensorflow") is not None

@@ -68,8 +68,8 @@ class DataSettings(Settings):
     reader
         Who decodes: soundfile, or tensorflow-io (extra ``tfio``).
     backend
-        ``tf.data``, or ``threads`` for machines without TensorFlow; ``auto`` takes tf.data where there is one. The
-        batches are the same.
+        ``tf.data``, or ``threads`` for trainings on JAX or PyTorch; ``auto`` takes tf.data where the network computes
+        with TensorFlow. The batches are the same.
     workers
         Batches prepared in parallel.
     validation_chunks
