@@ -25,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from splitstrument.evaluation.tables import markdown, number
 from splitstrument.network.settings import BandUnetSettings, HourglassSettings, ModelSettings, SpectrogramSettings
 from splitstrument.separation.store import find_model
+from splitstrument.training.describe import count_operations
 
 FAST = {"spectrogram": SpectrogramSettings(n_fft=2048, hop_length=512), "n_frames": 128, "normalisation": "none"}
 FORMS = {
@@ -52,7 +53,12 @@ def main() -> None:
         network = _network(model)
         forward = _forward_ms(network, model, arguments.threads, arguments.repeats)
         first = first or forward
-        row = [name, f"{network.count_params():,}", number(operations(network) / model.chunk_s / 1e9), number(forward)]
+        row = [
+            name,
+            f"{network.count_params():,}",
+            number(count_operations(network) / model.chunk_s / 1e9),
+            number(forward),
+        ]
         row.append(number(forward / first, digits=3))
         if arguments.train:
             row.append(number(_train_ms(network, model, arguments.repeats)))
@@ -65,18 +71,6 @@ def _network(model: ModelSettings):
     from splitstrument.network.build import build_network
 
     return build_network(model)
-
-
-def operations(network) -> int:
-    """Two per multiply-add of every kernel, at every position of the output it is applied to."""
-    from splitstrument.network.bandunet import FrequencyDense
-    from splitstrument.training.describe import count_operations
-
-    dense = [layer for layer in network.layers if isinstance(layer, FrequencyDense)]
-    # the general count takes a kernel's last axis for its outputs; here the outputs are its first
-    wrong = sum(2 * layer.units**2 * int(np.prod(layer.output.shape[2:])) for layer in dense)
-    right = sum(2 * int(np.prod(layer.kernel.shape)) * int(np.prod(layer.output.shape[2:])) for layer in dense)
-    return count_operations(network) - wrong + right
 
 
 def _forward_ms(network, model: ModelSettings, threads: int, repeats: int) -> float:

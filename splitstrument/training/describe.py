@@ -51,7 +51,8 @@ def _multiply_adds(layer: Any) -> int:
     kernel = [int(n) for n in layer.kernel.shape]
     transposed = "Transpose" in type(layer).__name__
     elements = int(np.prod((layer.input if transposed else layer.output).shape[1:]))
-    return int(np.prod(kernel)) * elements // kernel[-1]
+    per_position = getattr(layer, "units", kernel[-1])  # a dense layer along another axis has its units elsewhere
+    return int(np.prod(kernel)) * elements // per_position
 
 
 def describe_data(settings: TrainingSettings, recipe_folder: Path | None = None) -> dict[str, Any]:
