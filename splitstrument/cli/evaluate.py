@@ -6,7 +6,10 @@ from pathlib import Path
 
 import click
 
-from splitstrument.cli.score import measuring, settings_of, show, workers_of
+from splitstrument.cli.score import measuring, settings_of, show_all, workers_of
+
+# of the folder of results; the best weights have the model's own
+SUFFIXES = {"best": "", "last": "-last"}
 
 
 @click.command()
@@ -19,6 +22,13 @@ from splitstrument.cli.score import measuring, settings_of, show, workers_of
     help="Tracks of the dataset's evaluation.yaml or validation.yaml (else the first 20 % by MD5), or all. "
     "By default the evaluation list if there is one.",
 )
+@click.option(
+    "--weights",
+    default="best",
+    show_default=True,
+    metavar="best,last",
+    help="Weights of a run to evaluate: of the lowest validation loss, of the last epoch, or both, side by side.",
+)
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
@@ -28,6 +38,7 @@ def evaluate(
     tracks: Path,
     names: tuple[str, ...],
     split: str | None,
+    weights: str,
     engine: str | None,
     overlap: float | None,
     output: Path | None,
@@ -41,25 +52,39 @@ def evaluate(
 
     \b
     splitstrument evaluate runs/quickstart --tracks datasets/sample/real --eq-from datasets/sample/real
+    splitstrument evaluate runs/quickstart --tracks datasets/sample/real --weights best,last
     splitstrument evaluate guitar --tracks data/frets_on_fire --jobs 2 --json
     """
     from splitstrument.evaluation.run import describe_data, evaluate_model
+    from splitstrument.evaluation.weights import model_with
     from splitstrument.separation.options import SeparationOptions
     from splitstrument.separation.store import SHIPPED, find_model
 
     found = find_model(model)
     data = describe_data(tracks)["name"]
     own = Path("results") / found.description.name if found.path.is_relative_to(SHIPPED) else found.path / "evaluation"
-    folder = output or own / data
-    record = evaluate_model(
-        model,
-        tracks,
-        folder,
-        settings_of(flags),
-        flags["eq_from"],
-        SeparationOptions(engine=engine, overlap=overlap),
-        names,
-        split,
-        workers_of(flags),
-    )
-    show(record, folder, flags["as_json"])
+    options = SeparationOptions(engine=engine, overlap=overlap)
+    records = {}
+    for which in chosen_weights(weights):
+        folder = (output or own / data).with_name((output or own / data).name + SUFFIXES[which])
+        with model_with(found, which) as path:
+            records[folder] = evaluate_model(
+                str(path),
+                tracks,
+                folder,
+                settings_of(flags),
+                flags["eq_from"],
+                options,
+                names,
+                split,
+                workers_of(flags),
+            )
+    show_all(records, flags["as_json"])
+
+
+def chosen_weights(text: str) -> list[str]:
+    """Read the value of --weights."""
+    chosen = list(dict.fromkeys(part.strip() for part in text.split(",")))
+    if set(chosen) - set(SUFFIXES):
+        raise click.BadParameter(f"{text!r} should be best, last, or best,last.", param_hint="--weights")
+    return chosen

@@ -67,16 +67,23 @@ def workers_of(flags: dict):
 
 def show(record: dict, folder: Path, as_json: bool) -> None:
     """Print the record or its tables; exit with 1 if a track could not be scored."""
+    show_all({folder: record}, as_json)
+
+
+def show_all(records: dict[Path, dict], as_json: bool) -> None:
+    """Print the records by their folders, as tables or as one JSON value; exit with 1 if a track was not scored."""
     from splitstrument.evaluation.jobs import ESTIMATE
     from splitstrument.evaluation.tables import text_report
 
     if as_json:
-        print_json(record)
-    else:
-        click.echo(text_report(record))
-        click.echo(f"Written to {folder}/evaluation.yaml, evaluation.csv and evaluation.txt.")
-    unscored = [track["track"] for track in record["tracks"] if ESTIMATE not in track["scores"]]
-    if record["failed"] or unscored:
-        names = ", ".join([*record["failed"], *unscored])
-        click.echo(f"splitstrument: not scored: {names}; the reasons stand above.", err=True)
+        print_json(list(records.values()) if len(records) > 1 else next(iter(records.values())))
+    unscored: dict[str, None] = {}
+    for folder, record in records.items():
+        if not as_json:
+            click.echo(text_report(record))
+            click.echo(f"Written to {folder}/evaluation.yaml, evaluation.csv and evaluation.txt.")
+        without = [track["track"] for track in record["tracks"] if ESTIMATE not in track["scores"]]
+        unscored |= dict.fromkeys([*record["failed"], *without])
+    if unscored:
+        click.echo(f"splitstrument: not scored: {', '.join(unscored)}; the reasons stand above.", err=True)
         raise click.exceptions.Exit(1)

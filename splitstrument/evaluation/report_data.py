@@ -14,6 +14,7 @@ from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.record import EVALUATION_FILE, Record, read_evaluation, values_of
 from splitstrument.evaluation.statistics import compare, seed_spread
+from splitstrument.evaluation.weights import LAST_SUFFIX
 from splitstrument.settings import read_yaml
 
 SETTINGS_FILE, HISTORY_FILE = "settings.yaml", "history.csv"
@@ -94,7 +95,8 @@ def seed_groups(evaluations: list[Evaluation], measure: str = "si_sdr") -> list[
     for evaluation in evaluations:
         if evaluation.settings:
             without = {k: v for k, v in evaluation.settings.items() if k not in ("seed", "name", "summary", "records")}
-            key = json.dumps([evaluation.data, without], sort_keys=True, default=str)
+            last = evaluation.name.endswith(LAST_SUFFIX)  # of the same run as its best weights, but no other seed
+            key = json.dumps([evaluation.data, last, without], sort_keys=True, default=str)
             groups.setdefault(key, []).append(evaluation)
     return [
         {

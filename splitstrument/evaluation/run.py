@@ -116,7 +116,8 @@ def evaluate_model(
         "seen_in_training": seen_in_training(found.path, pairs),
     }
     plan = dict.fromkeys(pairs, estimates)
-    return _run(found.description.name, plan, tracks, folder, settings, n_fft, fit, about, workers, eq_from, options)
+    task = _Task(found.description.name, plan, tracks, folder, settings, n_fft, fit, eq_from, options)
+    return _run(task, about, workers)
 
 
 def score_files(
@@ -149,7 +150,7 @@ def score_files(
         for pair in pairs
     }
     about = {"kind": "score", "unmatched": sorted(set(theirs) - {pair.name for pair in pairs})}
-    return _run(name or estimates.name, plan, references, folder, settings, n_fft, fit, about, workers, eq_from, None)
+    return _run(_Task(name or estimates.name, plan, references, folder, settings, n_fft, fit, eq_from), about, workers)
 
 
 def find_stems(folder: Path) -> dict[str, dict[str, Path]]:
@@ -201,39 +202,57 @@ def _eq_sums(pair: Pair, sample_rate_hz: int, n_fft: int) -> EqFit:
     return fit
 
 
-def _run(
-    name: str,
-    plan: Mapping[Pair, ModelEstimates | FileEstimates],
-    data: Path,
-    folder: Path,
-    settings: EvaluationSettings,
-    n_fft: int,
-    fit: EqFit | None,
-    about: dict[str, Any],
-    workers: Workers,
-    eq_from: Path | None,
-    options: SeparationOptions | None,
-) -> Record:
+@dataclass(frozen=True)
+class _Task:
+    """What is scored against what, where the results go, and what stands beside them."""
+
+    name: str
+    plan: Mapping[Pair, ModelEstimates | FileEstimates]
+    data: Path
+    folder: Path
+    settings: EvaluationSettings
+    n_fft: int
+    fit: EqFit | None
+    eq_from: Path | None
+    options: SeparationOptions | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Settings as the record keeps them."""
+        chosen = {**self.settings.model_dump(mode="json"), "n_fft": self.n_fft}
+        chosen |= {
+            "eq_from": self.eq_from and Path(self.eq_from).name,
+            "eq_tracks": sorted(self.fit.sums if self.fit else ()),
+        }
+        return chosen | ({"separation": self.options.model_dump(mode="json")} if self.options else {})
+
+    def jobs(self) -> list[TrackJob]:
+        """One for every track."""
+        return [self._job(pair, estimates) for pair, estimates in self.plan.items()]
+
+    def _job(self, pair: Pair, estimates: ModelEstimates | FileEstimates) -> TrackJob:
+        settings, with_eq = self.settings, self.fit is not None and set(self.fit.sums) - {pair.name}
+        systems = tuple(name for name in (*settings.baselines, *settings.ceilings) if name != "eq" or with_eq)
+        eq = self.fit.eq(without=pair.name) if self.fit and with_eq and "eq" in systems else None
+        keep = settings.framewise, settings.keep_estimates, settings.excerpts
+        return TrackJob(pair, estimates, systems, self.n_fft, self.folder, eq, *keep)
+
+
+def _run(task: _Task, about: dict[str, Any], workers: Workers) -> Record:
     """Evaluate all tracks and write the results."""
-    job = partial(_job, folder=folder, settings=settings, n_fft=n_fft, fit=fit)
-    jobs = [job(pair, estimates) for pair, estimates in plan.items()]
-    records, failed = _work(jobs, workers)
+    records, failed = _work(task.jobs(), workers)
     if not records:
         raise DatasetError("No track could be evaluated: " + " ".join(failed.values()))
-    chosen = {**settings.model_dump(mode="json"), "n_fft": n_fft, "eq_from": eq_from and Path(eq_from).name}
-    chosen["eq_tracks"] = sorted(fit.sums) if fit else []
-    if options:
-        chosen["separation"] = options.model_dump(mode="json")
     record = build_record(
-        name,
+        task.name,
         records,
         failed,
         **about,
-        measured_on=describe_data(data),
-        settings=chosen,
-        provenance=provenance(chosen),
+        measured_on=describe_data(task.data),
+        settings=task.chosen,
+        provenance=provenance(task.chosen),
     )
-    write_evaluation(folder, record)
+    write_evaluation(task.folder, record)
     return record
 
 
@@ -271,19 +290,3 @@ def _work(jobs: list[TrackJob], workers: Workers) -> tuple[list[Record], dict[st
                 raise outcome.error
             advance(1, outcome.item.pair.name)
     return records, failed
-
-
-def _job(
-    pair: Pair,
-    estimates: ModelEstimates | FileEstimates,
-    folder: Path,
-    settings: EvaluationSettings,
-    n_fft: int,
-    fit: EqFit | None,
-) -> TrackJob:
-    with_eq = fit is not None and set(fit.sums) - {pair.name}
-    systems = tuple(name for name in (*settings.baselines, *settings.ceilings) if name != "eq" or with_eq)
-    eq = fit.eq(without=pair.name) if fit and with_eq and "eq" in systems else None
-    return TrackJob(
-        pair, estimates, systems, n_fft, folder, eq, settings.framewise, settings.keep_estimates, settings.excerpts
-    )
