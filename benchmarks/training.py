@@ -2,11 +2,13 @@
 
     python benchmarks/training.py trainings/quickstart.yaml
     python benchmarks/training.py trainings/table_06.yaml --dataset recorded_guitar=data/frets_on_fire --steps 4
+    python benchmarks/training.py trainings/quickstart.yaml --xla
 
 Prints, for one recipe: chunks per second that each way to prepare them delivers on its own (chunks by seeking, chunks
 from the cache, random segments; tf.data and threads), the seconds of a training step, the ratio of the two, the share
 of a training that goes by waiting for a batch, and the step beside Keras's plain `fit` of the same model on a batch
-that lies ready. CPU seconds stand beside wall seconds, since they say more on a busy machine.
+that lies ready. With --xla: the step compiled by XLA beside the same step without, in turns. CPU seconds stand beside
+wall seconds, since they say more on a busy machine.
 """
 
 from __future__ import annotations
@@ -30,9 +32,13 @@ def main() -> None:
     parser.add_argument("--dataset", action="append", default=[], metavar="NAME=PATH")
     parser.add_argument("--batches", type=int, default=60, help="batches per pipeline")
     parser.add_argument("--steps", type=int, default=12, help="training steps")
+    parser.add_argument("--xla", action="store_true", help="compare the step with and without XLA, and nothing else")
     arguments = parser.parse_args()
     settings = load_recipe(arguments.recipe, tuple(arguments.set), tuple(arguments.dataset)).settings
     choose_backend()
+    if arguments.xla:
+        print_xla(settings, measure_xla(settings, arguments.recipe.parent, arguments.steps))
+        return
     pipelines = measure_pipelines(settings, arguments.recipe.parent, arguments.batches)
     step = measure_steps(settings, arguments.recipe.parent, arguments.steps)
     print_tables(settings, pipelines, step)
@@ -56,10 +62,12 @@ def measure_pipelines(settings: TrainingSettings, recipe_folder: Path, batches: 
 
 
 def _per_batch(settings: TrainingSettings, recipe_folder: Path, batches: int) -> tuple[float, float]:
+    from splitstrument.network.losses import needs_phase
     from splitstrument.training.pipeline import open_streams
     from splitstrument.training.tracks import load_tracks
 
-    stream = open_streams(settings, load_tracks(settings, recipe_folder), phase=False).training
+    phase = needs_phase(settings.loss.name)
+    stream = open_streams(settings, load_tracks(settings, recipe_folder), phase).training
     for step in range(stream.steps_per_epoch if settings.data.cache else 2):
         stream.batch(step)  # fills the cache
     return timed(lambda: sum(1 for _ in stream.batches(0, batches)), batches)
@@ -71,12 +79,13 @@ def measure_steps(
     """Seconds of our step and of plain `fit`, and the share of waiting while training for real."""
     import numpy as np
 
+    from splitstrument.network.losses import needs_phase
     from splitstrument.training.check import FIRST_STEPS, try_steps
     from splitstrument.training.pipeline import open_streams
     from splitstrument.training.step import build_trainer
     from splitstrument.training.tracks import load_tracks
 
-    stream = open_streams(settings, load_tracks(settings, recipe_folder), phase=False).training
+    stream = open_streams(settings, load_tracks(settings, recipe_folder), needs_phase(settings.loss.name)).training
     trainer = build_trainer(settings)
     limited = settings.model_copy(update={"epochs": 1})
     enough = type(stream)(stream.source, stream.model, stream.data, stream.phase, FIRST_STEPS + steps)
@@ -87,6 +96,38 @@ def measure_steps(
     trainer.fit(batch, verbose=0)
     plain = timed(lambda: trainer.fit(repeated, batch_size=settings.batch_size, shuffle=False, verbose=0), steps)
     return {"ours": ours, "fit": plain, "wait_share": wait_share}
+
+
+def measure_xla(
+    settings: TrainingSettings, recipe_folder: Path, steps: int, rounds: int = 3
+) -> dict[bool, tuple[float, float]]:
+    """Seconds per step without and with XLA, in turns on one batch: the best of the rounds, by CPU time."""
+    from splitstrument.network.losses import needs_phase
+    from splitstrument.training.pipeline import open_streams
+    from splitstrument.training.step import build_trainer
+    from splitstrument.training.tracks import load_tracks
+
+    phase = needs_phase(settings.loss.name)
+    batch = open_streams(settings, load_tracks(settings, recipe_folder), phase).training.batch(0)
+    trainers = {}
+    for xla in (False, True):
+        compute = settings.compute.model_copy(update={"xla": xla})
+        trainers[xla] = build_trainer(settings.model_copy(update={"compute": compute}))
+        trainers[xla].train_on_batch(batch)  # builds the graph
+    found: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    for _ in range(rounds):
+        for xla, trainer in trainers.items():
+            found[xla].append(timed(lambda step=trainer.train_on_batch: [step(batch) for _ in range(steps)], steps))
+    return {xla: min(times, key=lambda pair: pair[1]) for xla, times in found.items()}
+
+
+def print_xla(settings: TrainingSettings, found: dict[bool, tuple[float, float]]) -> None:
+    """One line."""
+    (_, without), (_, with_xla) = found[False], found[True]
+    print(
+        f"{settings.name}: a step takes {without:.3f} s of CPU without XLA and {with_xla:.3f} s with it: "
+        f"{without / with_xla:.2f}x as many steps per second with XLA"
+    )
 
 
 def timed(work: Callable[[], object], n: int) -> tuple[float, float]:
