@@ -15,11 +15,14 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from training_data import TINY_MODEL, make_pairs, tiny_settings
 
+from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.network.settings import ModelSettings
 from splitstrument.training.backend import choose_backend
+from splitstrument.training.launch import loopback_members
 from splitstrument.training.pipeline import open_streams
 from splitstrument.training.team import Alone, Member, any_of, check_shareable, rows_of
 from splitstrument.training.tracks import load_tracks
@@ -128,6 +131,51 @@ def test_a_worker_that_dies_ends_all_and_the_training_resumes_to_the_same_weight
     for key in theirs:
         np.testing.assert_array_equal(ours[key], theirs[key], err_msg=key)
     assert history_of(run) == history_of(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
+def test_workers_started_one_by_one_end_together(folder, tmp_path, signal_number):
+    recipe, run = write_recipe(folder, tmp_path / "recipe.yaml"), tmp_path / "run"
+    addresses = ",".join(loopback_members(2)[0].addresses)
+    parents = [
+        subprocess.Popen(
+            command(recipe, "-o", run, "--epochs", 1000, "--cluster", addresses, "--worker", index),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    while not (run / "state" / "state.npz").exists():
+        assert all(parent.poll() is None for parent in parents)
+        time.sleep(0.05)
+    parents[1].send_signal(signal_number)  # killed, it takes its worker along
+    messages = [parent.communicate(timeout=END_S)[1].splitlines()[-1:] for parent in parents]
+    assert parents[0].returncode == 1
+    if signal_number == signal.SIGINT:
+        assert messages[0] == messages[1]
+        assert "stopped after step" in messages[0][0]
+    else:
+        assert "Worker 0 lost the others" in messages[0][0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        (["--worker", "1"], "--worker counts among the addresses of --cluster"),
+        (["--cluster", "a:1,b:1"], "--cluster needs --worker"),
+        (["--cluster", "a:1,b:1", "--worker", "0", "--processes", "2"], "--processes is for one machine"),
+        (["--cluster", "a,b:1", "--worker", "0"], "'a' is no address of a worker"),
+        (["--cluster", "a:1,b:1", "--worker", "2"], "There is no worker 2"),
+        (["--processes", "3"], "A batch_size of 4 cannot be shared by 3 processes"),
+    ],
+)
+def test_wrong_flags_are_explained_before_anything_starts(folder, tmp_path, flags, problem):
+    recipe = write_recipe(folder, tmp_path / "recipe.yaml")
+    result = CliRunner().invoke(cli, ["train", str(recipe), "-o", str(tmp_path / "run"), *flags])
+    assert result.exit_code != 0
+    assert problem in result.output + str(result.exception)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("data", [{"source": "chunks", "order": "shuffled"}, {"source": "segments"}])

@@ -47,7 +47,7 @@ class PartTrainer(Trainer):
         if self._step is None:
             self._share = share_of_part(self.separation_loss, batch, self.team.size)
             self._step = tf.function(self._step_of)
-        with self.team.told_apart():
+        with self.team.watching():
             return {"loss": float(self._step({name: tf.convert_to_tensor(value) for name, value in batch.items()}))}
 
     def _step_of(self, batch: dict[str, Any]) -> Any:

@@ -104,13 +104,13 @@ class Workers:
             rpc_layer="grpc",
         )
         options = tf.distribute.experimental.CommunicationOptions(timeout_seconds=COLLECTIVE_TIMEOUT_S)
-        with _giving_up(member), self.told_apart():
+        with _giving_up(member), self.watching():
             self.strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
         self._sum = tf.function(self._sum_of, autograph=False)
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Sum of every process's `values`, the same for all."""
-        with self.told_apart():
+        with self.watching():
             return self._sum(self.tf.constant(values, "float32")).numpy()
 
     def _sum_of(self, values: Any) -> Any:
@@ -123,7 +123,7 @@ class Workers:
         return context.all_reduce(self.tf.distribute.ReduceOp.SUM, placed)
 
     @contextlib.contextmanager
-    def told_apart(self) -> Iterator[None]:
+    def watching(self) -> Iterator[None]:
         """Turn what TensorFlow raises when another process is gone into one sentence.
 
         Raises
