@@ -29,7 +29,7 @@ from splitstrument.training.team import Member, check_shareable
 
 COMMAND = (sys.executable, "-m", "splitstrument.training.worker")
 POLL_S = 0.2
-GRACE_S = 15.0  # for the others to end by themselves, once one has said what is wrong
+GRACE_S = 3.0  # for the others to end by themselves, once one has said what is wrong
 NOTES_TAIL = 1500
 
 
