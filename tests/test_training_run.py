@@ -157,10 +157,11 @@ def test_without_validation_the_last_weights_are_the_best(folder, tmp_path):
     assert all(np.array_equal(last[key], best[key]) for key in last)
 
 
-def test_init_from_starts_from_the_best_weights(folder, demanding_run, tmp_path):
+@pytest.mark.parametrize(("start", "file"), [("", "best.weights.h5"), ("last.weights.h5", "last.weights.h5")])
+def test_init_from_starts_from_the_best_weights_or_those_it_names(folder, demanding_run, tmp_path, start, file):
     frozen = {"learning_rate": 1e-20}
-    run_of(tiny_settings(folder, epochs=1, optimizer=frozen, init_from=str(demanding_run)), tmp_path / "run")
-    ours, theirs = weights_of(tmp_path / "run"), weights_of(demanding_run, "best.weights.h5")
+    run_of(tiny_settings(folder, epochs=1, optimizer=frozen, init_from=str(demanding_run / start)), tmp_path / "run")
+    ours, theirs = weights_of(tmp_path / "run"), weights_of(demanding_run, file)
     for key, value in ours.items():
         if "conv" in key:
             np.testing.assert_allclose(value, theirs[key], atol=1e-12)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -127,18 +128,20 @@ def averaged_weights(trainer: Trainer, settings: OptimizerSettings) -> Iterator[
 
 
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
-    """Start from the best weights of another run or model folder.
+    """Start from the best weights of another run or model folder, or from those that `init_from` names in it.
 
     Raises
     ------
     TrainingError
         If its network is another one.
     """
-    model = read_model_folder(str(settings.init_from))
+    source = Path(str(settings.init_from))
+    names = (source.name,) if source.name in KERAS_FILES else KERAS_FILES
+    model = read_model_folder(source.parent if source.name in KERAS_FILES else source)
     if model.settings.network != settings.model.network or model.settings.input_shape != settings.model.input_shape:
         theirs, ours = (each.model_dump(mode="json") for each in (model.settings, settings.model))
         raise TrainingError(
             f"init_from: {settings.init_from} has another {', '.join(differing_keys(theirs, ours))} than this recipe: "
             "use the same network settings."
         )
-    trainer.network.load_weights(model.file(*KERAS_FILES))
+    trainer.network.load_weights(model.file(*names))
