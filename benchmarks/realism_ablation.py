@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,8 +49,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[1], help="of the training; the songs stay")
-    parser.add_argument("--pairs", type=int, default=12, help="guitar pairs of 45 s to train on (default 12)")
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--pairs", type=int, default=20, help="guitar pairs of 45 s to train on (default 20)")
+    parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("-o", "--output", type=Path, default=Path("results/realism_ablation"))
     parser.add_argument("--ingredients", type=Path, default=Path("data/ingredients"))
     parser.add_argument("--table", action="store_true", help="only print what is finished")
@@ -85,6 +86,7 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> None:
     tracks = render(arm, folder / "corpus", arguments)
     run = folder / f"run_{seed}"
     if not (run / "model.onnx").exists():
+        shutil.rmtree(run, ignore_errors=True)  # a training that was stopped begins again: it takes minutes
         train(folder / "corpus" / "guitar", tracks, run, seed, arguments.steps)
     gains = {name: score(run, data) for name, data in SETS.items() if data.is_dir()}
     record = {"arm": arm, "seed": seed, "pairs": len(tracks), "steps": arguments.steps, "gains": gains}
