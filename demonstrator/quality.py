@@ -25,6 +25,7 @@ import web
 
 from demonstrator.guards import HEADERS, host_allowed, host_name, names_of, same_origin
 from splitstrument.errors import SettingsError, SplitstrumentError
+from splitstrument.stems.checks.findings import CHECKS_FILE
 from splitstrument.stems.listening import Item, Overview, excerpt, listening_queue, overview, wav_bytes
 from splitstrument.stems.marks import CHECKED, DEFECTS, MARKS, set_mark
 
@@ -98,9 +99,9 @@ class Studio:
         return sum(item.is_done for item in self.items.values())
 
     @property
-    def has_findings(self) -> bool:
-        """Whether the checks have suspected anything."""
-        return any(item.findings for item in self.items.values())
+    def was_checked(self) -> bool:
+        """Whether the automatic checks have run on this dataset."""
+        return (self.dataset / CHECKS_FILE).is_file()
 
     @cached_property
     def render(self) -> Any:

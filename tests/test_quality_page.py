@@ -94,6 +94,15 @@ def test_item_page_has_what_the_script_draws(server):
     assert "hears &lt;b&gt;drums" in text
 
 
+def test_a_dataset_that_was_never_checked_says_so(server, dataset):
+    client = Client(server)
+    clean = f"/quality/{client.items()[1]}"
+    assert "checks found nothing here" in client.ask(clean)[1].decode()
+    (dataset / "checks.yaml").unlink()
+    assert "have not run" in client.ask(clean)[1].decode()
+    assert f"dataset check {dataset}" in client.ask("/quality/")[1].decode()
+
+
 def test_sound_is_the_asked_seconds(server):
     client = Client(server)
     item = client.items()[0]
