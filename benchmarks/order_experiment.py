@@ -68,15 +68,10 @@ def arm_of(job: Job) -> str:
 
 def run(settings: TrainingSettings, held_out: Path) -> dict[str, Any]:
     """Train, probe and score one arm with one seed."""
-    import keras
-
-    from splitstrument.training.step import build_trainer
-
-    keras.backend.clear_session()
     tracks = load_tracks(settings)
     training = open_streams(settings, tracks, phase=False).training
     probe = probe_batch(settings, tracks)
-    trainer = build_trainer(settings)
+    trainer = fresh_trainer(settings)
     total, started, probes, losses = settings.epochs * training.steps_per_epoch, time.process_time(), [], []
     for step, batch in enumerate(training.batches(0, total), 1):
         trainer.reset_metrics()
@@ -103,6 +98,30 @@ def run(settings: TrainingSettings, held_out: Path) -> dict[str, Any]:
         "after_re_estimation": after,
         "scores": scores,
     }
+
+
+COMPILED: dict[str, Any] = {}
+
+
+def fresh_trainer(settings: TrainingSettings) -> Any:
+    """A trainer as it starts; the compiled steps of an earlier one of the same form serve again."""
+    from splitstrument.network.build import build_network
+    from splitstrument.training.step import build_trainer
+
+    form = settings.model.model_dump_json()
+    if form not in COMPILED:
+        COMPILED[form] = build_trainer(settings)
+        return COMPILED[form]
+    trainer = COMPILED[form]
+    for variable, value in zip(
+        trainer.network.variables, build_network(settings.model, settings.seed).variables, strict=True
+    ):
+        variable.assign(value)
+    rate = settings.optimizer.learning_rate
+    for variable in trainer.optimizer.variables:
+        variable.assign(np.zeros(variable.shape, variable.dtype))
+    trainer.optimizer.learning_rate = rate
+    return trainer
 
 
 def probe_batch(settings: TrainingSettings, tracks: TrackSets) -> dict[str, np.ndarray]:
@@ -207,10 +226,12 @@ def separate_and_score(network: Any, settings: TrainingSettings, pair: Any) -> t
 def clipped_mask(network: Any, magnitude: np.ndarray, n_frames: int) -> np.ndarray:
     """Masks (n_bins, n) of a whole song's magnitudes (n_bins, n), each chunk normalised by its maximum."""
     n_bins, total = magnitude.shape
-    padded = np.pad(magnitude, ((0, 0), (0, -total % n_frames)))
+    padded = np.pad(magnitude, ((0, 0), (0, -total % (n_frames * PROBE_CHUNKS))))  # whole batches, compiled once
     chunks = padded.reshape(n_bins, -1, n_frames).swapaxes(0, 1)[..., None]
     maximum = chunks.max(axis=(1, 2, 3), keepdims=True)
-    masks = network.predict(chunks / np.where(maximum > 0, maximum, 1), batch_size=PROBE_CHUNKS, verbose=0)
+    chunks = chunks / np.where(maximum > 0, maximum, 1)
+    batches = np.split(chunks, len(chunks) // PROBE_CHUNKS)
+    masks = np.concatenate([np.asarray(network.predict_on_batch(batch)) for batch in batches])
     return np.clip(masks[..., 0].swapaxes(0, 1).reshape(n_bins, -1)[:, :total], 0, 1)
 
 

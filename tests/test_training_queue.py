@@ -123,6 +123,7 @@ def test_a_queue_that_was_killed_outright_goes_on(recipe, tmp_path, warm):
     assert (first.folder / "last.weights.h5").stat().st_mtime_ns == written
 
 
+@pytest.mark.slow
 def test_a_forked_training_ends_like_a_started_one(recipe, tmp_path):
     """In a process of its own, since this one may have computed with TensorFlow already."""
     entries = [{"recipe": "tiny.yaml", "name": "broken", "set": {"loss.name": "absent"}}, {"recipe": "tiny.yaml"}]

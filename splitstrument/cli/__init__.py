@@ -8,7 +8,7 @@ import sys
 import click
 
 import splitstrument
-from splitstrument.errors import SplitstrumentError
+from splitstrument.errors import CancelledError, SplitstrumentError
 
 # name -> (module:object, help in one line); the table keeps `--help` from importing any command
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -77,6 +77,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         fail("interrupted; nothing half-written was left.", 130)
+    except CancelledError as error:
+        fail(str(error), 130)
     except SplitstrumentError as error:
         fail(str(error), 1)
     except BrokenPipeError:

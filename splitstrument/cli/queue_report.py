@@ -99,8 +99,8 @@ def median(record: Record, system: str, source: str, measure: str) -> float | No
 def report(scored: Sequence[Scored]) -> str:
     """The Markdown tables: baselines of each target, and a row per training."""
     with_published = any(one.settings.published for one in scored)
-    header = (HEADER[0], *(PUBLISHED_HEADER if with_published else ()), *(f"stand-in: {name}" for name in HEADER[1:]))
-    header = header if any("stand-in" in one.settings.name for one in scored) else HEADER
+    prefix = "stand-in: " if any("stand-in" in one.settings.name for one in scored) else ""
+    header = (HEADER[0], *(PUBLISHED_HEADER if with_published else ()), *(prefix + name for name in HEADER[1:]))
     rows = [_row(one, with_published) for one in scored]
     lines = [reference_table(scored), "", markdown_table(header, rows)]
     return "\n".join(lines) + "\n"
