@@ -1,18 +1,21 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
-    python benchmarks/ship.py runs/guitar guitar --summary "..." --trained-on "..."
+    python benchmarks/ship.py guitar runs/guitar --summary "..." --trained-on "..."
+    python benchmarks/ship.py guitar runs/guitar runs/guitar_first     # two members, whose masks are averaged
 
-Copies the best weights and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
-sample_scores.yaml, against which the tests hold the shipped files from then on. The card (card.md) is written by hand.
+Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them and the
+provenance, writes model.yaml, exports model.onnx, compares the engines, and writes sample_scores.yaml, against which
+the tests hold the shipped files from then on. The card (card.md) is written by hand.
 Run it in a process of its own: a training in bfloat16 leaves TensorFlow computing in bfloat16.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
-import shutil
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -21,8 +24,9 @@ import numpy as np
 import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.scores import score_pair
-from splitstrument.files import write_yaml
+from splitstrument.files import write_json, write_yaml
 from splitstrument.modelfolder import ModelDescription, ModelFolder, read_model_folder, write_model_folder
+from splitstrument.network.bandunet import member_of
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.export import export_error_db, export_onnx
@@ -36,13 +40,13 @@ SCORES_FILE = "sample_scores.yaml"
 def main() -> None:
     """Ship one model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path)
-    parser.add_argument("name", help="what it will be called")
+    parser.add_argument("name", choices=SAMPLES, help="what it will be called")
+    parser.add_argument("runs", type=Path, nargs="+", help="run folders, or weights in them; several become members")
     parser.add_argument("--summary", default="")
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--n-frames", type=int, help="length of a chunk at separation, where it differs from training")
     arguments = parser.parse_args()
-    folder = ship(arguments.run, arguments.name, arguments.summary, arguments.trained_on, arguments.n_frames)
+    folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.n_frames)
     for engine in sorted(set(ENGINES) - {"keras"}):
         try:
             print(f"{engine:12} differs from Keras by {export_error_db(folder, engine):7.1f} dB")
@@ -53,13 +57,25 @@ def main() -> None:
     print(scores)
 
 
-def ship(run: Path, name: str, summary: str, trained_on: str, n_frames: int | None) -> ModelFolder:
-    """Copy a run's model into the package."""
-    source, place = read_model_folder(run), SHIPPED / name
+def ship(runs: list[Path], name: str, summary: str, trained_on: str, n_frames: int | None) -> ModelFolder:
+    """Put the model of a run into the package; with several runs, a model whose members they are."""
+    from splitstrument.network.build import build_network
+
+    weights = [run if run.suffix == ".h5" else run / WEIGHTS for run in runs]
+    source, place = read_model_folder(weights[0].parent), SHIPPED / name
     place.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source.file(WEIGHTS), place / WEIGHTS)
-    shutil.copyfile(run / "provenance.json", place / "provenance.json")
-    model = source.settings.model_copy(update={"n_frames": n_frames}) if n_frames else source.settings
+    network = source.settings.network.model_copy(update={"members": len(weights)} if len(weights) > 1 else {})
+    model = source.settings.model_copy(update={"network": network, **({"n_frames": n_frames} if n_frames else {})})
+    shipped = build_network(model)
+    for index, file in enumerate(weights):
+        single = build_network(read_model_folder(file.parent).settings)
+        single.load_weights(file)
+        part = member_of(shipped, index) if len(weights) > 1 else shipped
+        part.set_weights(single.get_weights())
+    shipped.save_weights(place / WEIGHTS)
+    write_json(
+        place / "provenance.json", {str(run): read_json(file.parent) for run, file in zip(runs, weights, strict=True)}
+    )
     description = ModelDescription(
         name=name,
         summary=summary or source.description.summary,
@@ -68,6 +84,11 @@ def ship(run: Path, name: str, summary: str, trained_on: str, n_frames: int | No
     )
     write_model_folder(place, description, [WEIGHTS])
     return export_onnx(read_model_folder(place))
+
+
+def read_json(run: Path) -> dict[str, Any]:
+    """Provenance of a run."""
+    return json.loads((run / "provenance.json").read_text())
 
 
 def sample_score(pair: Pair, model: str) -> float:

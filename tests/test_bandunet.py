@@ -54,6 +54,21 @@ def test_silence_gives_finite_masks(network):
     assert np.isfinite(network(np.zeros((1, *SHAPE), np.float32))).all()
 
 
+def test_members_are_networks_of_their_own_whose_masks_are_averaged(magnitudes, tmp_path):
+    """Each takes the weights of a network with one member, and they are saved and loaded together."""
+    singles = [bandunet.build_bandunet(SMALL, SHAPE, seed) for seed in (5, 6)]
+    several = SMALL.model_copy(update={"members": 2})
+    together = bandunet.build_bandunet(several, SHAPE)
+    for index, single in enumerate(singles):
+        bandunet.member_of(together, index).set_weights(single.get_weights())
+    together.save_weights(tmp_path / "both.weights.h5")
+    loaded = bandunet.build_bandunet(several, SHAPE, seed=9)
+    loaded.load_weights(tmp_path / "both.weights.h5")
+    mean = (singles[0](magnitudes).numpy() + singles[1](magnitudes).numpy()) / 2
+    np.testing.assert_allclose(loaded(magnitudes), mean, atol=1e-6)
+    assert np.abs(singles[0](magnitudes).numpy() - mean).max() > 0.01
+
+
 def test_the_same_seed_gives_the_same_weights(network):
     again, other = bandunet.build_bandunet(SMALL, SHAPE, seed=1), bandunet.build_bandunet(SMALL, SHAPE, seed=2)
     for ours, theirs in zip(network.get_weights(), again.get_weights(), strict=True):

@@ -23,6 +23,7 @@ from splitstrument.network.settings import BandUnetSettings
 
 BN_MOMENTUM = 0.98  # statistics of the last hundred batches: trainings here are short
 GATE_REDUCTION = 4
+MEMBER_SEEDS = 7919
 SILENCE = 1e-7  # magnitude (full scale 1.0) below which a chunk counts as silent and is not amplified further
 COMPRESSION_FLOOR = 1e-4  # of the chunk's root mean square: -80 dB
 
@@ -41,14 +42,31 @@ def build_bandunet(settings: BandUnetSettings, input_shape: tuple[int, int, int]
         If bins or frames cannot be folded and halved as `settings` say.
     """
     settings.check(input_shape[0] - 1, input_shape[1])
-    unet = _Unet(settings, seed)
     inputs = keras.Input(input_shape, name="mixture")
-    x = compress(inputs[:, 1:], settings.compression)
-    x = layers.BatchNormalization(axis=1, momentum=BN_MOMENTUM, scale=False, center=False, name="standardise")(x)
-    x = unet.body(unet.fold(x))
-    masks = ops.sigmoid(unet.unfold(x, input_shape[1]))
+    compressed = compress(inputs[:, 1:], settings.compression)
+    masks = [_member(settings, compressed, input_shape[1], seed, index) for index in range(settings.members)]
+    return keras.Model(inputs, masks[0] if len(masks) == 1 else layers.Average()(masks), name="bandunet")
+
+
+def member_of(network: keras.Model, index: int) -> keras.Model:
+    """One member of a network, sharing its weights; its weights are in the order of a network with one member."""
+    return keras.Model(network.input, network.get_layer(f"mask{_suffix(index)}").output)
+
+
+def _member(settings: BandUnetSettings, compressed, n_frames: int, seed: int, index: int):
+    """Masks of one member."""
+    unet = _Unet(settings, seed + index * MEMBER_SEEDS, _suffix(index))
+    standardise = layers.BatchNormalization(
+        axis=1, momentum=BN_MOMENTUM, scale=False, center=False, name=f"standardise{_suffix(index)}"
+    )
+    masks = ops.sigmoid(unet.unfold(unet.body(unet.fold(standardise(compressed))), n_frames))
     masks = ops.concatenate([masks[:, :1], masks], axis=1)
-    return keras.Model(inputs, masks, name="bandunet")
+    return layers.Identity(name=f"mask{_suffix(index)}")(masks)
+
+
+def _suffix(index: int) -> str:
+    """What tells the names of a member's layers from those of the first one's."""
+    return f"_{index}" * bool(index)
 
 
 def compress(magnitudes, exponent: float):
@@ -97,8 +115,8 @@ class FrequencyDense(layers.Layer):
 class _Unet:
     """The parts of one network; draws a seed of its own for every kernel."""
 
-    def __init__(self, settings: BandUnetSettings, seed: int) -> None:
-        self.settings = settings
+    def __init__(self, settings: BandUnetSettings, seed: int, suffix: str = "") -> None:
+        self.settings, self.suffix = settings, suffix
         self.next_seed = iter(range(seed * 1_000_003, 2**62)).__next__
 
     def glorot(self):
@@ -108,7 +126,7 @@ class _Unet:
     def fold(self, x):
         """(batch, bins, frames, 1) to (batch, rows, frames / time_fold, width), a projection for each band."""
         rows = [
-            layers.Dense(self.settings.width, kernel_initializer=self.glorot(), name=f"fold_{index}")(
+            layers.Dense(self.settings.width, kernel_initializer=self.glorot(), name=f"fold_{index}{self.suffix}")(
                 _fold(x[:, start:stop], fold, self.settings.time_fold)
             )
             for index, (start, stop, fold) in enumerate(self.settings.bands(x.shape[1]))
@@ -122,7 +140,7 @@ class _Unet:
         for index, (start, stop, fold) in enumerate(settings.bands(settings.n_bins_of(x.shape[1]))):
             n_rows = (stop - start) // fold
             units = fold * settings.time_fold * settings.outputs
-            band = layers.Dense(units, kernel_initializer=self.glorot(), name=f"unfold_{index}")(
+            band = layers.Dense(units, kernel_initializer=self.glorot(), name=f"unfold_{index}{self.suffix}")(
                 x[:, row : row + n_rows]
             )
             parts.append(_unfold(band, fold, settings.time_fold, settings.outputs, n_frames))

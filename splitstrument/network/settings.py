@@ -92,6 +92,8 @@ class BandUnetSettings(Settings):
         The frequency-wide layers narrow the rows by this factor; 0 leaves these layers out.
     compression
         Exponent that the magnitudes are raised to.
+    members
+        So many networks with weights of their own side by side; the mask is the mean of theirs.
     """
 
     kind: Literal["bandunet"] = "bandunet"
@@ -104,6 +106,7 @@ class BandUnetSettings(Settings):
     bottleneck: int = Field(8, ge=0, le=64)
     compression: float = Field(0.3, gt=0, le=1)
     outputs: int = Field(1, ge=1, le=8)
+    members: int = Field(1, ge=1, le=8)
 
     def bands(self, n_bins: int) -> list[tuple[int, int, int]]:
         """First bin, bin after the last, and fold of each band of `n_bins` bins above DC."""
