@@ -91,7 +91,7 @@ def windows_of(instrument_path: Path, rest_path: Path, song: str, model: str, se
             continue
         gain = _si_sdr(instrument[here], answer[here]) - _si_sdr(instrument[here], mixture[here])
         sounds = {
-            "song": mixture[here], "model": answer[here], "true": instrument[here], "rest": rest[here],
+            "song": mixture[here], "model": answer[here], "instrument": instrument[here], "rest": rest[here],
             "leak": leak[here], "rate_hz": rate_hz,
         }  # fmt: skip
         yield Window(song, start / rate_hz, sounds, gain, _level_db(leak[here], rest[here]))
@@ -114,7 +114,7 @@ def _leak_title(window: Window, target: str) -> str:
 def _write(folder: Path, number: int, title: str, window: Window) -> dict[str, object]:
     """Write the sounds of one window; returns its entry in the list."""
     sounds = {}
-    for label in ("song", "model", "true"):
+    for label in ("song", "model", "instrument"):
         if label in window.sounds:
             name = f"failure_{number}_{label}.ogg"
             mono = window.sounds[label].mean(axis=1, keepdims=True)
