@@ -48,6 +48,17 @@ def test_files_are_whole_small_and_documented(name):
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_its_failures_can_be_heard(name):
+    """Every sound of the list is there, and every sound there is listed."""
+    folder = find_model(name).path
+    listed = [file for entry in read_yaml(folder / "failures.yaml")["failures"] for file in entry["sounds"].values()]
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.ogg"))
+    for file in listed:
+        sound, rate_hz = audio.read(folder / file)
+        assert 4 <= len(sound) / rate_hz <= 10 and np.abs(sound).max() > 0.001
+
+
+@pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("engine", sorted(ENGINES))
 def test_every_engine_gives_the_same_masks(name, engine, rng):
     """Exact engines to 1e-4 of the mask; those of reduced precision to 0.05."""

@@ -1,0 +1,112 @@
+"""Compare weights on validation songs: what to keep, before anything is put to held-out ones.
+
+    python benchmarks/validation.py guitar runs/guitar runs/guitar_first/last.weights.h5
+    python benchmarks/validation.py guitar runs/guitar+runs/guitar_first          # masks averaged, as members are
+    python benchmarks/validation.py guitar runs/guitar --pairs data/corpus/train/guitar --tracks 24
+
+For the middle 30 seconds of each song in which the instrument plays: SI-SDR of the instrument against the mixture's,
+and the level of the answer to the rest alone, and to the instrument alone, in dB against what went in. A run stands for its
+best weights; the last line above scores songs of the training. Chunks lie end to end here; `splitstrument separate`
+lets them overlap, which changes the second decimal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from splitstrument import audio
+from splitstrument.modelfolder import read_model_folder
+from splitstrument.network.build import build_network
+from splitstrument.pairs import find_pairs
+from splitstrument.spectrogram import istft, stft
+
+EXCERPT_S = 30
+QUIET = 1e-3  # of the mixture's energy: an instrument below it does not play
+TINY = 1e-9
+
+
+class Masker:
+    """Networks of one shape, whose masks are averaged."""
+
+    def __init__(self, weights: list[Path]) -> None:
+        self.settings = read_model_folder(weights[0].parent).settings
+        self.networks = [build_network(self.settings) for _ in weights]
+        for network, file in zip(self.networks, weights, strict=True):
+            network.load_weights(file)
+
+    def __call__(self, sound: np.ndarray) -> np.ndarray:
+        """The instrument in (n_samples, 1)."""
+        spectrogram, n_frames = self.settings.spectrogram, self.settings.n_frames
+        transformed = stft(sound, spectrogram.n_fft, spectrogram.hop)
+        size = transformed.shape[-1]
+        magnitudes = np.pad(np.abs(transformed[0]), ((0, 0), (0, -size % n_frames))).astype(np.float32)
+        chunks = magnitudes.reshape(len(magnitudes), -1, n_frames).transpose(1, 0, 2)[..., None]
+        masks = np.mean([np.asarray(network(chunks, training=False)) for network in self.networks], axis=0)[..., 0]
+        mask = masks.transpose(1, 0, 2).reshape(len(magnitudes), -1)[:, :size]
+        return istft(transformed * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
+
+
+def main() -> None:
+    """Print a line for each candidate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("target", choices=["guitar", "piano"])
+    parser.add_argument("candidates", nargs="+", help="run folders or weights in them; joined by + they are averaged")
+    parser.add_argument("--pairs", type=Path, help="[default: data/corpus/dev/heldout/validation/<target>]")
+    parser.add_argument("--tracks", type=int, help="only so many, evenly taken")
+    arguments = parser.parse_args()
+    folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
+    songs = list(excerpts(folder, arguments.tracks))
+    print(f"{len(songs)} songs, mixture {np.median([si_sdr(one, one + rest) for one, rest in songs]):.2f} dB")
+    for candidate in arguments.candidates:
+        paths = [Path(name) for name in candidate.split("+")]
+        print(
+            line(
+                candidate, Masker([path if path.suffix == ".h5" else path / "best.weights.h5" for path in paths]), songs
+            )
+        )
+
+
+def excerpts(folder: Path, count: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Instrument and rest of the middle of each song, mono (n_samples, 1)."""
+    pairs = find_pairs(folder)
+    for pair in pairs[:: max(1, len(pairs) // count)] if count else pairs:
+        (instrument, rate_hz), (rest, _) = audio.read(pair.instrument, mono=True), audio.read(pair.rest, mono=True)
+        start = max(0, len(instrument) // 2 - EXCERPT_S * rate_hz // 2)
+        instrument, rest = (sound[start : start + EXCERPT_S * rate_hz] for sound in (instrument, rest))
+        if np.sum(instrument**2) > QUIET * np.sum((instrument + rest) ** 2):
+            yield instrument, rest
+
+
+def line(name: str, masker: Masker, songs: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Scores of one candidate."""
+    scores = [si_sdr(instrument, masker(instrument + rest)) for instrument, rest in songs]
+    absent = [level_db(masker(rest), rest) for _, rest in songs]
+    solo = [level_db(masker(instrument), instrument) for instrument, _ in songs]
+    gain = [score - si_sdr(one, one + rest) for score, (one, rest) in zip(scores, songs, strict=True)]
+    return (
+        f"{name}: SI-SDR median {np.median(scores):.2f}, mean {np.mean(scores):.2f}; gain {np.median(gain):.2f}; "
+        f"absent {np.median(absent):.1f}; solo {np.median(solo):.2f}, worst {min(solo):.1f}"
+    )
+
+
+def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """In dB, in double precision."""
+    reference, estimate = (sound.astype(np.float64).ravel() for sound in (reference, estimate))
+    target = reference * (estimate @ reference) / (reference @ reference)
+    return float(10 * np.log10((target @ target) / (np.sum((estimate - target) ** 2) + TINY)))
+
+
+def level_db(signal: np.ndarray, reference: np.ndarray) -> float:
+    """Of one signal against another."""
+    return float(10 * np.log10((np.mean(signal**2) + TINY) / (np.mean(reference**2) + TINY)))
+
+
+if __name__ == "__main__":
+    main()
