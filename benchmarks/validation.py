@@ -5,9 +5,9 @@
     python benchmarks/validation.py guitar runs/guitar --pairs data/corpus/train/guitar --tracks 24
 
 For the middle 30 seconds of each song in which the instrument plays: SI-SDR of the instrument against the mixture's,
-and the level of the answer to the rest alone, and to the instrument alone, in dB against what went in. A run stands for its
-best weights; the last line above scores songs of the training. Chunks lie end to end here; `splitstrument separate`
-lets them overlap, which changes the second decimal.
+and the level of the answer to the rest alone, and to the instrument alone, in dB against what went in. A run stands
+for its best weights; the last line above scores songs of the training. Chunks lie end to end here; `splitstrument
+separate` lets them overlap, which changes the second decimal.
 """
 
 from __future__ import annotations
