@@ -6,7 +6,7 @@
 
 For each arm the same songs are rendered with some steps of `realism` switched off, until there are as many guitar pairs
 as in the others; the same small network is trained on them for the same number of steps (light augmentation, as at the
-end of `trainings/guitar.yaml`), and scored on
+end of `trainings/second_guitar.yaml`), and scored on
 
   rendered  held-out songs with every step on: data/corpus/dev/heldout/validation/guitar
   real      the Frets on Fire songs: data/frets_on_fire, reported only, nothing is chosen by them
@@ -38,7 +38,7 @@ ARMS: dict[str, tuple[str, ...]] = {
     "no real drums, no voices": ("real_drums", "voices"),
 }
 RECIPE = Path("datasets/corpus_development.yaml")
-TRAINING = Path("trainings/guitar.yaml")
+TRAINING = Path("trainings/second_guitar.yaml")
 SETS = {"rendered": Path("data/corpus/dev/heldout/validation/guitar"), "real": Path("data/frets_on_fire")}
 RATE_HZ, TRACK_S, EXCERPT_S = 22_050, 45.0, 30
 MAX_TRACKS = 80
