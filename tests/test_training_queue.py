@@ -113,6 +113,8 @@ def test_a_queue_that_was_killed_outright_goes_on(recipe, tmp_path, warm):
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    while status_of(second).state == "running":  # until the system has taken the killed training away
+        time.sleep(0.1)
     stopped = status_of(second)
     assert (status_of(first).state, stopped.state) == ("finished", "interrupted")
     written = (first.folder / "last.weights.h5").stat().st_mtime_ns
