@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import runpy
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -53,11 +54,10 @@ class ForkedProcess:
 
 def _run(arguments: Sequence[str]) -> None:
     """Be the command, and end without what the parent has registered for its own end."""
-    from splitstrument.cli import main
-
     status = 1
+    sys.argv = ["splitstrument", *arguments]
     try:
-        main(list(arguments))
+        runpy.run_module("splitstrument", run_name="__main__")
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
