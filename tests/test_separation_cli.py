@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -170,6 +171,8 @@ def test_rerun_gives_the_same_bytes(folder, splitstrument):
     assert sidecar["song"]["path"] == "../../songs/one.wav"
     assert set(sidecar["outputs"]) == {"instrument", "rest", "mask"}
     assert str(folder) not in json.dumps(sidecar["options"])
+    with zipfile.ZipFile(folder / "out/one/mask.zip") as mask:  # a time of day would differ next time
+        assert {entry.date_time for entry in mask.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     status, out, _ = splitstrument("rerun", "out/one/separation.json", "-o", "again")
     assert status == 0 and out.count("the same bytes") == 3
     assert (folder / "again/one/rest.wav").read_bytes() == (folder / "out/one/rest.wav").read_bytes()

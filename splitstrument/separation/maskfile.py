@@ -67,13 +67,17 @@ class MaskWriter:
         """Append (n_views, n_bins, n_frames)."""
         self._n_views = mask.shape[0]
         codes = np.rint(255 * np.sqrt(mask)).astype(np.uint8)
-        self._zip.writestr(f"{self._n_blocks:08d}", np.ascontiguousarray(codes).tobytes())
+        self._write(f"{self._n_blocks:08d}", np.ascontiguousarray(codes).tobytes())
         self._n_blocks += 1
+
+    def _write(self, name: str, data: bytes | str) -> None:
+        """Add an entry without the time of day, so that the same mask has the same bytes whenever it is written."""
+        self._zip.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, compresslevel=1)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
             if error is None:
-                self._zip.writestr(HEADER, self.header(max(1, self._n_views)).model_dump_json())
+                self._write(HEADER, self.header(max(1, self._n_views)).model_dump_json())
             self._zip.close()
         finally:
             self._temporary.__exit__(kind, error, trace)
