@@ -30,6 +30,7 @@ def fetch(name: str, root: Path) -> Path:
     if folder.is_dir():
         return folder
     root.mkdir(parents=True, exist_ok=True)
+    root = root.resolve()  # the registries' tools run inside the work folder, where a relative path leads nowhere
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as work:
         unpacked = Path(work, "unpacked")
         unpacked.mkdir()
