@@ -2,6 +2,7 @@
 
     python benchmarks/ship.py guitar runs/guitar --summary "..." --trained-on "..."
     python benchmarks/ship.py guitar runs/guitar runs/guitar_first     # two members, whose masks are averaged
+    python benchmarks/ship.py piano runs/joint --output 1              # one instrument of a joint training
 
 Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them and the
 provenance, writes model.yaml, exports model.onnx, compares the engines, and writes sample_scores.yaml, against which
@@ -26,7 +27,7 @@ from splitstrument import audio
 from splitstrument.evaluation.scores import score_pair
 from splitstrument.files import write_json, write_yaml
 from splitstrument.modelfolder import ModelDescription, ModelFolder, read_model_folder, write_model_folder
-from splitstrument.network.bandunet import member_of
+from splitstrument.network.bandunet import member_of, weights_of_output
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.export import export_error_db, export_onnx
@@ -45,8 +46,10 @@ def main() -> None:
     parser.add_argument("--summary", default="")
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--n-frames", type=int, help="length of a chunk at separation, where it differs from training")
+    parser.add_argument("--output", type=int, default=0, help="of a joint training: 0 is its target, 1 the second one")
     arguments = parser.parse_args()
-    folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.n_frames)
+    changes = {"target": arguments.name, **({"n_frames": arguments.n_frames} if arguments.n_frames else {})}
+    folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.output, changes)
     for engine in sorted(set(ENGINES) - {"keras"}):
         try:
             print(f"{engine:12} differs from Keras by {export_error_db(folder, engine):7.1f} dB")
@@ -57,21 +60,32 @@ def main() -> None:
     print(scores)
 
 
-def ship(runs: list[Path], name: str, summary: str, trained_on: str, n_frames: int | None) -> ModelFolder:
-    """Put the model of a run into the package; with several runs, a model whose members they are."""
+def ship(
+    runs: list[Path], name: str, summary: str, trained_on: str, output: int, changes: dict[str, Any]
+) -> ModelFolder:
+    """Put the model of a run into the package; with several runs, a model whose members they are.
+
+    Parameters
+    ----------
+    output
+        Which output of the runs' networks the model keeps.
+    changes
+        Model settings in which it differs from the first run's.
+    """
     from splitstrument.network.build import build_network
 
     weights = [run if run.suffix == ".h5" else run / WEIGHTS for run in runs]
     source, place = read_model_folder(weights[0].parent), SHIPPED / name
     place.mkdir(parents=True, exist_ok=True)
-    network = source.settings.network.model_copy(update={"members": len(weights)} if len(weights) > 1 else {})
-    model = source.settings.model_copy(update={"network": network, **({"n_frames": n_frames} if n_frames else {})})
+    network = source.settings.network.model_copy(update={"members": len(weights), "outputs": 1})
+    model = source.settings.model_copy(update={"network": network, **changes})
     shipped = build_network(model)
     for index, file in enumerate(weights):
         single = build_network(read_model_folder(file.parent).settings)
         single.load_weights(file)
         part = member_of(shipped, index) if len(weights) > 1 else shipped
-        part.set_weights(single.get_weights())
+        names = [variable.path for variable in single.weights]
+        part.set_weights(weights_of_output(single.get_weights(), names, single.output_shape[-1], output))
     shipped.save_weights(place / WEIGHTS)
     write_json(
         place / "provenance.json", {str(run): read_json(file.parent) for run, file in zip(runs, weights, strict=True)}

@@ -2,6 +2,7 @@
 
     python benchmarks/validation.py guitar runs/guitar runs/guitar_first/last.weights.h5
     python benchmarks/validation.py guitar runs/guitar+runs/guitar_first          # masks averaged, as members are
+    python benchmarks/validation.py piano runs/joint --output 1                   # of a joint training
     python benchmarks/validation.py guitar runs/guitar --pairs data/corpus/train/guitar --tracks 24
 
 For the middle 30 seconds of each song in which the instrument plays: SI-SDR of the instrument against the mixture's,
@@ -35,7 +36,8 @@ TINY = 1e-9
 class Masker:
     """Networks of one shape, whose masks are averaged."""
 
-    def __init__(self, weights: list[Path]) -> None:
+    def __init__(self, weights: list[Path], output: int) -> None:
+        self.output = output
         self.settings = read_model_folder(weights[0].parent).settings
         self.networks = [build_network(self.settings) for _ in weights]
         for network, file in zip(self.networks, weights, strict=True):
@@ -48,7 +50,8 @@ class Masker:
         size = transformed.shape[-1]
         magnitudes = np.pad(np.abs(transformed[0]), ((0, 0), (0, -size % n_frames))).astype(np.float32)
         chunks = magnitudes.reshape(len(magnitudes), -1, n_frames).transpose(1, 0, 2)[..., None]
-        masks = np.mean([np.asarray(network(chunks, training=False)) for network in self.networks], axis=0)[..., 0]
+        masks = np.mean([np.asarray(network(chunks, training=False)) for network in self.networks], axis=0)
+        masks = masks[..., self.output]
         mask = masks.transpose(1, 0, 2).reshape(len(magnitudes), -1)[:, :size]
         return istft(transformed * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
 
@@ -60,17 +63,15 @@ def main() -> None:
     parser.add_argument("candidates", nargs="+", help="run folders or weights in them; joined by + they are averaged")
     parser.add_argument("--pairs", type=Path, help="[default: data/corpus/dev/heldout/validation/<target>]")
     parser.add_argument("--tracks", type=int, help="only so many, evenly taken")
+    parser.add_argument("--output", type=int, default=0, help="which output of the network to score")
     arguments = parser.parse_args()
     folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
     songs = list(excerpts(folder, arguments.tracks))
     print(f"{len(songs)} songs, mixture {np.median([si_sdr(one, one + rest) for one, rest in songs]):.2f} dB")
     for candidate in arguments.candidates:
         paths = [Path(name) for name in candidate.split("+")]
-        print(
-            line(
-                candidate, Masker([path if path.suffix == ".h5" else path / "best.weights.h5" for path in paths]), songs
-            )
-        )
+        weights = [path if path.suffix == ".h5" else path / "best.weights.h5" for path in paths]
+        print(line(candidate, Masker(weights, arguments.output), songs))
 
 
 def excerpts(folder: Path, count: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

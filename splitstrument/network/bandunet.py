@@ -17,6 +17,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from splitstrument.network.settings import BandUnetSettings
@@ -51,6 +52,19 @@ def build_bandunet(settings: BandUnetSettings, input_shape: tuple[int, int, int]
 def member_of(network: keras.Model, index: int) -> keras.Model:
     """One member of a network, sharing its weights; its weights are in the order of a network with one member."""
     return keras.Model(network.input, network.get_layer(f"mask{_suffix(index)}").output)
+
+
+def weights_of_output(weights: list[np.ndarray], names: list[str], outputs: int, index: int) -> list[np.ndarray]:
+    """Weights of the network that gives output `index` alone, from those of one with several `outputs`.
+
+    Parameters
+    ----------
+    weights, names
+        As `keras.Model.get_weights` orders them, with the path of each variable: only the layers ``unfold_...`` have
+        numbers of their own for each output, side by side on their last axis, and outputs change fastest.
+    """
+    pairs = zip(weights, names, strict=True)
+    return [weight[..., index::outputs] if "unfold_" in name else weight for weight, name in pairs]
 
 
 def _member(settings: BandUnetSettings, compressed, n_frames: int, seed: int, index: int):

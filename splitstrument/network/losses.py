@@ -5,7 +5,8 @@ A batch is a dict of tensors, all of one chunk length and normalised by the same
 - ``mixture`` (batch, n_bins, n_frames, 1): magnitudes, the network's input;
 - ``target`` (batch, n_bins, n_frames, outputs): magnitudes of the instrument (and of the rest, where outputs is 2);
 - ``mixture_stft``, ``target_stft`` (batch, n_bins, n_frames, 2): real and imaginary parts, present only where
-  `needs_phase` says that the loss wants them.
+  `needs_phase` says that the loss wants them;
+- ``second_stft``, likewise, where output 1 extracts a second instrument: such losses are added up for both.
 
 Masks are (batch, n_bins, n_frames, outputs), or a list of these for several hourglass modules, whose losses add up.
 Written with `keras.ops`, so that every backend computes the same.
@@ -53,7 +54,22 @@ def make_loss(name: str, options: Mapping[str, float], model: ModelSettings) -> 
     if name not in LOSSES:
         raise ValueError(f"Unknown loss; choose one of {', '.join(LOSSES)}. Received: {name!r}")
     single = LOSSES[name](options, model)
-    return lambda batch, masks: sum(single(batch, mask) for mask in (masks if isinstance(masks, list) else [masks]))
+
+    def of_all(batch: Batch, masks: Any) -> Any:
+        """The sum over modules and instruments."""
+        masks = masks if isinstance(masks, list) else [masks]
+        return sum(single(part, each) for mask in masks for part, each in _by_instrument(batch, mask))
+
+    return of_all
+
+
+def _by_instrument(batch: Batch, mask: Any) -> list[tuple[Batch, Any]]:
+    """The batch and its mask as they are; or, of two instruments with their phases, a batch and a mask for each."""
+    if "second_stft" not in batch:
+        return [(batch, mask)]
+    first = batch | {"target": batch["target"][..., :1]}
+    second = batch | {"target": batch["target"][..., 1:], "target_stft": batch["second_stft"]}
+    return [(first, mask[..., :1]), (second, mask[..., 1:])]
 
 
 def needs_phase(name: str) -> bool:

@@ -21,6 +21,7 @@ from splitstrument.settings import Settings
 
 Float = NDArray[np.float32]
 Augmentation = Callable[[Float, Float, np.random.Generator], tuple[Float, Float]]
+JointAugmentation = Callable[[Float, Float, Float, np.random.Generator], tuple[Float, ...]]
 
 Probability = Field(0.0, ge=0, le=1)
 
@@ -96,6 +97,61 @@ def make_augmentation(settings: AugmentationSettings, sample_rate_hz: int) -> Au
     return augment
 
 
+def make_joint_augmentation(settings: AugmentationSettings, sample_rate_hz: int) -> JointAugmentation:
+    """As `make_augmentation`, for two instruments and the rest of both.
+
+    `remix` draws anew for the second instrument and for the rest, `drive` is for both instruments, and `solo` leaves
+    one of the two, by turns.
+    """
+
+    def augment(first: Float, second: Float, rest: Float, rng: np.random.Generator) -> tuple[Float, ...]:
+        """The same order as for one instrument."""
+        first, second, rest = double(first, settings.double, rng), double(second, settings.double, rng), rest.copy()
+        second, apart = remix(second, settings.remix, rng)
+        rest, rest_apart = remix(rest, settings.remix, rng)
+        if settings.speed:
+            first, second, rest = _change_speeds((first, second, rest), settings.speed, (apart, rest_apart), rng)
+        first, second = overdrive(first, settings.drive, rng), overdrive(second, settings.drive, rng)
+        sources = [first, second, overdrive(rest, settings.drive_rest, rng)]
+        if settings.equalizer_db or settings.low_pass:
+            low_pass_hz = _low_pass(settings.low_pass, len(first), rng)
+            sources = [equalize(each, settings.equalizer_db, low_pass_hz, sample_rate_hz, rng) for each in sources]
+        first, second = (_change_level(each, settings, rng) for each in sources[:2])
+        return keep_joint(first, second, sources[2], settings.absent, settings.solo, rng)
+
+    return augment
+
+
+def _change_speeds(
+    sources: tuple[Float, Float, Float], most: float, apart: tuple[NDArray[np.bool_], ...], rng: np.random.Generator
+) -> tuple[Float, ...]:
+    """Resample by up to `most`; second and rest at the first's speed, except where they are `apart` from it."""
+    factors = rng.uniform(1 - most, 1 + most, (3, len(sources[0])))
+    own = (np.ones(len(sources[0]), bool), *apart)
+    return tuple(
+        _at_speed(source, np.where(alone, ours, factors[0]))
+        for source, ours, alone in zip(sources, factors, own, strict=True)
+    )
+
+
+def _change_level(audio: Float, settings: AugmentationSettings, rng: np.random.Generator) -> Float:
+    """Gain and polarity of one instrument."""
+    gain = from_db(rng.uniform(-settings.gain_db, settings.gain_db, len(audio)))
+    return audio * _column(gain * signs(len(audio), settings.polarity, rng))
+
+
+def keep_joint(
+    first: Float, second: Float, rest: Float, absent: float, solo: float, rng: np.random.Generator
+) -> tuple[Float, ...]:
+    """Silence each instrument in a share `absent` of the segments, and all but one of them in a share `solo`."""
+    size = len(first)
+    alone, whose = rng.random(size) < solo, rng.random(size) < 0.5
+    gone = rng.random((2, size)) < absent
+    keep_first = np.where(alone, whose, ~gone[0])
+    keep_second = np.where(alone, ~whose, ~gone[1])
+    return first * _column(keep_first), second * _column(keep_second), rest * _column(~alone)
+
+
 def remix(rest: Float, share: float, rng: np.random.Generator) -> tuple[Float, NDArray[np.bool_]]:
     """Give a `share` of the segments the rest of their neighbour in the batch.
 
@@ -160,8 +216,10 @@ def equalize(
     audio: Float, most_db: float, low_pass_hz: NDArray, sample_rate_hz: int, rng: np.random.Generator
 ) -> Float:
     """Filter each segment, without phase: random gains at `EQ_NODES_HZ`, and nothing above its low-pass frequency."""
+    from scipy.fft import next_fast_len  # of the extra [train]: settings must be readable without it
+
     n_samples = audio.shape[1]
-    n_fft = n_samples + n_samples % 2
+    n_fft = next_fast_len(n_samples, real=True)  # segments need not have a length that transforms fast
     frequencies = np.fft.rfftfreq(n_fft, 1 / sample_rate_hz)
     grid = np.log(np.maximum(frequencies, 1.0))
     nodes_db = rng.uniform(-most_db, most_db, (len(audio), len(EQ_NODES_HZ)))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from splitstrument.network.settings import ModelSettings
-from splitstrument.training.augment import make_augmentation
+from splitstrument.training.augment import AugmentationSettings, make_augmentation, make_joint_augmentation
 from splitstrument.training.cache import CachedReader
 from splitstrument.training.chunks import ChunkReader, ChunkSource, SeekingReader
 from splitstrument.training.examples import ALL, Batch, Float, batch_of
 from splitstrument.training.loader import load_batches
-from splitstrument.training.reading import make_reader
-from splitstrument.training.segments import SegmentSource
+from splitstrument.training.reading import Reader, make_reader
+from splitstrument.training.segments import JointSegmentSource, SegmentSource
 from splitstrument.training.settings import DataSettings, TrainingSettings
 from splitstrument.training.tracks import TrackSets
 
@@ -73,6 +73,8 @@ def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> 
         if settings.data.cache
         else SeekingReader(settings.model, reader, phase)
     )
+    if settings.data.source == "joint":
+        return _joint_streams(settings, tracks, reader, phase)
     if settings.data.source == "segments":
         augmentation = make_augmentation(settings.augmentation, settings.model.spectrogram.sample_rate_hz)
         training: Source = SegmentSource(tracks.training, settings, reader, augmentation, phase)
@@ -83,6 +85,21 @@ def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> 
         _stream(training, settings, phase, settings.steps_per_epoch),
         _stream(validation, settings, phase, None) if validation else None,
     )
+
+
+def _joint_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Streams:
+    """Both streams of a joint training; validation is a fixed draw of segments as they are."""
+    rate_hz = settings.model.spectrogram.sample_rate_hz
+    augment = make_joint_augmentation(settings.augmentation, rate_hz)
+    training = JointSegmentSource(tracks.training, settings, reader, augment, phase)
+    training_stream = _stream(training, settings, phase, settings.steps_per_epoch)
+    if not tracks.validation:
+        return Streams(training_stream, None)
+    as_they_are = make_joint_augmentation(AugmentationSettings(), rate_hz)
+    steps = max(1, settings.data.validation_chunks // settings.batch_size) if settings.data.validation_chunks else None
+    fixed = settings.model_copy(update={"steps_per_epoch": steps})
+    validation = JointSegmentSource(tracks.validation, fixed, reader, as_they_are, phase)
+    return Streams(training_stream, _stream(validation, settings, phase, None))
 
 
 def _stream(source: Source, settings: TrainingSettings, phase: bool, steps: int | None) -> Stream:

@@ -5,14 +5,16 @@ The draws of a batch are a function of seed, epoch and step alone, so that a tra
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from splitstrument.spectrogram import frames_stft
-from splitstrument.training.augment import Augmentation
-from splitstrument.training.examples import ALL, Float, planes_of
+from splitstrument.training.augment import Augmentation, JointAugmentation
+from splitstrument.training.examples import ALL, Float, joint_planes_of, planes_of
 from splitstrument.training.reading import Reader, read_resampled
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.tracks import Track
+from splitstrument.training.tracks import JointTrack, Track
 
 SEGMENT_STREAM = 3
 
@@ -28,7 +30,7 @@ class SegmentSource:
         tracks: tuple[Track, ...],
         settings: TrainingSettings,
         reader: Reader,
-        augmentation: Augmentation,
+        augmentation: Augmentation | JointAugmentation,
         phase: bool,
     ) -> None:
         self.tracks, self.reader, self.augmentation, self.phase = tracks, reader, augmentation, phase
@@ -55,28 +57,55 @@ class SegmentSource:
         instrument, rest = (side[rows] for side in self.segments(epoch, step))
         return planes_of(self._stft(instrument), self._stft(rest), self.model.network.outputs, self.phase)
 
-    def segments(self, epoch: int, step: int) -> tuple[Float, Float]:
-        """Augmented waveforms of one batch: instrument and rest, each (batch, n_samples)."""
+    def segments(self, epoch: int, step: int) -> tuple[Float, ...]:
+        """Augmented waveforms of one batch: instrument (or both instruments) and rest, each (batch, n_samples)."""
         rng = np.random.default_rng([self.seed, epoch, SEGMENT_STREAM, step])
         drawn = rng.choice(len(self.tracks), size=self.batch_size, p=self.probabilities)
         pairs = [self._read(self.tracks[index], rng) for index in drawn]
-        instrument, rest = (np.stack(side) for side in zip(*pairs, strict=True))
-        return self.augmentation(instrument, rest, rng)
+        return self.augmentation(*(np.stack(side) for side in zip(*pairs, strict=True)), rng)
 
-    def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, Float]:
+    def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, ...]:
+        """Instrument and rest from a random start, each (n_samples,)."""
+        start = self._start(track, rng)
+        return self._at(track.pair.instrument, track, start), self._at(track.pair.rest, track, start)
+
+    def _start(self, track: Track, rng: np.random.Generator) -> int:
+        """A sample of the track, at its own rate, from which a whole segment follows."""
         rate_hz = self.model.spectrogram.sample_rate_hz
         n_source = -(-self.n_samples * track.info.sample_rate_hz // rate_hz)
-        start = int(rng.integers(max(1, track.info.n_samples - n_source + 1)))
-        instrument, rest = (
-            read_resampled(self.reader, path, track.info, start, self.n_samples, rate_hz)
-            for path in (track.pair.instrument, track.pair.rest)
-        )
-        return instrument, rest
+        return int(rng.integers(max(1, track.info.n_samples - n_source + 1)))
+
+    def _at(self, path: Path, track: Track, start: int) -> Float:
+        """Samples (n_samples,) of one file of a track, mono at the model's rate."""
+        rate_hz = self.model.spectrogram.sample_rate_hz
+        return read_resampled(self.reader, path, track.info, start, self.n_samples, rate_hz)
 
     def _stft(self, audio: Float):
         """(batch, n_samples) to (batch, n_bins, n_frames): the batch takes the place of channels."""
         spectrogram = self.model.spectrogram
         return frames_stft(np.ascontiguousarray(audio.T), spectrogram.n_fft, spectrogram.hop)
+
+
+class JointSegmentSource(SegmentSource):
+    """Random segments for two instruments at once: each, and the rest of both.
+
+    A song without a pair of one of them counts as silent in it; what the corpus maker found too little to make a pair
+    of stays in the rest.
+    """
+
+    def planes(self, epoch: int, step: int, rows: slice = ALL) -> Float:
+        """Planes of one batch, or of some rows of it: (batch, n_planes, n_bins, n_frames)."""
+        first, second, rest = (self._stft(source[rows]) for source in self.segments(epoch, step))
+        return joint_planes_of(first, second, rest, self.phase)
+
+    def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, ...]:
+        """Both instruments and the rest of both, each (n_samples,)."""
+        pairs = track.pairs if isinstance(track, JointTrack) else (track.pair, None)
+        start = self._start(track, rng)
+        silence = np.zeros(self.n_samples, np.float32)
+        first, second = (self._at(pair.instrument, track, start) if pair else silence for pair in pairs)
+        rest = self._at(track.pair.rest, track, start)  # of the first pair there is
+        return first, second, rest - second if pairs[0] else rest
 
 
 def _probabilities(tracks: tuple[Track, ...], settings: TrainingSettings) -> np.ndarray:

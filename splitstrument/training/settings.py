@@ -18,6 +18,9 @@ class DatasetSource(Settings):
     ----------
     path
         Its folder; relative paths count from the working folder, then from the folder above the recipe's.
+    second_path
+        Pairs of a second instrument from the same songs, for source ``joint``; a song may be in either folder or in
+        both. Output 1 of the network extracts it.
     name
         What tables and ``--dataset NAME=PATH`` call it; the last part of `path` unless set.
     ratio
@@ -32,6 +35,7 @@ class DatasetSource(Settings):
     """
 
     path: str = Field(min_length=1)
+    second_path: str | None = None
     name: str | None = None
     ratio: float = Field(1.0, gt=0)
     tracks: tuple[str, ...] | None = None
@@ -51,7 +55,8 @@ class DataSettings(Settings):
     ----------
     source
         ``chunks``: the thesis's chunks, side by side over every track; ``segments``: as many random segments as the
-        steps ask for, augmented before the STFT.
+        steps ask for, augmented before the STFT; ``joint``: such segments for two instruments at once, which share
+        the network but for its last layer.
     track_limit
         At most this many tracks in all, validation included; null is all (``chunks`` only).
     chunks_per_track
@@ -76,7 +81,7 @@ class DataSettings(Settings):
         Validate on at most this many chunks, spread evenly over the validation tracks; null is all.
     """
 
-    source: Literal["chunks", "segments"] = "chunks"
+    source: Literal["chunks", "segments", "joint"] = "chunks"
     track_limit: int | None = Field(None, ge=1)
     chunks_per_track: int | None = Field(None, ge=1)
     chunk_step: int | None = Field(None, ge=1)
@@ -260,7 +265,22 @@ class TrainingSettings(Settings):
             raise ValueError("no dataset is left to train on: give at least one the role 'both' or 'training'")
         if self.model.network.outputs > 2:
             raise ValueError("training knows one output (the instrument) or two (instrument and rest)")
+        self._check_joint()
         return self
+
+    def _check_joint(self) -> None:
+        """A second instrument needs a second output, and every dataset's word on where it is."""
+        without = [source.label for source in self.datasets if source.second_path is None]
+        if self.data.source != "joint":
+            if len(without) < len(self.datasets):
+                raise ValueError("second_path is for data.source: joint; remove it, or train jointly")
+            return
+        if without:
+            raise ValueError(f"data.source: joint needs second_path in every dataset; it lacks in {', '.join(without)}")
+        if self.model.network.outputs != 2:
+            raise ValueError("data.source: joint needs model.network.outputs: 2, one for each instrument")
+        if self.loss.name == "energy_conserving":
+            raise ValueError("the loss energy_conserving is about an instrument and its rest, not two instruments")
 
 
 def _is_list(value: Any) -> bool:

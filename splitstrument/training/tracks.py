@@ -38,6 +38,19 @@ class Track:
 
 
 @dataclass(frozen=True)
+class JointTrack(Track):
+    """A song with a pair of one instrument, of another, or of both.
+
+    Attributes
+    ----------
+    pairs
+        The pair of each instrument, None where the song has none; `pair` is the first there is.
+    """
+
+    pairs: tuple[Pair | None, Pair | None] = (None, None)
+
+
+@dataclass(frozen=True)
 class TrackSets:
     """The tracks of both sides, in the order in which ``listed`` trains them."""
 
@@ -54,12 +67,13 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
         A missing dataset, an unknown track name, unequal pairs, or nothing left to train on.
     """
     found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
+    second = [_second_pairs(source, settings, recipe_folder) for source in settings.datasets]
     limited = settings.data.source == "chunks"
     counts = mix_counts([len(pairs) for pairs in found], settings) if limited else [len(pairs) for pairs in found]
     training: list[Track] = []
     validation: list[Track] = []
     for index, (source, pairs, count) in enumerate(zip(settings.datasets, found, counts, strict=True)):
-        tracks = [Track(pair, check_pair(pair), index) for pair in pairs[:count]]
+        tracks = _joint_tracks(pairs, second[index], index) if second[index] else _tracks(pairs[:count], index)
         cut = validation_count(len(tracks), source, settings.validation_ratio)
         validation += tracks[:cut]
         training += tracks[cut:]
@@ -71,6 +85,27 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
     if settings.data.order == "md5":
         training.sort(key=lambda track: md5_order(track.pair.name))
     return TrackSets(tuple(training), tuple(validation))
+
+
+def _tracks(pairs: Sequence[Pair], dataset: int) -> list[Track]:
+    return [Track(pair, check_pair(pair), dataset) for pair in pairs]
+
+
+def _joint_tracks(first: Sequence[Pair], second: Sequence[Pair], dataset: int) -> list[Track]:
+    """Songs that are in either list, or in both with equal headers."""
+    by_name: tuple[dict[str, Pair], dict[str, Pair]] = ({p.name: p for p in first}, {p.name: p for p in second})
+    tracks: list[Track] = []
+    for name in sorted(by_name[0].keys() | by_name[1].keys(), key=md5_order):
+        pairs = (by_name[0].get(name), by_name[1].get(name))
+        present = [pair for pair in pairs if pair]
+        infos = [check_pair(pair) for pair in present]
+        if (infos[0].n_samples, infos[0].sample_rate_hz) != (infos[-1].n_samples, infos[-1].sample_rate_hz):
+            raise DatasetError(
+                f"{present[0].instrument} and {present[1].instrument} differ in length or rate "
+                f"({infos[0].n_samples} and {infos[1].n_samples} samples): both must come from the same song."
+            )
+        tracks.append(JointTrack(present[0], infos[0], dataset, pairs))
+    return tracks
 
 
 def mix_counts(sizes: Sequence[int], settings: TrainingSettings) -> list[int]:
@@ -118,6 +153,13 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
         f"The dataset {source.label!r} is not there: expected a folder {places[0]} with instrument/rest pairs; make it "
         f"with `splitstrument dataset build`, or say where it lies with --dataset {source.label}=PATH."
     )
+
+
+def _second_pairs(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
+    """Pairs of the second instrument; empty where the training knows one."""
+    if source.second_path is None:
+        return []
+    return _selected(source.model_copy(update={"path": source.second_path}), settings, recipe_folder)
 
 
 def _selected(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
