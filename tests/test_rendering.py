@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -391,6 +394,25 @@ def test_missing_packages_are_one_sentence_with_the_remedy(tmp_path):
 def test_an_unknown_package_is_named(tmp_path):
     with pytest.raises(DatasetError, match=r"no ingredient 'nonsense'"):
         packages.fetch("nonsense", tmp_path)
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs Debian's dpkg")
+def test_a_package_is_unpacked_below_a_relative_folder(tmp_path, monkeypatch):
+    """The registry's tool is a script that hands out a real package; everything after it is real."""
+    tree, tools = tmp_path / "tree", tmp_path / "tools"
+    for folder in (tree / "DEBIAN", tree / "usr", tools):
+        folder.mkdir(parents=True)
+    (tree / "usr" / "song.mid").write_bytes(b"MThd")
+    (tree / "DEBIAN" / "control").write_text(
+        "Package: freedoom\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: x\n"
+    )
+    subprocess.run(["dpkg-deb", "--build", tree, tmp_path / "freedoom_1_all.deb"], check=True, capture_output=True)
+    (tools / "apt-get").write_text(f"#!/bin/sh\ncp {tmp_path}/freedoom_1_all.deb .\n")
+    (tools / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    packages.fetch("freedoom", Path("data/ingredients"))
+    assert (tmp_path / "data/ingredients/freedoom/usr/song.mid").read_bytes() == b"MThd"
 
 
 def test_unknown_steps_are_suggested():

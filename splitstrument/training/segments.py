@@ -5,12 +5,12 @@ The draws of a batch are a function of seed, epoch and step alone, so that a tra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from splitstrument.spectrogram import frames_stft
-from splitstrument.training.augment import Augmentation, JointAugmentation
 from splitstrument.training.examples import ALL, Float, joint_planes_of, planes_of
 from splitstrument.training.reading import Reader, read_resampled
 from splitstrument.training.settings import TrainingSettings
@@ -30,7 +30,7 @@ class SegmentSource:
         tracks: tuple[Track, ...],
         settings: TrainingSettings,
         reader: Reader,
-        augmentation: Augmentation | JointAugmentation,
+        augmentation: Callable[..., tuple[Float, ...]],
         phase: bool,
     ) -> None:
         self.tracks, self.reader, self.augmentation, self.phase = tracks, reader, augmentation, phase
