@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import precision
 
 import splitstrument
 from splitstrument import audio
@@ -61,11 +62,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["guitar", "piano"], help="shipped names, or PATH=TARGET")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
-    parser.add_argument("--no-limits", action="store_true", help="leave silence, solo and absent instruments out")
+    parser.add_argument(
+        "--no-limits",
+        action="store_true",
+        help="leave silence, solo and absent instruments, and reduced precision, out",
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("results/scores"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    rows, limits = [], []
+    rows, limits, precisions = [], [], []
     for model, target in map(_model_and_target, arguments.models):
         jobs = [Job(model, target, name, arguments.output / target / name) for name in arguments.sets]
         for job in jobs:
@@ -73,9 +78,13 @@ def main() -> None:
                 rows.append(score(job, arguments.jobs))
         if not arguments.no_limits and (data := _limit_data(jobs)):
             limits.append({"target": target, **limits_of(model, data)})
-    text = tables(rows, limits)
+            calibrate_on = Path(EQ_FROM.format(target=target))
+            precisions += [{"target": target, **row} for row in precision.compare(model, data, calibrate_on)]
+    text = tables(rows, limits, precisions)
     arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "scores.json").write_text(json.dumps({"scores": rows, "limits": limits}, indent=1))
+    (arguments.output / "scores.json").write_text(
+        json.dumps({"scores": rows, "limits": limits, "precision": precisions}, indent=1)
+    )
     (arguments.output / "scores.md").write_text(text)
     print(text)
 
@@ -172,8 +181,8 @@ def _level_db(signal: np.ndarray, reference: np.ndarray) -> float:
     return float(10 * np.log10((np.mean(signal**2) + 1e-20) / (np.mean(reference**2) + 1e-20)))
 
 
-def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]]) -> str:
-    """Both tables as Markdown."""
+def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]], precisions: list[dict[str, Any]]) -> str:
+    """All tables as Markdown."""
     header = ["target", "set", "tracks", "mixture", "fixed EQ", "**model**", "ideal ratio mask", "share EQ to mask",
               "gain over mixture: worst, best", "model SDR (v3)", "thesis SDR, other data"]  # fmt: skip
     text = "Median SI-SDR of the instrument, dB:\n\n" + markdown(header, [_cells(row) for row in rows])
@@ -183,6 +192,8 @@ def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]]) -> str:
             ["target", "instrument alone", "worst", "instrument absent", "worst", "silence"],
             [[row["target"], *(number(row[name]) for name in names)] for row in limits],
         )
+    if precisions:
+        text += "\nReduced precision, SI-SDR in dB:\n\n" + precision.table(precisions)
     return text
 
 
