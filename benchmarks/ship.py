@@ -4,8 +4,8 @@
     python benchmarks/ship.py guitar runs/guitar runs/guitar_first     # two members, whose masks are averaged
     python benchmarks/ship.py piano runs/joint --output 1              # one instrument of a joint training
 
-Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them and the
-provenance, writes model.yaml, exports model.onnx, compares the engines, and writes sample_scores.yaml, against which
+Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them, with
+kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes sample_scores.yaml, against which
 the tests hold the shipped files from then on. The card (card.md) is written by hand.
 Run it in a process of its own: a training in bfloat16 leaves TensorFlow computing in bfloat16.
 """
@@ -26,11 +26,12 @@ import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.scores import score_pair
 from splitstrument.files import write_json, write_yaml
-from splitstrument.modelfolder import ModelDescription, ModelFolder, read_model_folder, write_model_folder
+from splitstrument.modelfolder import ONNX_FILE, ModelDescription, ModelFolder, read_model_folder, write_model_folder
 from splitstrument.network.bandunet import member_of, weights_of_output
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.export import export_error_db, export_onnx
+from splitstrument.separation.halving import halve_onnx, halve_weights, rounded
 from splitstrument.separation.store import SHIPPED
 
 WEIGHTS = "best.weights.h5"
@@ -86,7 +87,9 @@ def ship(
         part = member_of(shipped, index) if len(weights) > 1 else shipped
         names = [variable.path for variable in single.weights]
         part.set_weights(weights_of_output(single.get_weights(), names, single.output_shape[-1], output))
+    shipped.set_weights(rounded(shipped.get_weights()))
     shipped.save_weights(place / WEIGHTS)
+    halve_weights(place / WEIGHTS)
     write_json(
         place / "provenance.json", {str(run): read_json(file.parent) for run, file in zip(runs, weights, strict=True)}
     )
@@ -97,7 +100,10 @@ def ship(
         model=model,
     )
     write_model_folder(place, description, [WEIGHTS])
-    return export_onnx(read_model_folder(place))
+    exported = export_onnx(read_model_folder(place))
+    halve_onnx(exported.file(ONNX_FILE))
+    write_model_folder(place, description, [WEIGHTS, ONNX_FILE])
+    return read_model_folder(place)
 
 
 def read_json(run: Path) -> dict[str, Any]:

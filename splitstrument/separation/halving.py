@@ -1,0 +1,77 @@
+"""Model files at half the size: large tensors are kept as float16, which everything reads back as float32.
+
+`rounded` rounds a network's kernels once; `halve_weights` and `halve_onnx` then rewrite its files and lose nothing
+more, since they touch only tensors whose every number is a float16. Statistics and biases, which are few, stay.
+Needs the extra ``train``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitstrument.files import atomic_path
+
+MIN_SIZE = 256  # numbers in a tensor: below it there is nothing to gain
+
+
+def rounded(weights: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+    """The same weights; tensors of two or more axes rounded to what float16 can hold (11 bits, -66 dB)."""
+    return [weight.astype(np.float16).astype(np.float32) if weight.ndim > 1 else weight for weight in weights]
+
+
+def fits_half(values: NDArray) -> bool:
+    """Whether `values` is large, float32, and the same after a round trip through float16."""
+    if values.dtype != np.float32 or values.size < MIN_SIZE:
+        return False
+    with np.errstate(over="ignore"):
+        return np.array_equal(values.astype(np.float16).astype(np.float32), values)
+
+
+def halve_weights(path: Path) -> None:
+    """Rewrite a Keras weights file (HDF5) in place: float16 where nothing is lost."""
+    import h5py
+
+    with atomic_path(path) as temporary, h5py.File(path) as source, h5py.File(temporary, "w") as target:
+        for key, value in source.attrs.items():
+            target.attrs[key] = value
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            """Groups are made with their attributes, data copied or halved."""
+            if isinstance(item, h5py.Group):
+                made: h5py.Group | h5py.Dataset = target.require_group(name)
+            else:
+                values = item[()]
+                made = target.create_dataset(name, data=values.astype(np.float16) if _halvable(values) else values)
+            for key, value in item.attrs.items():
+                made.attrs[key] = value
+
+        source.visititems(copy)
+
+
+def _halvable(values: object) -> bool:
+    return isinstance(values, np.ndarray) and fits_half(values)
+
+
+def halve_onnx(path: Path) -> None:
+    """Rewrite an ONNX file in place: float16 where nothing is lost, with a cast to float32 that engines fold away."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    model = onnx.load(path)
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if not fits_half(values):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for cast in reversed(casts):
+        model.graph.node.insert(0, cast)
+    onnx.checker.check_model(model)
+    with atomic_path(path) as temporary:
+        onnx.save(model, temporary)
