@@ -4,9 +4,9 @@
     python benchmarks/ship.py guitar runs/guitar runs/guitar_first     # two members, whose masks are averaged
     python benchmarks/ship.py piano runs/joint --output 1              # one instrument of a joint training
 
-Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them, with
-kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes sample_scores.yaml, against which
-the tests hold the shipped files from then on. The card (card.md) is written by hand.
+Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them, with kernels
+rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
+sample_scores.yaml, against which the tests hold the shipped files from then on. The card (card.md) is written by hand.
 Run it in a process of its own: a training in bfloat16 leaves TensorFlow computing in bfloat16.
 """
 
@@ -26,12 +26,12 @@ import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.scores import score_pair
 from splitstrument.files import write_json, write_yaml
-from splitstrument.modelfolder import ONNX_FILE, ModelDescription, ModelFolder, read_model_folder, write_model_folder
+from splitstrument.modelfolder import ModelDescription, ModelFolder, read_model_folder, write_model_folder
 from splitstrument.network.bandunet import member_of, weights_of_output
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.export import export_error_db, export_onnx
-from splitstrument.separation.halving import halve_onnx, halve_weights, rounded
+from splitstrument.separation.halving import halve_weights, rounded
 from splitstrument.separation.store import SHIPPED
 
 WEIGHTS = "best.weights.h5"
@@ -100,10 +100,7 @@ def ship(
         model=model,
     )
     write_model_folder(place, description, [WEIGHTS])
-    exported = export_onnx(read_model_folder(place))
-    halve_onnx(exported.file(ONNX_FILE))
-    write_model_folder(place, description, [WEIGHTS, ONNX_FILE])
-    return read_model_folder(place)
+    return export_onnx(read_model_folder(place))
 
 
 def read_json(run: Path) -> dict[str, Any]:

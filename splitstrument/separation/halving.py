@@ -1,7 +1,8 @@
-"""Model files at half the size: large tensors are kept as float16, which everything reads back as float32.
+"""Weights files at half the size: kernels are kept as float16, which Keras reads back as float32.
 
-`rounded` rounds a network's kernels once; `halve_weights` and `halve_onnx` then rewrite its files and lose nothing
-more, since they touch only tensors whose every number is a float16. Statistics and biases, which are few, stay.
+`rounded` rounds a network's kernels once; `halve_weights` then rewrites its file and loses nothing more, since it
+touches only tensors whose every number is a float16. Statistics and biases, which are few, stay. The ONNX file cannot
+be halved so: its kernels are already multiplied by the statistics of batch normalization.
 Needs the extra ``train``.
 """
 
@@ -54,24 +55,3 @@ def halve_weights(path: Path) -> None:
 
 def _halvable(values: object) -> bool:
     return isinstance(values, np.ndarray) and fits_half(values)
-
-
-def halve_onnx(path: Path) -> None:
-    """Rewrite an ONNX file in place: float16 where nothing is lost, with a cast to float32 that engines fold away."""
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
-    model = onnx.load(path)
-    casts = []
-    for tensor in model.graph.initializer:
-        values = numpy_helper.to_array(tensor)
-        if not fits_half(values):
-            continue
-        name = tensor.name
-        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
-        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
-    for cast in reversed(casts):
-        model.graph.node.insert(0, cast)
-    onnx.checker.check_model(model)
-    with atomic_path(path) as temporary:
-        onnx.save(model, temporary)
