@@ -37,9 +37,10 @@ class Trainer(keras.Model):
         return self.network(batch["mixture"], training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True) -> Any:
-        """The loss of masks `y_pred` on batch `x`."""
+        """The loss of masks `y_pred` on batch `x`, which PyTorch's step hands over as it came: as NumPy arrays."""
+        batch = {name: keras.ops.convert_to_tensor(value) for name, value in x.items()}
         masks = [keras.ops.cast(mask, "float32") for mask in (y_pred if isinstance(y_pred, list) else [y_pred])]
-        return self.separation_loss(x, masks)
+        return self.separation_loss(batch, masks)
 
 
 def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Trainer:
