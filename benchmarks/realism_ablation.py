@@ -6,7 +6,7 @@
 
 For each arm the same songs are rendered with some steps of `realism` switched off, until there are as many guitar pairs
 as in the others; the same small network is trained on them for the same number of steps (light augmentation, as at the
-end of `trainings/second_guitar.yaml`), and scored on
+end of a training), and scored on
 
   rendered  held-out songs with every step on: data/corpus/dev/heldout/validation/guitar
   real      the Frets on Fire songs: data/frets_on_fire, reported only, nothing is chosen by them
@@ -38,8 +38,12 @@ ARMS: dict[str, tuple[str, ...]] = {
     "no real drums, no voices": ("real_drums", "voices"),
 }
 RECIPE = Path("datasets/corpus_development.yaml")
-TRAINING = Path("trainings/second_guitar.yaml")
+TRAINING = Path("trainings/bandunet.yaml")
 SETS = {"rendered": Path("data/corpus/dev/heldout/validation/guitar"), "real": Path("data/frets_on_fire")}
+LIGHT_AUGMENTATION = {
+    "remix": 0.2, "double": 0.05, "speed": 0.03, "drive": 0.1, "drive_rest": 0.03, "equalizer_db": 4, "low_pass": 0.05,
+    "gain_db": 3, "polarity": 0.5, "absent": 0.06, "solo": 0.06,
+}  # fmt: skip
 RATE_HZ, TRACK_S, EXCERPT_S = 22_050, 45.0, 30
 MAX_TRACKS = 80
 
@@ -119,12 +123,14 @@ def train(pairs: Path, tracks: list[str], run: Path, seed: int, steps: int) -> N
     """Train the small network for a fixed number of steps."""
     changes = {
         "name": "realism_ablation",
-        "init_from": "null",
+        "loss.options": "{power: 0.7, emphasis: 0.3}",
+        "augmentation": json.dumps(LIGHT_AUGMENTATION),
         "seed": seed,
         "model.network": "{kind: bandunet, width: 16, growth: 8}",
         "datasets": json.dumps([{"path": str(pairs), "tracks": tracks, "role": "training"}]),
         "validation_ratio": 0,
         "optimizer.learning_rate": 2.0e-3,
+        "optimizer.ema": 0.998,
         "epochs": 4,
         "steps_per_epoch": steps // 4,
         "early_stopping.patience": "null",
