@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import signal
+from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from training_data import make_pairs, tiny_settings
@@ -16,6 +18,7 @@ from splitstrument.modelfolder import read_model_folder
 from splitstrument.training import loop
 from splitstrument.training.backend import choose_backend
 from splitstrument.training.run import train
+from splitstrument.training.step import averaged_weights, build_trainer
 
 choose_backend()
 
@@ -54,6 +57,7 @@ DEMANDING = {
     "optimizer": {
         "learning_rate": 1e-2,
         "ema": 0.9,
+        "ema_batches": 2,
         "accumulate": 2,
         "clip_norm": 50.0,
         "schedule": {"kind": "cosine", "warmup_steps": 3},
@@ -173,6 +177,26 @@ def test_init_from_another_network_is_refused(folder, demanding_run, tmp_path):
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"network": network})})
     with pytest.raises(TrainingError, match=r"has another network\.filters"):
         run_of(settings, tmp_path / "run")
+
+
+def test_averaged_weights_have_statistics_of_their_own(rng):
+    """The first normalization's mean is the mean of what it gets; afterwards all is as it was."""
+    settings = tiny_settings(Path("x"), optimizer={"ema": 0.5})
+    trainer = build_trainer(settings)
+    network = trainer.network
+    first = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
+    before = network.get_weights()
+    mixtures = [rng.random((2, *settings.model.input_shape)).astype(np.float32) for _ in range(3)]
+    with averaged_weights(trainer, settings.optimizer, mixtures):
+        seen = keras.Model(network.input, first.input)
+        outputs = [np.asarray(seen(mixture, training=True)) for mixture in mixtures]
+        means = [output.mean(axis=(0, 1, 2)) for output in outputs]
+        variances = [output.var(axis=(0, 1, 2)) for output in outputs]
+        np.testing.assert_allclose(first.moving_mean, np.mean(means, axis=0), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(first.moving_variance, np.mean(variances, axis=0), rtol=1e-3, atol=1e-6)
+    for ours, theirs in zip(network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert first.momentum == 0.99
 
 
 def test_a_taken_folder_and_a_changed_recipe_are_refused(folder, demanding_run, tmp_path):

@@ -15,7 +15,7 @@ from splitstrument.training.baselines import mask_baselines
 from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, mask_findings
 from splitstrument.training.examples import ALL
 from splitstrument.training.pipeline import Streams
-from splitstrument.training.records import BEST_FILE, LAST_FILE, Result, RunFolder
+from splitstrument.training.records import BEST_FILE, HISTORY_COLUMNS, LAST_FILE, Result, RunFolder
 from splitstrument.training.schedule import rate_factor
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import Position, settings_fingerprint
@@ -89,7 +89,7 @@ class Loop:
         return result
 
     def _train_epoch(self, batches: Iterator[dict[str, Any]], advance: Advance) -> None:
-        started, waited = time.monotonic(), 0.0
+        started, cpu_started, waited = time.monotonic(), time.process_time(), 0.0
         while True:
             waiting_since = time.monotonic()
             batch = next(batches)
@@ -100,7 +100,7 @@ class Loop:
             if self.position.step % self.training.steps_per_epoch == 0:
                 break
             self._save_if_due()
-        self._finish_epoch(time.monotonic() - started, waited)
+        self._finish_epoch(time.monotonic() - started, waited, time.process_time() - cpu_started)
         self._stop_if_asked()
 
     @property
@@ -122,10 +122,10 @@ class Loop:
         position.step += 1
         position.loss_sum += loss
 
-    def _finish_epoch(self, seconds: float, waited: float) -> None:
+    def _finish_epoch(self, seconds: float, waited: float, cpu_s: float) -> None:
         position = self.position
         steps = self.training.steps_per_epoch
-        with averaged_weights(self.trainer, self.settings.optimizer):
+        with averaged_weights(self.trainer, self.settings.optimizer, self._next_mixtures()):
             val_loss = self._validate()
             findings = self._mask_findings()
             self.run.write_weights(self.trainer.network, LAST_FILE)
@@ -141,16 +141,19 @@ class Loop:
             rate,
             round(seconds, 3),
             waited / seconds,
+            round(cpu_s, 3),
         )
-        position.rows.append(
-            dict(
-                zip(("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share"), row, strict=True)
-            )
-        )
+        position.rows.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         position.loss_sum = 0.0
         self._note_stall(val_loss)
         self._record()
         heed(self.settings, self.run, findings + self._curve_findings())
+
+    def _next_mixtures(self) -> Iterator[Any]:
+        """Network inputs of the batches that come next, for the statistics of averaged weights."""
+        first = self.position.step
+        batches = self.training.batches(first, first + self.settings.optimizer.ema_batches)
+        return (batch["mixture"] for batch in batches)
 
     def _mask_findings(self) -> list[str]:
         """Look at the masks of one batch, once the network had the time to learn something."""

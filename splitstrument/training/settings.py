@@ -131,6 +131,10 @@ class OptimizerSettings(Settings):
         Add up the gradients of so many batches before one update.
     ema
         Momentum of an exponential moving average of the weights, which then validates and is saved; null keeps none.
+    ema_batches
+        So many training batches, as they come next, tell the average's own statistics for batch normalization before it
+        validates and is saved; 0 leaves it those that followed the weights, which fit less while the learning rate is
+        high. For one process.
     """
 
     name: Literal["adam", "adamw", "sgd"] = "adam"
@@ -140,6 +144,7 @@ class OptimizerSettings(Settings):
     clip_norm: float | None = Field(None, gt=0)
     accumulate: int = Field(1, ge=1, le=1024)
     ema: float | None = Field(None, gt=0, lt=1)
+    ema_batches: int = Field(0, ge=0, le=1000)
 
 
 class EarlyStoppingSettings(Settings):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.modelfolder import KERAS_FILES, read_model_folder
@@ -56,6 +57,8 @@ def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Train
     SettingsError
         If the loss or one of its options is unknown.
     """
+    if settings.optimizer.ema_batches and isinstance(team, Workers):
+        raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
     prepare_backend(settings.compute, settings.seed)
     try:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
@@ -113,19 +116,55 @@ def _has_graphics_card() -> bool:
 
 
 @contextlib.contextmanager
-def averaged_weights(trainer: Trainer, settings: OptimizerSettings) -> Iterator[None]:
-    """Put the moving average in the place of the weights, where one is kept, and take it out again."""
+def averaged_weights(trainer: Trainer, settings: OptimizerSettings, mixtures: Iterable[Any] = ()) -> Iterator[None]:
+    """Put the moving average in the place of the weights, where one is kept, and take it out again.
+
+    Parameters
+    ----------
+    mixtures
+        Network inputs on which to estimate the average's statistics of batch normalization; none leaves them.
+    """
     if not settings.ema:
         yield
         return
-    variables = trainer.trainable_variables
+    weights = trainer.trainable_variables
+    variables = [*weights, *(each for layer in _normalizations(trainer.network) for each in _statistics(layer))]
     kept = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
-    trainer.optimizer.finalize_variable_values(variables)
+    trainer.optimizer.finalize_variable_values(weights)
     try:
+        estimate_statistics(trainer.network, mixtures)
         yield
     finally:
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
+
+
+def estimate_statistics(network: keras.Model, mixtures: Iterable[Any]) -> None:
+    """Set the statistics of every batch normalization to the mean over `mixtures`, each a batch of network inputs."""
+    normalizations = _normalizations(network)
+    momenta = [layer.momentum for layer in normalizations]
+    seen: list[list[Any]] = []
+    try:
+        for layer in normalizations:
+            layer.momentum = 0.0  # the moving statistics are then those of the batch at hand
+        for mixture in mixtures:
+            network(mixture, training=True)
+            seen.append([keras.ops.convert_to_numpy(s.value) for layer in normalizations for s in _statistics(layer)])
+    finally:
+        for layer, momentum in zip(normalizations, momenta, strict=True):
+            layer.momentum = momentum
+    if seen:
+        statistics = [statistic for layer in normalizations for statistic in _statistics(layer)]
+        for statistic, values in zip(statistics, zip(*seen, strict=True), strict=True):
+            statistic.assign(np.mean(values, axis=0))
+
+
+def _normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _statistics(layer: keras.layers.BatchNormalization) -> tuple[Any, Any]:
+    return layer.moving_mean, layer.moving_variance
 
 
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
