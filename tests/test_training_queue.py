@@ -16,6 +16,7 @@ from training_data import make_pairs, tiny_settings
 from splitstrument.cli import cli
 from splitstrument.cli.queue_report import PUBLISHED_HEADER
 from splitstrument.errors import SettingsError, TrainingError
+from splitstrument.training import queueing
 from splitstrument.training.queueing import COMMAND, read_jobs, run_job, status_of
 from splitstrument.training.records import RunFolder, is_locked
 
@@ -51,9 +52,22 @@ def test_a_grid_makes_one_training_per_combination(recipe, tmp_path):
 
 
 def test_two_trainings_in_one_folder_are_refused(recipe, tmp_path):
-    entry = {"recipe": "tiny.yaml"}
+    entries = {"recipe": "tiny.yaml"}, {"recipe": "tiny.yaml", "set": {"seed": 1}}
     with pytest.raises(SettingsError, match="Two trainings of the queue would write to .*tiny"):
-        read_jobs([queue_of(recipe, entry, entry)], tmp_path / "runs")
+        read_jobs([queue_of(recipe, *entries)], tmp_path / "runs")
+
+
+def test_a_training_that_two_files_list_alike_is_one(recipe, tmp_path):
+    """How sweeps share the training of their middle."""
+    first = queue_of(recipe, {"recipe": "tiny.yaml"}, {"recipe": "tiny.yaml", "name": "other", "set": {"seed": 1}})
+    assert [job.name for job in read_jobs([first, recipe.parent / "queue.yaml"], tmp_path)] == ["tiny", "other"]
+
+
+def test_an_entry_changes_the_scale_of_stand_ins_only(recipe, tmp_path):
+    entry = {"recipe": "tiny.yaml", "scale": {"n_fft": 0.375}}
+    (job,) = read_jobs([queue_of(recipe, entry)], tmp_path)
+    assert job.command(("--stand-in", "corpus", "--scale", "s.yaml"))[-3:] == ["s.yaml", "--scale", "n_fft=0.375"]
+    assert "--scale" not in job.command()
 
 
 def test_a_missing_recipe_is_named(recipe, tmp_path):
@@ -74,6 +88,27 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp
     again = CliRunner().invoke(cli, arguments)
     assert "tiny: finished before" in again.stderr
     assert (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns == written
+
+
+class DeafTraining:
+    """A training that is told to stop before it can hear it."""
+
+    stderr = ()
+
+    def send_signal(self, number):
+        """Hear nothing."""
+
+    def wait(self):
+        """Be killed, and finish all the same."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        return 0
+
+
+def test_a_queue_stops_though_its_training_missed_the_signal(recipe, tmp_path, monkeypatch):
+    (job,) = read_jobs([queue_of(recipe, {"recipe": "tiny.yaml"})], tmp_path / "runs")
+    monkeypatch.setattr(queueing, "_started", lambda command: DeafTraining())
+    with pytest.raises(KeyboardInterrupt):
+        run_job(job)
 
 
 @pytest.mark.slow

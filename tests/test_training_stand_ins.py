@@ -84,9 +84,13 @@ def test_a_scale_scales_everything_it_names(corpus):
 
 
 def test_a_scale_is_a_number_or_a_file():
-    assert read_scale(None).filters == pytest.approx(1 / 12)
+    assert read_scale().filters == pytest.approx(1 / 12)
     assert read_scale("0.25").filters == 0.25
     assert read_scale(str(ROOT / "trainings" / "stand_ins.yaml")).sample_rate_hz == 8000
+    changed = read_scale(str(ROOT / "trainings" / "stand_ins.yaml"), "frames=1", "batch_size=null")
+    assert (changed.frames, changed.batch_size, changed.n_fft) == (1, None, pytest.approx(1 / 3))
+    with pytest.raises(SettingsError, match="Unknown|unknown"):
+        read_scale("frame=1")
     with pytest.raises(SettingsError, match="--scale"):
         read_scale("small")
 

@@ -11,7 +11,8 @@ import click
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--from", "pairs_folder", type=click.Path(path_type=Path), required=True, help="Folder of pairs.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-def excerpt(recipe: Path, pairs_folder: Path, output: Path) -> None:
+@click.option("--rate", type=click.IntRange(8000, 192_000), help="Sample rate in Hz, instead of the recipe's.")
+def excerpt(recipe: Path, pairs_folder: Path, output: Path, rate: int | None) -> None:
     """Cut the excerpts that RECIPE lists out of a folder of pairs.
 
     \b
@@ -21,5 +22,6 @@ def excerpt(recipe: Path, pairs_folder: Path, output: Path) -> None:
     from splitstrument.settings import load_settings
     from splitstrument.stems.excerpts import ExcerptRecipe, cut_excerpts
 
-    for path in cut_excerpts(load_settings(recipe, ExcerptRecipe).settings, pairs_folder, output):
+    settings = load_settings(recipe, ExcerptRecipe, {"sample_rate_hz": rate} if rate else None).settings
+    for path in cut_excerpts(settings, pairs_folder, output):
         click.echo(path)

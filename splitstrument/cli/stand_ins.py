@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,7 @@ from splitstrument.audio import AudioWriter, probe
 from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.network.settings import HourglassSettings, ModelSettings
 from splitstrument.pairs import Pair, find_pairs
-from splitstrument.settings import Settings, load_settings, validate
+from splitstrument.settings import Settings, load_settings, parse_yaml, validate
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, link_or_copy, pairs_by_track
 from splitstrument.training.chunks import items_limit
@@ -46,8 +46,9 @@ class StandInScale(Settings):
         Factor on the dropout: a share that a layer of 192 channels averages out drowns one of 8.
     sample_rate_hz, n_fft
         Rate of the stand-in corpus, where it is not the recipe's; factor on n_fft, rounded to what the depth divides.
-    levels
-        Depth of the hourglass at most.
+    levels, fewer_levels
+        Depth of the hourglass at most; and how many levels less than the recipe's, which keeps a sweep of the depth one
+        where chunks are shorter.
     tracks
         Factor on the limit of tracks: 1/8 makes 21 of 175, which the rule of ratios shares out as 15 + 5.
     frames
@@ -71,6 +72,7 @@ class StandInScale(Settings):
     sample_rate_hz: int | None = Field(None, ge=1000)
     n_fft: float = Field(1.0, gt=0, le=1)
     levels: int = Field(5, ge=1, le=10)
+    fewer_levels: int = Field(0, ge=0, le=9)
     tracks: float = Field(1.0, gt=0, le=1)
     frames: float = Field(1.0, gt=0, le=1)
     batch_size: int | None = Field(None, ge=1)
@@ -81,19 +83,22 @@ class StandInScale(Settings):
     validation_chunks: int | None = Field(None, ge=1)
 
 
-def read_scale(text: str | None) -> StandInScale:
-    """A scale from ``--scale``: a factor on the filters, or a YAML file.
+def read_scale(*texts: str) -> StandInScale:
+    """A scale from ``--scale``: a factor on the filters, or a YAML file; then ``KEY=VALUE`` to change either.
 
     Raises
     ------
     SettingsError
-        If it is neither.
+        If it is none of them.
     """
-    if text is None:
-        return StandInScale()
-    if text.endswith((".yaml", ".yml")):
-        return load_settings(Path(text), StandInScale).settings
-    return validate({"filters": text}, StandInScale, "--scale")
+    data: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if text.endswith((".yaml", ".yml")):
+            data |= load_settings(Path(text), StandInScale).settings.model_dump()
+        else:
+            data |= {key: parse_yaml(value, f"--scale {key}")} if equals else {"filters": text}
+    return validate(data, StandInScale, "--scale")
 
 
 def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: StandInScale | None = None) -> TrainingSettings:
@@ -135,7 +140,7 @@ def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: StandInSc
 def _scaled_model(model: ModelSettings, network: HourglassSettings, scale: StandInScale) -> ModelSettings:
     """The model with a smaller network, spectrogram and chunk, checked again."""
     n_frames = round(model.n_frames * scale.frames)
-    levels = min(network.levels, scale.levels, n_frames.bit_length() - 1)
+    levels = max(1, min(network.levels - scale.fewer_levels, scale.levels, n_frames.bit_length() - 1))
     step = 2 ** (levels + 1)
     spectrogram = {"n_fft": max(step, round(model.spectrogram.n_fft * scale.n_fft / step) * step)}
     if scale.sample_rate_hz:

@@ -45,7 +45,9 @@ Examples:
     help="Train on rendered stand-ins made from CORPUS/guitar and CORPUS/piano, with a small network.",
 )
 @click.option(
-    "--scale", help="Of a stand-in: a factor on its filters (1/12), or a YAML file (trainings/stand_ins.yaml)."
+    "--scale",
+    multiple=True,
+    help="Of a stand-in: a factor on its filters (1/12) or a file (trainings/stand_ins.yaml); KEY=VALUE changes it.",
 )
 @click.option(
     "--processes", metavar="N", type=click.IntRange(1, 64), default=1, help="Share every batch among N processes here."
@@ -66,7 +68,7 @@ def train(
     places: tuple[str, ...],
     epochs: int | None,
     stand_in: Path | None,
-    scale: str | None,
+    scale: tuple[str, ...],
     processes: int,
     cluster: str | None,
     worker: int | None,
@@ -86,7 +88,7 @@ def train(
     if stand_in:
         from splitstrument.cli.stand_ins import read_scale, stand_in_settings
 
-        settings = stand_in_settings(settings, stand_in, read_scale(scale))
+        settings = stand_in_settings(settings, stand_in, read_scale(*scale))
         click.echo(settings.summary, err=True)
     if check:
         choose_backend()

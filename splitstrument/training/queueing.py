@@ -46,12 +46,15 @@ class QueuedTraining(Settings):
         Dotted settings to change.
     grid
         Dotted settings with a list of values each: one training for every combination, named after its values.
+    scale
+        Of stand-ins: changes to ``--scale``, so that what the queue varies is not scaled away.
     """
 
     recipe: str
     name: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    scale: dict[str, Any] = Field(default_factory=dict)
 
 
 class QueueSettings(Settings):
@@ -78,6 +81,7 @@ class Job:
     recipe: Path
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict)
+    scale: dict[str, Any] = field(default_factory=dict)
 
     def command(self, extra: Sequence[str] = ()) -> list[str]:
         """The command line that starts or resumes it."""
@@ -85,7 +89,9 @@ class Job:
             ("--set", f"{key}={_inline(value)}") for key, value in self.changes.items()
         )
         resume = ["--resume"] if (self.folder / STATE_FILE).is_file() else []
-        return [*COMMAND, str(self.recipe), "-o", str(self.folder), *resume, *sets, *extra]
+        scaled = self.scale.items() if "--stand-in" in extra else ()
+        scales = itertools.chain.from_iterable(("--scale", f"{key}={_inline(value)}") for key, value in scaled)
+        return [*COMMAND, str(self.recipe), "-o", str(self.folder), *resume, *sets, *extra, *scales]
 
 
 @dataclass(frozen=True)
@@ -100,23 +106,23 @@ class Status:
     best_loss: float | None = None
     seconds: float = 0.0
     message: str = ""
+    cpu_s: float | None = None
 
 
 def read_jobs(paths: Sequence[Path], output: Path | None = None) -> list[Job]:
-    """Read queue files and recipes into jobs, in order.
+    """Read queue files and recipes into jobs, in order; one that several files list alike is one job.
 
     Raises
     ------
     SettingsError
-        If two jobs have the same run folder, or a file cannot be read.
+        If two different jobs have the same run folder, or a file cannot be read.
     """
-    jobs = [job for path in paths for job in _jobs_of(path, output)]
-    folders: set[Path] = set()
-    for job in jobs:
-        if job.folder in folders:
-            raise SettingsError(f"Two trainings of the queue would write to {job.folder}: give one of them a name.")
-        folders.add(job.folder)
-    return jobs
+    jobs: dict[Path, Job] = {}
+    for path in paths:
+        for job in _jobs_of(path, output):
+            if jobs.setdefault(job.folder, job) != job:
+                raise SettingsError(f"Two trainings of the queue would write to {job.folder}: give one of them a name.")
+    return list(jobs.values())
 
 
 def status_of(job: Job) -> Status:
@@ -135,7 +141,8 @@ def status_of(job: Job) -> Status:
         return Status(job.name, state, message=message)
     rows = position.rows
     loss, seconds = (rows[-1]["loss"], sum(row["seconds"] for row in rows)) if rows else (None, 0.0)
-    return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message)
+    cpu_s = sum(row["cpu_s"] for row in rows) if rows and all("cpu_s" in row for row in rows) else None
+    return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message, cpu_s)
 
 
 def run_job(job: Job, extra: Sequence[str] = (), warm: bool = False) -> Status:
@@ -155,10 +162,10 @@ def run_job(job: Job, extra: Sequence[str] = (), warm: bool = False) -> Status:
     (job.folder / FAILURE_FILE).unlink(missing_ok=True)
     command = job.command(extra)
     process = ForkedProcess(command[len(COMMAND) - 1 :]) if warm else _started(command)
-    with _passing_on_signals(process):
+    with _passing_on_signals(process) as asked:
         last_line = _echo(process)
         code = process.wait()
-    if code in (INTERRUPTED_STATUS, -signal.SIGINT, -signal.SIGTERM):
+    if asked or code in (INTERRUPTED_STATUS, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if code:
         message = last_line if code > 0 else f"ended by signal {-code}"
@@ -181,15 +188,23 @@ def _echo(process: Process) -> str:
 
 
 @contextlib.contextmanager
-def _passing_on_signals(process: Process) -> Iterator[None]:
-    """Pass Ctrl-C and kill on to the training, which saves its state and ends."""
+def _passing_on_signals(process: Process) -> Iterator[list[int]]:
+    """Pass Ctrl-C and kill on to the training, which saves its state and ends.
+
+    Yields the signals that came: a training that has just been started, or is about to end, may miss them.
+    """
+    asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: process.send_signal(signal.SIGINT)) for number in numbers}
+
+    def pass_on(number: int, _frame: object) -> None:
+        asked.append(number)
+        process.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -208,7 +223,7 @@ def _jobs_of(path: Path, output: Path | None) -> Iterator[Job]:
             raise SettingsError(f"{path} lists {entry.recipe}, but there is no {recipe}: check the name.")
         for suffix, changes in _combinations(entry.grid):
             name = safe_name((entry.name or recipe.stem) + suffix)
-            yield Job(name, recipe, folder / name, {**queue.set, **entry.set, **changes, "name": name})
+            yield Job(name, recipe, folder / name, {**queue.set, **entry.set, **changes, "name": name}, entry.scale)
 
 
 def _combinations(grid: dict[str, list[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
