@@ -33,8 +33,8 @@ HEADER = (
     "verdict",
     "parameters",
     "steps",
-    "seconds an epoch",
-    "seconds a minute of audio",
+    "CPU s an epoch",
+    "CPU s a minute of audio",
 )
 
 
@@ -139,8 +139,6 @@ def _row(one: Scored, with_published: bool) -> list[Any]:
     over_mixture, over_eq = gains(one)
     published = one.settings.published
     printed = [f"{published.instrument.sdr} / {published.rest.sdr}" if published else ""] if with_published else []
-    speeds = [track["separation_s"] for track in one.record["tracks"]]
-    seconds = sum(track["seconds"] for track in one.record["tracks"])
     return [
         one.job.name,
         *printed,
@@ -151,9 +149,20 @@ def _row(one: Scored, with_published: bool) -> list[Any]:
         verdict(over_mixture, over_eq),
         f"{one.parameters:,}",
         one.status.steps,
-        f"{one.status.seconds / max(1, one.status.epochs):.0f}",
-        f"{60 * sum(speeds) / seconds:.2f}",
+        _seconds(one.status.cpu_s, one.status.epochs, 1),
+        _seconds(*_separation(one.record), 2),
     ]
+
+
+def _separation(record: Record) -> tuple[float | None, float]:
+    """CPU seconds of separating all tracks but the first, which builds the network's graph, and minutes of them."""
+    tracks = record["tracks"][1:] or record["tracks"]
+    seconds = [track.get("separation_cpu_s") for track in tracks]
+    return (None if None in seconds else sum(seconds)), sum(track["seconds"] for track in tracks) / 60
+
+
+def _seconds(total: float | None, units: float, digits: int) -> str:
+    return "–" if total is None else f"{total / max(units, 1e-9):.{digits}f}"
 
 
 def _evaluate(model: Path, tracks: Path, folder: Path, systems: tuple[str, ...], eq_from: Path | None = None) -> Record:

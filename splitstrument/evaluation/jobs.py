@@ -180,7 +180,7 @@ def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, r
     options = estimates.options
     model = _model(estimates.model, options.engine, options.threads)
     path = _estimate_path(job)
-    started = time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     mixture = (block.sum(axis=0) for block in pair_blocks(job.pair))
     separation = SongSeparation(
         mixture, info.n_channels, info.sample_rate_hz, model.settings, network_masks(model, options), options
@@ -190,6 +190,7 @@ def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, r
             writer.write(block)
     elapsed = time.perf_counter() - started
     record["separation_s"] = round(elapsed, 3)
+    record["separation_cpu_s"] = round(time.process_time() - cpu_started, 3)
     record["times_real_time"] = round(info.duration_s / max(elapsed, 1e-9), 2)
     record["engine"] = model.engine.name
     return path

@@ -24,7 +24,7 @@ PROVENANCE_FILE = "provenance.json"
 LOCK_FILE = Path("state") / "lock"
 RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
 BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
-HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share")
+HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share", "cpu_s")
 
 
 @dataclass(frozen=True)
