@@ -141,6 +141,25 @@ def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
+def complex_l1(options: Mapping[str, float], model: ModelSettings) -> Loss:
+    """Absolute value of the complex error ``target - mask * mixture`` over the mixture's, averaged over the batch.
+
+    Quiet bins pull nearly as hard as loud ones; in `relative_error` a few loud ones have most of the gradient. Networks
+    learn faster by it, even measured in `relative_error` (``benchmarks/losses.py``, docs/experiments.md).
+    """
+    _options("complex_l1", options)
+
+    def loss(batch: Batch, mask: Any) -> Any:
+        """Mean over the batch."""
+        error, mixture = (
+            ops.sqrt(_power(stft) + TINY)
+            for stft in (batch["target_stft"] - batch["mixture_stft"] * mask[..., :1], batch["mixture_stft"])
+        )
+        return ops.mean(_ratio(error, mixture))
+
+    return loss
+
+
 def _ratio(numerator: Any, denominator: Any) -> Any:
     """Ratio of two sums over bins and frames: (batch,)."""
     return ops.sum(numerator, axis=(1, 2)) / (ops.sum(denominator, axis=(1, 2)) + TINY)
@@ -324,9 +343,10 @@ LOSSES: dict[str, LossFactory] = {
     "perceptual": perceptual,
     "energy_conserving": energy_conserving,
     "relative_error": relative_error,
+    "complex_l1": complex_l1,
     "error_db": error_db,
     "time_l1": time_l1,
     "si_sdr": si_sdr,
     "multi_resolution": multi_resolution,
 }
-PHASE_LOSSES = frozenset({"relative_error", "error_db", "time_l1", "si_sdr", "multi_resolution"})
+PHASE_LOSSES = frozenset({"relative_error", "complex_l1", "error_db", "time_l1", "si_sdr", "multi_resolution"})
