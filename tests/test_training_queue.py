@@ -203,6 +203,8 @@ def test_the_report_keeps_published_and_measured_apart(recipe, tmp_path, rng):
     header, _, row = [line.split("|") for line in text.split("\n\n")[1].splitlines()]
     assert [cell.strip() for cell in header][1:4] == ["training", PUBLISHED_HEADER[0], "SDR instrument / rest"]
     assert row[2].strip() == "-6.69 / -1.08"
+    mixture, paired = (float(row[header.index(name)]) for name in (" over the mixture ", " track by track "))
+    assert paired == pytest.approx(mixture, abs=0.02)  # the median of two is their mean
     assert "-6.69" not in row[3]
     assert "Not finished: waiting." in text
     assert "| guitar | fixed EQ |" in text

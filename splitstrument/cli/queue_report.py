@@ -29,6 +29,7 @@ HEADER = (
     "SDR instrument / rest",
     "SI-SDR instrument",
     "over the mixture",
+    "track by track",
     "over the fixed EQ",
     "verdict",
     "parameters",
@@ -125,6 +126,14 @@ def gains(one: Scored) -> tuple[float, float]:
     return score - base, score - eq
 
 
+def paired_gain(one: Scored) -> float | None:
+    """Median over the tracks of each one's gain over its own mixture: steadier than the difference of two medians."""
+    base = {track["track"]: track["scores"]["mixture"]["instrument"]["si_sdr"] for track in one.references["tracks"]}
+    pairs = [(t["scores"][ESTIMATE]["instrument"]["si_sdr"], base[t["track"]]) for t in one.record["tracks"]]
+    known = [score - mixture for score, mixture in pairs if score is not None and mixture is not None]
+    return statistics.median(known) if known else None
+
+
 def verdict(over_mixture: float, over_eq: float) -> str:
     """What the score means, in two words."""
     if over_eq > 0:
@@ -137,6 +146,7 @@ def verdict(over_mixture: float, over_eq: float) -> str:
 def _row(one: Scored, with_published: bool) -> list[Any]:
     sdr = [median(one.record, ESTIMATE, source, "sdr") for source in ("instrument", "rest")]
     over_mixture, over_eq = gains(one)
+    paired = paired_gain(one)
     published = one.settings.published
     printed = [f"{published.instrument.sdr} / {published.rest.sdr}" if published else ""] if with_published else []
     return [
@@ -145,6 +155,7 @@ def _row(one: Scored, with_published: bool) -> list[Any]:
         _pair(sdr),
         _db(median(one.record, ESTIMATE, "instrument", "si_sdr")),
         f"{over_mixture:+.2f}",
+        "–" if paired is None else f"{paired:+.2f}",
         f"{over_eq:+.2f}",
         verdict(over_mixture, over_eq),
         f"{one.parameters:,}",
