@@ -137,7 +137,7 @@ class OptimizerSettings(Settings):
         high. For one process.
     """
 
-    name: Literal["adam", "adamw", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "muon", "sgd"] = "adam"
     learning_rate: float = Field(1e-4, gt=0)
     schedule: ScheduleSettings = ScheduleSettings()
     weight_decay: float | None = Field(None, ge=0)

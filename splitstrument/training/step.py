@@ -14,6 +14,7 @@ from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.modelfolder import KERAS_FILES, read_model_folder
 from splitstrument.network.build import build_network
 from splitstrument.network.losses import make_loss
+from splitstrument.training.muon import ConvolutionalMuon
 from splitstrument.training.settings import ComputeSettings, OptimizerSettings, TrainingSettings
 from splitstrument.training.state import differing_keys
 from splitstrument.training.team import Alone, Team, Workers
@@ -89,7 +90,12 @@ def make_optimizer(settings: OptimizerSettings) -> keras.optimizers.Optimizer:
         options["gradient_accumulation_steps"] = settings.accumulate
     if settings.ema:
         options |= {"use_ema": True, "ema_momentum": settings.ema, "ema_overwrite_frequency": None}
-    makers = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD}
+    makers = {
+        "adam": keras.optimizers.Adam,
+        "adamw": keras.optimizers.AdamW,
+        "muon": ConvolutionalMuon,
+        "sgd": keras.optimizers.SGD,
+    }
     return makers[settings.name](**options)
 
 
