@@ -70,6 +70,19 @@ def test_an_entry_changes_the_scale_of_stand_ins_only(recipe, tmp_path):
     assert "--scale" not in job.command()
 
 
+def test_every_scale_reaches_a_training_and_stand_ins_have_a_folder_of_their_own(recipe):
+    """Where the real trainings would be found finished if stand-ins lay in the same folder."""
+    flags = ["--stand-in", "corpus", "--scale", "s.yaml", "--scale", "steps=3", "--dry-run"]
+    for given, folder in (
+        (recipe, "runs/tiny-stand-in"),
+        (queue_of(recipe, {"recipe": "tiny.yaml"}), "runs/q-stand-in/tiny"),
+    ):
+        said = CliRunner().invoke(cli, ["queue", str(given), *flags], catch_exceptions=False).stdout
+        assert "--stand-in corpus --scale s.yaml --scale steps=3" in said
+        assert f"-o {folder} " in said
+        assert "-stand-in " not in CliRunner().invoke(cli, ["queue", str(given), "--dry-run"]).stdout
+
+
 def test_a_missing_recipe_is_named(recipe, tmp_path):
     with pytest.raises(SettingsError, match=r"lists absent\.yaml, but there is no"):
         read_jobs([queue_of(recipe, {"recipe": "absent.yaml"})], tmp_path)

@@ -14,7 +14,7 @@ from splitstrument.cli import cli
 from splitstrument.cli.train import load_recipe
 from splitstrument.errors import SettingsError
 from splitstrument.training.importing import import_configuration, parse_jsonc
-from splitstrument.training.published import published_rows, track_counts
+from splitstrument.training.published import HEADER, markdown_table, published_rows, track_counts
 
 RECIPES = sorted((ROOT / "trainings").glob("*.yaml"))
 PUBLISHED = [path for path in RECIPES if "published:" in path.read_text()]
@@ -62,10 +62,14 @@ def test_published_numbers_are_those_of_the_thesis():
             ]
 
 
-def test_the_published_parameters_come_out():
+def test_the_published_parameters_come_out_and_the_docs_have_them():
+    page = (ROOT / "docs" / "trainings.md").read_text(encoding="utf-8")
     by_filters = {load_recipe(path).settings.model.network.filters: path for path in PUBLISHED}
-    for row in published_rows(load_recipe(path).settings for path in by_filters.values()):
+    rows = published_rows(load_recipe(path).settings for path in by_filters.values())
+    for row in rows:
         assert row[2] == row[3]
+    for line in markdown_table(HEADER, rows).splitlines():
+        assert line in page
 
 
 CONFIGURATION = """

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from training_data import make_pairs, tiny_settings
 
-from splitstrument.errors import CancelledError, TrainingError
+from splitstrument.errors import CancelledError, DatasetError, TrainingError
 from splitstrument.modelfolder import read_model_folder
 from splitstrument.training import loop
 from splitstrument.training.backend import choose_backend
@@ -206,6 +206,21 @@ def test_a_taken_folder_and_a_changed_recipe_are_refused(folder, demanding_run, 
         run_of(tiny_settings(folder, **DEMANDING).model_copy(update={"batch_size": 1}), demanding_run, resume=True)
     with pytest.raises(TrainingError, match="holds no training to resume"):
         run_of(tiny_settings(folder), tmp_path / "empty", resume=True)
+
+
+def test_a_training_goes_on_only_with_the_tracks_it_had(tmp_path, rng):
+    """Batches are a function of the tracks: with others the result would not be that of a training never stopped."""
+    folder = make_pairs(tmp_path / "d", ["a", "b", "c"], rng)
+    run_of(tiny_settings(folder, epochs=1), tmp_path / "run")
+    make_pairs(folder, ["new"], rng)
+    with pytest.raises(TrainingError, match="was trained on other tracks than its datasets hold now"):
+        run_of(tiny_settings(folder, epochs=2), tmp_path / "run", resume=True)
+
+
+def test_missing_data_leave_no_folder_behind(tmp_path):
+    with pytest.raises(DatasetError, match="is not there"):
+        run_of(tiny_settings(tmp_path / "absent"), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_no_number_stops(folder, tmp_path):

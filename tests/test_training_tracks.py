@@ -6,8 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from training_data import make_pairs, tiny_settings
 
+from splitstrument.cli.train import load_recipe
 from splitstrument.errors import DatasetError
 from splitstrument.training.tracks import load_tracks, mix_counts, validation_count
 
@@ -75,6 +77,16 @@ def test_a_recipe_finds_its_data_beside_its_own_folder(tmp_path, rng, monkeypatc
     assert len(load_tracks(settings, Path("project/trainings")).training) == 1
     with pytest.raises(DatasetError, match=r"The dataset 'd' is not there: .*--dataset d=PATH"):
         load_tracks(settings)
+
+
+def test_all_missing_datasets_are_named_with_the_recipes_that_make_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table_04 = load_recipe(ROOT / "trainings" / "table_04.yaml").settings
+    with pytest.raises(DatasetError) as raised:
+        load_tracks(table_04)
+    for name in ("recorded_guitar", "pure_guitar"):
+        assert f"expected a folder data/{name} with" in str(raised.value)
+        assert f"`splitstrument dataset build datasets/{name}.yaml`" in str(raised.value)
 
 
 def test_an_unknown_track_name_is_an_error(tmp_path, rng):

@@ -16,7 +16,7 @@ Examples:
   splitstrument queue trainings/table_02.yaml trainings/table_03.yaml
   splitstrument queue trainings/queues/n_fft.yaml
   splitstrument queue trainings/queues/n_fft.yaml --status
-  splitstrument queue trainings/queues/thesis.yaml --stand-in data/corpus/dev -o runs/stand_ins
+  splitstrument queue trainings/queues/thesis.yaml --stand-in data/corpus_development -o runs/stand_ins
   splitstrument queue trainings/queues/thesis.yaml -o runs/stand_ins --report table.md --tracks held_out --eq-from data
 
 A training that was interrupted goes on where it was; finished ones are left alone; failed ones are tried again only
@@ -26,13 +26,15 @@ with --retry.
 
 @click.command(epilog=EPILOG)
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the run folders.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Folder of the run folders [default: runs/<queue>]."
+)
 @click.option("--status", is_flag=True, help="Only print how far each training has come.")
 @click.option("--retry", is_flag=True, help="Try failed trainings again.")
 @click.option(
     "--stand-in", type=click.Path(path_type=Path), metavar="CORPUS", help="Train on stand-ins, as `train --stand-in`."
 )
-@click.option("--scale", help="Of stand-ins, as `train --scale`.")
+@click.option("--scale", multiple=True, help="Of stand-ins, as `train --scale`.")
 @click.option("--no-export", is_flag=True, help="Do not write model.onnx, as `train --no-export`.")
 @click.option("--warm", is_flag=True, help="Import the framework once and fork the trainings: seconds less for each.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write scores of what has finished, as Markdown.")
@@ -46,7 +48,7 @@ def queue(
     status: bool,
     retry: bool,
     stand_in: Path | None,
-    scale: str | None,
+    scale: tuple[str, ...],
     no_export: bool,
     warm: bool,
     report: Path | None,
@@ -59,9 +61,10 @@ def queue(
 
     One that fails does not stop the others; the exit status is 0 only if all of them finished.
     """
-    jobs = read_jobs(files, output)
-    extra = ("--stand-in", str(stand_in), *(("--scale", scale) if scale else ())) if stand_in else ()
-    extra += ("--no-export",) if no_export else ()
+    jobs = read_jobs(files, output, "-stand-in" if stand_in else "")
+    extra: tuple[str, ...] = ("--no-export",) if no_export else ()
+    if stand_in:
+        extra += ("--stand-in", str(stand_in), *(word for text in scale for word in ("--scale", text)))
     if dry_run:
         for job in jobs:
             click.echo(" ".join(["splitstrument", *job.command(extra)[3:]]))

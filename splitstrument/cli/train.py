@@ -24,10 +24,10 @@ Examples:
   splitstrument train --resume -o runs/quickstart
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
   splitstrument train trainings/table_06.yaml --check
-  splitstrument train trainings/table_06.yaml --stand-in data/corpus/dev --epochs 5
+  splitstrument train trainings/table_06.yaml --stand-in data/corpus_development --epochs 5
   splitstrument train guitar_pure.jsonc -o runs/imported
-  splitstrument train trainings/guitar.yaml --processes 2
-  splitstrument train trainings/guitar.yaml --cluster 10.0.0.1:21000,10.0.0.2:21000 --worker 0 -o /shared/runs/guitar
+  splitstrument train trainings/joint_long.yaml --processes 2
+  splitstrument train trainings/joint_long.yaml --cluster 10.0.0.1:21000,10.0.0.2:21000 --worker 0 -o /shared/joint_long
 """
 
 

@@ -14,15 +14,16 @@ HEADER = (
     "training",
     "target",
     "trainable parameters",
-    "published",
+    "published parameters",
     "G operations a chunk",
     "tracks by the rule",
-    "published",
+    "published tracks",
     "train + validate",
     "chunks a track",
     "steps an epoch",
     "epochs",
-    "published epoch",
+    "published: stopped after",
+    "published epoch time",
     "published SDR, instrument / rest (dB)",
 )
 
@@ -58,6 +59,7 @@ def _row(settings: TrainingSettings, model: dict[str, Any]) -> list[Any]:
         limit or "all",
         training * limit // settings.batch_size if training and limit else "by length",
         settings.epochs,
+        published.stopped_after_epochs or "not printed",
         published.epoch_time,
         f"{published.instrument.sdr} / {published.rest.sdr}",
     ]

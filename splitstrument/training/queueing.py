@@ -109,8 +109,15 @@ class Status:
     cpu_s: float | None = None
 
 
-def read_jobs(paths: Sequence[Path], output: Path | None = None) -> list[Job]:
+def read_jobs(paths: Sequence[Path], output: Path | None = None, suffix: str = "") -> list[Job]:
     """Read queue files and recipes into jobs, in order; one that several files list alike is one job.
+
+    Parameters
+    ----------
+    output
+        Folder of the run folders; what the files say, or ``runs/``, unless given.
+    suffix
+        Of the folders that are not given: runs of stand-ins must not lie where the real ones would.
 
     Raises
     ------
@@ -119,7 +126,7 @@ def read_jobs(paths: Sequence[Path], output: Path | None = None) -> list[Job]:
     """
     jobs: dict[Path, Job] = {}
     for path in paths:
-        for job in _jobs_of(path, output):
+        for job in _jobs_of(path, output, suffix):
             if jobs.setdefault(job.folder, job) != job:
                 raise SettingsError(f"Two trainings of the queue would write to {job.folder}: give one of them a name.")
     return list(jobs.values())
@@ -210,13 +217,13 @@ def _passing_on_signals(process: Process) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _jobs_of(path: Path, output: Path | None) -> Iterator[Job]:
+def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
     data = read_yaml(path)
     if not isinstance(data, dict) or "trainings" not in data:
-        yield Job(path.stem, path, (output or Path("runs")) / path.stem)
+        yield Job(path.stem, path, output / path.stem if output else Path("runs") / (path.stem + suffix))
         return
     queue = validate(data, QueueSettings, str(path))
-    folder = output or Path(queue.output or f"runs/{safe_name(queue.name)}")
+    folder = output or Path((queue.output or f"runs/{safe_name(queue.name)}") + suffix)
     for entry in queue.trainings:
         recipe = path.parent / entry.recipe
         if not recipe.is_file():

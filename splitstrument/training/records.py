@@ -6,6 +6,7 @@ import contextlib
 import csv
 import datetime
 import fcntl
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,16 +109,18 @@ class RunFolder:
     def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
         """Write what the weights come from: settings, versions, tracks and the datasets' passports."""
         record = provenance(settings.model_dump(mode="json", exclude_none=True), seed=settings.seed)
-        record["tracks"] = {
-            side: [f"{settings.datasets[track.dataset].label}/{track.pair.name}" for track in getattr(tracks, side)]
-            for side in ("training", "validation")
-        }
+        record["tracks"] = track_names(settings, tracks)
         record["passports"] = {
             source.label: sha256_of(folder / "passport.yaml")
             for source, folder in zip(settings.datasets, folders, strict=True)
             if (folder / "passport.yaml").is_file()
         }
         write_json(self.path / PROVENANCE_FILE, record)
+
+    def trained_tracks(self) -> dict[str, list[str]] | None:
+        """Names of the tracks of both sides, as provenance has them; None without a record."""
+        path = self.path / PROVENANCE_FILE
+        return json.loads(path.read_text(encoding="utf-8")).get("tracks") if path.is_file() else None
 
     def write_weights(self, network: Any, name: str) -> None:
         """Save a network's weights under `name`, whole or not at all."""
@@ -208,6 +211,14 @@ class NoRecords(RunFolder):
 
     def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
         """Leave it to the chief."""
+
+
+def track_names(settings: TrainingSettings, tracks: TrackSets) -> dict[str, list[str]]:
+    """``dataset/track`` of the tracks of both sides, in the order in which they train."""
+    return {
+        side: [f"{settings.datasets[track.dataset].label}/{track.pair.name}" for track in getattr(tracks, side)]
+        for side in ("training", "validation")
+    }
 
 
 def is_locked(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from splitstrument.network.losses import needs_phase
 from splitstrument.training.doctor import data_findings
 from splitstrument.training.loop import Loop, heed
 from splitstrument.training.pipeline import Streams, open_streams
-from splitstrument.training.records import NoRecords, Result, RunFolder
+from splitstrument.training.records import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import Position, differing_keys, read_record, restore_state, settings_fingerprint
 from splitstrument.training.step import Trainer, build_trainer, load_initial_weights
@@ -44,9 +44,9 @@ def train(
         On Ctrl-C, after the state was saved.
     """
     run = RunFolder(folder) if member is None or member.index == 0 else NoRecords(folder)
+    tracks = load_tracks(settings, recipe_folder)  # before anything is written: data may be missing
     with run.locked():
-        tracks = load_tracks(settings, recipe_folder)
-        position = _resumed_position(run, settings) if resume else Position()
+        position = _resumed_position(run, settings, tracks) if resume else Position()
         run.prepare(settings, resume)
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
         streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
@@ -75,12 +75,18 @@ def _first_line(trainer: Trainer, tracks: TrackSets, streams: Streams, position:
     )
 
 
-def _resumed_position(run: RunFolder, settings: TrainingSettings) -> Position:
+def _resumed_position(run: RunFolder, settings: TrainingSettings, tracks: TrackSets) -> Position:
     position, fingerprint = read_record(run.path)
     differing = differing_keys(settings_fingerprint(settings), fingerprint)
     if differing:
         raise TrainingError(
             f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "
             "into a new folder (init_from starts from its weights)."
+        )
+    before, now = run.trained_tracks(), track_names(settings, tracks)
+    if before not in (None, now):
+        raise TrainingError(
+            f"{run.path} was trained on other tracks than its datasets hold now: bring back those that its "
+            f"{PROVENANCE_FILE} lists, or train into a new folder (init_from starts from its weights)."
         )
     return position

@@ -1,7 +1,7 @@
 """The whole state of a training in one file: every variable, and where it stands.
 
 The data need no state of their own: a batch is a function of seed and number. What a file holds is compared by
-content with what a training that was never stopped has: see ``tests/test_training_resume.py``.
+content with what a training that was never stopped has: see ``tests/test_training_run.py``.
 """
 
 from __future__ import annotations

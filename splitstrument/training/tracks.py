@@ -14,6 +14,7 @@ from pathlib import Path
 from splitstrument.audio import AudioInfo
 from splitstrument.errors import DatasetError
 from splitstrument.pairs import Pair, check_pair, find_pairs, md5_order
+from splitstrument.recipes import recipes_folder
 from splitstrument.training.settings import DatasetSource, TrainingSettings
 
 
@@ -66,6 +67,7 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
     DatasetError
         A missing dataset, an unknown track name, unequal pairs, or nothing left to train on.
     """
+    _check_places(settings, recipe_folder)
     found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
     second = [_second_pairs(source, settings, recipe_folder) for source in settings.datasets]
     limited = settings.data.source == "chunks"
@@ -149,10 +151,25 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
     for place in places:
         if place.is_dir():
             return place
+    recipe = f"{source.label}.yaml"
+    known = (recipes_folder("datasets") / recipe).is_file()
+    maker = f"`splitstrument dataset build datasets/{recipe}`" if known else "`splitstrument dataset build` or `render`"
     raise DatasetError(
         f"The dataset {source.label!r} is not there: expected a folder {places[0]} with instrument/rest pairs; make it "
-        f"with `splitstrument dataset build`, or say where it lies with --dataset {source.label}=PATH."
+        f"with {maker}, or say where it lies with --dataset {source.label}=PATH."
     )
+
+
+def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> None:
+    """Name all datasets that are missing at once."""
+    missing = []
+    for source in settings.datasets:
+        try:
+            locate(source, recipe_folder)
+        except DatasetError as error:
+            missing.append(str(error))
+    if missing:
+        raise DatasetError(" ".join(missing))
 
 
 def _second_pairs(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
