@@ -2,7 +2,7 @@
 
     python benchmarks/scores.py                       # the shipped models, everything: what `make scores` runs
     python benchmarks/scores.py --models guitar --sets sample
-    python benchmarks/scores.py --models runs/guitar=guitar --sets rendered real -o results/scores
+    python benchmarks/scores.py --models runs/quickstart=guitar --sets rendered real -o results/scores
 
 Sets, none of which any training, calibration or choice has seen:
 

@@ -1,12 +1,13 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
-    python benchmarks/ship.py guitar runs/guitar --summary "..." --trained-on "..."
-    python benchmarks/ship.py guitar runs/guitar runs/guitar_first     # two members, whose masks are averaged
+    python benchmarks/ship.py guitar runs/joint_long --output 0 --summary "..." --trained-on "..."
+    python benchmarks/ship.py guitar runs/joint_long runs/joint         # two members, whose masks are averaged
     python benchmarks/ship.py piano runs/joint --output 1              # one instrument of a joint training
 
-Takes the best weights of a run, or those that its name ends on (runs/piano/last.weights.h5). Copies them, with kernels
-rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
-sample_scores.yaml, against which the tests hold the shipped files from then on. The card (card.md) is written by hand.
+Takes the best weights of a run, or those that its name ends on (runs/joint_long/last.weights.h5). Copies them, with
+kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
+sample_scores.yaml, against which the tests hold the shipped files from then on. The card (card.md) is written by hand,
+but for its scores (benchmarks/card.py).
 Run it in a process of its own: a training in bfloat16 leaves TensorFlow computing in bfloat16.
 """
 

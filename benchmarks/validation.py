@@ -1,9 +1,9 @@
 """Compare weights on validation songs: what to keep, before anything is put to held-out ones.
 
-    python benchmarks/validation.py guitar runs/guitar runs/guitar_first/last.weights.h5
-    python benchmarks/validation.py guitar runs/guitar+runs/guitar_first          # masks averaged, as members are
+    python benchmarks/validation.py guitar runs/joint_long runs/joint/last.weights.h5
+    python benchmarks/validation.py guitar runs/joint_long+runs/joint         # masks averaged, as members are
     python benchmarks/validation.py piano runs/joint --output 1                   # of a joint training
-    python benchmarks/validation.py guitar runs/guitar --pairs data/corpus/train/guitar --tracks 24
+    python benchmarks/validation.py guitar runs/joint_long --pairs data/corpus/train/guitar --tracks 24
 
 For the middle 30 seconds of each song in which the instrument plays: SI-SDR of the instrument against the mixture's,
 and the level of the answer to the rest alone, and to the instrument alone, in dB against what went in. A run stands
