@@ -9,7 +9,8 @@ pytest.importorskip("keras")
 from training_data import make_pairs, tiny_settings
 
 from splitstrument import audio
-from splitstrument.errors import DatasetError
+from splitstrument.cli.train import placed
+from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.network import bandunet
 from splitstrument.network.build import build_network
 from splitstrument.network.losses import make_loss
@@ -170,6 +171,17 @@ def test_it_trains_and_learns_both(songs, tmp_path):
         error = np.sum((batch["target"][..., index] - masks[..., index] * batch["mixture"][..., 0]) ** 2)
         silence = np.sum(batch["target"][..., index] ** 2)
         assert error < 0.5 * silence, index
+
+
+def test_both_instruments_can_be_found_elsewhere(songs):
+    lost = joint_settings({**songs, "name": "rendered", "path": "nowhere", "second_path": "nowhere_else"})
+    with pytest.raises(DatasetError, match=r"'rendered' is not there.*'rendered\.second' is not there") as error:
+        load_tracks(lost)
+    assert "--dataset rendered.second=PATH" in str(error.value)
+    found = placed(lost, (f"rendered={songs['path']}", f"rendered.second={songs['second_path']}"))
+    assert len(load_tracks(found).training) == len(load_tracks(joint_settings(songs)).training)
+    with pytest.raises(SettingsError, match=r"a NAME of rendered, rendered\.second"):
+        placed(lost, ("rendered.third=x",))
 
 
 def test_pairs_of_two_songs_under_one_name_are_refused(songs, rng, tmp_path):

@@ -188,13 +188,16 @@ def load_recipe(
 
 
 def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSettings:
-    """Point datasets to other folders by ``NAME=PATH``; their names stay."""
+    """Point datasets elsewhere by ``NAME=PATH``, second instruments by ``NAME.second=PATH``; their names stay."""
     sources = {source.label: source for source in settings.datasets}
+    seconds = {source.second.label: source.label for source in settings.datasets if source.second}
     for text in places:
         name, _, path = text.partition("=")
-        if name not in sources or not path:
-            raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {', '.join(sources)}.")
-        sources[name] = sources[name].model_copy(update={"name": name, "path": path})
+        if name not in (*sources, *seconds) or not path:
+            known = ", ".join([*sources, *seconds])
+            raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {known}.")
+        moved, part = (seconds[name], "second_path") if name in seconds else (name, "path")
+        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path})
     return settings.model_copy(update={"datasets": tuple(sources.values())})
 
 

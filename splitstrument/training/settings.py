@@ -20,7 +20,7 @@ class DatasetSource(Settings):
         Its folder; relative paths count from the working folder, then from the folder above the recipe's.
     second_path
         Pairs of a second instrument from the same songs, for source ``joint``; a song may be in either folder or in
-        both. Output 1 of the network extracts it.
+        both. Output 1 of the network extracts it, and ``--dataset NAME.second=PATH`` finds it elsewhere.
     name
         What tables and ``--dataset NAME=PATH`` call it; the last part of `path` unless set.
     ratio
@@ -46,6 +46,13 @@ class DatasetSource(Settings):
     def label(self) -> str:
         """Name for tables and messages."""
         return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
+
+    @property
+    def second(self) -> DatasetSource | None:
+        """The pairs of the second instrument as a dataset of their own, ``NAME.second``."""
+        if self.second_path is None:
+            return None
+        return self.model_copy(update={"name": f"{self.label}.second", "path": self.second_path, "second_path": None})
 
 
 class DataSettings(Settings):

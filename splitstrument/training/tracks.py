@@ -163,7 +163,7 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
 def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> None:
     """Name all datasets that are missing at once."""
     missing = []
-    for source in settings.datasets:
+    for source in filter(None, (each for one in settings.datasets for each in (one, one.second))):
         try:
             locate(source, recipe_folder)
         except DatasetError as error:
@@ -174,9 +174,7 @@ def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> Non
 
 def _second_pairs(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
     """Pairs of the second instrument; empty where the training knows one."""
-    if source.second_path is None:
-        return []
-    return _selected(source.model_copy(update={"path": source.second_path}), settings, recipe_folder)
+    return _selected(source.second, settings, recipe_folder) if source.second else []
 
 
 def _selected(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
