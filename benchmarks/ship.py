@@ -14,8 +14,10 @@ Run it in a process of its own: a training in bfloat16 leaves TensorFlow computi
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +93,7 @@ def ship(
     shipped.set_weights(rounded(shipped.get_weights()))
     shipped.save_weights(place / WEIGHTS)
     halve_weights(place / WEIGHTS)
-    write_json(
-        place / "provenance.json", {str(run): read_json(file.parent) for run, file in zip(runs, weights, strict=True)}
-    )
+    write_json(place / "provenance.json", {part: record for run in runs for part, record in parts_of(run)})
     description = ModelDescription(
         name=name,
         summary=summary or source.description.summary,
@@ -104,9 +104,15 @@ def ship(
     return export_onnx(read_model_folder(place))
 
 
-def read_json(run: Path) -> dict[str, Any]:
-    """Provenance of a run."""
-    return json.loads((run / "provenance.json").read_text())
+def parts_of(weights: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A run (or weights in it) and those from whose weights it started: provenance, and the steps that were made."""
+    run = weights.parent if weights.suffix == ".h5" else weights
+    record = json.loads((run / "provenance.json").read_text())
+    epochs = list(csv.DictReader((run / "history.csv").open()))
+    yield str(weights), {"steps_done": sum(int(epoch["steps"]) for epoch in epochs), **record}
+    before = record["settings"].get("init_from")
+    if before:
+        yield from parts_of(Path(before))
 
 
 def sample_score(pair: Pair, model: str) -> float:
