@@ -34,6 +34,7 @@ PACKAGES = {
         Package("fluid-soundfont-gm", "apt", "MIT", "FluidR3 General MIDI bank"),
         Package("musescore-general-soundfont-lossless", "apt", "MIT", "MuseScore General bank"),
         Package("timgm6mb-soundfont", "apt", "GPL-2", "TimGM6mb General MIDI bank"),
+        Package("csound-soundfont", "apt", "public domain", "Csound's General MIDI bank"),
         Package("@coderline/alphatab", "npm", "Apache-2.0", "Sonivox General MIDI bank"),
         Package("avldrums.lv2-soundfont", "apt", "GPL-2+", "Black Pearl and Red Zeppelin drum kits"),
         Package("guitarix-common", "apt", "GPL-2+", "amplifier and cabinet responses"),
@@ -101,9 +102,10 @@ SF2 = "usr/share/sounds/sf2"
 DRUMKITS = "usr/share/hydrogen/data/drumkits"
 STRUMS = f"{DRUMKITS}/belofilms_GuitarStrums"
 BANKS = (
-    Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2"),
-    Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2"),
-    Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2"),
+    Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2", ("train",)),
+    Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2", ("train",)),
+    Bank("timgm6mb", "timgm6mb-soundfont", f"{SF2}/TimGM6mb.sf2", ("train",)),
+    Bank("csound", "csound-soundfont", f"{SF2}/sf_GMbank.sf2", ("validation",)),
     Bank("sonivox", "@coderline/alphatab", "package/dist/soundfont/sonivox.sf2", ("test",)),
     Bank("black_pearl", "avldrums.lv2-soundfont", f"{SF2}/Black_Pearl_4_LV2.sf2", ("train", "validation"), "kit"),
     Bank("red_zeppelin", "avldrums.lv2-soundfont", f"{SF2}/Red_Zeppelin_4_LV2.sf2", ("train", "validation"), "kit"),
