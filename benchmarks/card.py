@@ -30,7 +30,7 @@ GOALS = {"solo": "within 1 dB", "absent": "below -20 dB", "silence": "silence"}
 INTRODUCTION = """## Held-out scores
 
 Medians of the instrument over tracks, SI-SDR in dB (`make scores`, then `benchmarks/card.py`); the fixed EQ was fitted
-on the 39 songs of the development corpus.
+on the songs of the development corpus.
 
 """
 THESIS = """
