@@ -30,10 +30,10 @@ from splitstrument.training.describe import count_operations
 FAST = {"spectrogram": SpectrogramSettings(n_fft=2048, hop_length=512), "n_frames": 128, "normalisation": "none"}
 FORMS = {
     "hourglass, 192 filters (thesis)": ModelSettings(network=HourglassSettings()),
-    "bandunet, folds 4 to 16, width 64 (joint trainings)": ModelSettings(
+    "bandunet, folds 4 to 16, width 64 (one member of what ships)": ModelSettings(
         network=BandUnetSettings(folds=(4, 8, 16, 16), time_fold=4, width=64, growth=32), **FAST
     ),
-    "bandunet, width 32 (shipped)": ModelSettings(network=BandUnetSettings(), **FAST),
+    "bandunet, width 32 (of the first models)": ModelSettings(network=BandUnetSettings(), **FAST),
     "bandunet, width 16": ModelSettings(network=BandUnetSettings(width=16), **FAST),
     "bandunet, width 48": ModelSettings(network=BandUnetSettings(width=48), **FAST),
     "bandunet, no frequency-wide layers": ModelSettings(network=BandUnetSettings(bottleneck=0), **FAST),

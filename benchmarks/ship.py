@@ -1,8 +1,8 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
-    python benchmarks/ship.py guitar runs/joint_long --output 0 --summary "..." --trained-on "..."
-    python benchmarks/ship.py guitar runs/joint_long runs/joint         # two members, whose masks are averaged
-    python benchmarks/ship.py piano runs/joint --output 1              # one instrument of a joint training
+    python benchmarks/ship.py guitar runs/mine --summary "..." --trained-on "..."
+    python benchmarks/ship.py guitar runs/joint_long runs/joint_finish             # two members: masks are averaged
+    python benchmarks/ship.py piano runs/joint_long runs/joint_finish --output 1   # the other one of a joint training
 
 Takes the best weights of a run, or those that its name ends on (runs/joint_long/last.weights.h5). Copies them, with
 kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
@@ -93,7 +93,7 @@ def ship(
     shipped.set_weights(rounded(shipped.get_weights()))
     shipped.save_weights(place / WEIGHTS)
     halve_weights(place / WEIGHTS)
-    write_json(place / "provenance.json", {part: record for run in runs for part, record in parts_of(run)})
+    write_json(place / "provenance.json", {part: record for file in weights for part, record in parts_of(file)})
     description = ModelDescription(
         name=name,
         summary=summary or source.description.summary,
@@ -104,12 +104,12 @@ def ship(
     return export_onnx(read_model_folder(place))
 
 
-def parts_of(weights: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """A run (or weights in it) and those from whose weights it started: provenance, and the steps that were made."""
-    run = weights.parent if weights.suffix == ".h5" else weights
+def parts_of(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The run at (or around the weights at) `place` and those it started from: provenance, and steps that were made."""
+    run = place.parent if place.suffix == ".h5" else place
     record = json.loads((run / "provenance.json").read_text())
     epochs = list(csv.DictReader((run / "history.csv").open()))
-    yield str(weights), {"steps_done": sum(int(epoch["steps"]) for epoch in epochs), **record}
+    yield str(run), {"steps_done": sum(int(epoch["steps"]) for epoch in epochs), **record}
     before = record["settings"].get("init_from")
     if before:
         yield from parts_of(Path(before))
