@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
@@ -53,9 +54,10 @@ def test_no_scheduler_there():
 
 
 def interrupt_or_write(path):
-    """What Ctrl-C does to the worker that is at ``interrupt``; the others leave a file."""
+    """What Ctrl-C does to the worker that is at ``interrupt``; the others take their time and leave a file."""
     if path.name == "interrupt":
         os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.05)  # all of them ten seconds, so that a busy machine does not finish them before the batch ends
     path.touch()
 
 
