@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -67,3 +69,37 @@ def test_an_interrupted_worker_ends_the_batch_and_begins_no_queued_track(tmp_pat
         list(map_tracks(interrupt_or_write, items, executor))
     assert not (tmp_path / "interrupt").exists()
     assert len(list(tmp_path.iterdir())) < 200
+
+
+def leave_pid_and_wait(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(0.2)
+
+
+def work_in(folder):
+    with track_executor(2) as executor:
+        list(map_tracks(leave_pid_and_wait, [folder / str(number) for number in range(1000)], executor))
+
+
+def is_running(pid: int) -> bool:
+    with suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path):
+    """Or they would wait for ever for a task, with all the memory of the last one."""
+    parent = multiprocessing.get_context("spawn").Process(target=work_in, args=(tmp_path,))
+    parent.start()
+    deadline = time.monotonic() + 60
+    while len({path.read_text() for path in tmp_path.iterdir()} - {""}) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = {int(path.read_text() or 0) for path in tmp_path.iterdir()} - {0}
+    parent.kill()
+    parent.join()
+    assert len(workers) == 2
+    deadline = time.monotonic() + 10
+    while any(map(is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(is_running, workers))

@@ -184,6 +184,13 @@ def test_both_instruments_can_be_found_elsewhere(songs):
         placed(lost, ("rendered.third=x",))
 
 
+def test_a_dataset_without_the_second_instrument_has_silence_for_it(songs):
+    both = {**songs, "name": "both"}
+    source = streams_of(joint_settings(both, {"path": songs["path"], "name": "first", "ratio": 1e6})).training
+    first, second, rest = source.source.segments(0, 0)
+    assert first.any() and rest.any() and not second.any()
+
+
 def test_pairs_of_two_songs_under_one_name_are_refused(songs, rng, tmp_path):
     make_pairs(tmp_path / "longer", ["a"], rng, seconds=3)
     with pytest.raises(DatasetError, match="differ in length or rate .* both must come from the same song"):
@@ -196,7 +203,7 @@ def test_pairs_of_two_songs_under_one_name_are_refused(songs, rng, tmp_path):
         ({"data": {"source": "segments"}}, "second_path is for data.source: joint"),
         ({"model": {**BAND, "network": {**BAND["network"], "outputs": 1}}}, "outputs: 2, one for each instrument"),
         ({"loss": {"name": "energy_conserving"}}, "not two instruments"),
-        ({"datasets": [{"path": "x"}]}, "needs second_path in every dataset; it lacks in x"),
+        ({"datasets": [{"path": "x"}]}, "needs a dataset with second_path to train on; none has it"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(changes, message):

@@ -20,7 +20,8 @@ class DatasetSource(Settings):
         Its folder; relative paths count from the working folder, then from the folder above the recipe's.
     second_path
         Pairs of a second instrument from the same songs, for source ``joint``; a song may be in either folder or in
-        both. Output 1 of the network extracts it, and ``--dataset NAME.second=PATH`` finds it elsewhere.
+        both. Output 1 of the network extracts it, and ``--dataset NAME.second=PATH`` finds it elsewhere. A dataset
+        without it has no song with that instrument.
     name
         What tables and ``--dataset NAME=PATH`` call it; the last part of `path` unless set.
     ratio
@@ -281,14 +282,14 @@ class TrainingSettings(Settings):
         return self
 
     def _check_joint(self) -> None:
-        """A second instrument needs a second output, and every dataset's word on where it is."""
-        without = [source.label for source in self.datasets if source.second_path is None]
+        """A second instrument needs a second output, and a dataset that has it."""
+        has_second = any(source.second_path is not None for source in self.datasets if source.role != "validation")
         if self.data.source != "joint":
-            if len(without) < len(self.datasets):
+            if any(source.second_path is not None for source in self.datasets):
                 raise ValueError("second_path is for data.source: joint; remove it, or train jointly")
             return
-        if without:
-            raise ValueError(f"data.source: joint needs second_path in every dataset; it lacks in {', '.join(without)}")
+        if not has_second:
+            raise ValueError("data.source: joint needs a dataset with second_path to train on; none has it")
         if self.model.network.outputs != 2:
             raise ValueError("data.source: joint needs model.network.outputs: 2, one for each instrument")
         if self.loss.name == "energy_conserving":

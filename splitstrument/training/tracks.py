@@ -70,12 +70,12 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
     _check_places(settings, recipe_folder)
     found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
     second = [_second_pairs(source, settings, recipe_folder) for source in settings.datasets]
-    limited = settings.data.source == "chunks"
+    limited, joint = settings.data.source == "chunks", settings.data.source == "joint"
     counts = mix_counts([len(pairs) for pairs in found], settings) if limited else [len(pairs) for pairs in found]
     training: list[Track] = []
     validation: list[Track] = []
     for index, (source, pairs, count) in enumerate(zip(settings.datasets, found, counts, strict=True)):
-        tracks = _joint_tracks(pairs, second[index], index) if second[index] else _tracks(pairs[:count], index)
+        tracks = _joint_tracks(pairs, second[index], index) if joint else _tracks(pairs[:count], index)
         cut = validation_count(len(tracks), source, settings.validation_ratio)
         validation += tracks[:cut]
         training += tracks[cut:]

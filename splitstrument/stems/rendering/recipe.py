@@ -39,6 +39,7 @@ class Realism(Settings):
     speech: bool = Field(False, description="recorded speech over the music in the rest")
     sampled_kits: bool = Field(False, description="more recorded kits and drum machines (Hydrogen's)")
     patches: bool = Field(False, description="some parts on Freepats' recorded instruments")
+    recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
     codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
 
 
@@ -64,7 +65,7 @@ class Levels(Settings):
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
 # steps that came later: tracks made without them are the same as before there were any
-LATER_STEPS = ("speech", "sampled_kits", "patches", "codec")
+LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "codec")
 
 
 class CorpusRecipe(Settings):

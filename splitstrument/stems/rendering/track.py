@@ -23,6 +23,7 @@ from splitstrument.stems.rendering import (
     mixdown,
     patches,
     plucked,
+    recorded,
     soundfonts,
     speech,
     strums,
@@ -111,6 +112,9 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
     elif player.kind == "patches" and player.bank:
         sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
+    elif player.kind == "notes" and player.bank:
+        library = recorded.read_library(catalogue.bank_path(root, player.bank))
+        sound = recorded.render_notes(part, library, soundfonts.RATE_HZ, rng)
     else:
         assert player.bank is not None
         sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)
