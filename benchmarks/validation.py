@@ -45,15 +45,21 @@ class Masker:
 
     def __call__(self, sound: np.ndarray) -> np.ndarray:
         """The instrument in (n_samples, 1)."""
-        spectrogram, n_frames = self.settings.spectrogram, self.settings.n_frames
-        transformed = stft(sound, spectrogram.n_fft, spectrogram.hop)
-        size = transformed.shape[-1]
-        magnitudes = np.pad(np.abs(transformed[0]), ((0, 0), (0, -size % n_frames))).astype(np.float32)
-        chunks = magnitudes.reshape(len(magnitudes), -1, n_frames).transpose(1, 0, 2)[..., None]
+        spectrogram = self.settings.spectrogram
+        spectrum = stft(sound, spectrogram.n_fft, spectrogram.hop)
+        mask = self.mask(self.chunks(spectrum), spectrum.shape[-1])
+        return istft(spectrum * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
+
+    def chunks(self, spectrum: np.ndarray) -> np.ndarray:
+        """Magnitudes of (1, n_bins, any number of frames), end to end: (n_chunks, n_bins, n_frames, 1)."""
+        n_frames = self.settings.n_frames
+        magnitudes = np.pad(np.abs(spectrum[0]), ((0, 0), (0, -spectrum.shape[-1] % n_frames))).astype(np.float32)
+        return magnitudes.reshape(len(magnitudes), -1, n_frames).transpose(1, 0, 2)[..., None]
+
+    def mask(self, chunks: np.ndarray, size: int) -> np.ndarray:
+        """Mask (n_bins, size) of chunks."""
         masks = np.mean([np.asarray(network(chunks, training=False)) for network in self.networks], axis=0)
-        masks = masks[..., self.output]
-        mask = masks.transpose(1, 0, 2).reshape(len(magnitudes), -1)[:, :size]
-        return istft(transformed * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
+        return masks[..., self.output].transpose(1, 0, 2).reshape(chunks.shape[1], -1)[:, :size]
 
 
 def main() -> None:
