@@ -113,8 +113,8 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
     elif player.kind == "patches" and player.bank:
         sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
     elif player.kind == "notes" and player.bank:
-        library = recorded.read_library(catalogue.bank_path(root, player.bank))
-        sound = recorded.render_notes(part, library, soundfonts.RATE_HZ, rng)
+        notes = recorded.read_library(catalogue.bank_path(root, player.bank))
+        sound = recorded.render_notes(part, notes, soundfonts.RATE_HZ, rng)
     else:
         assert player.bank is not None
         sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)
