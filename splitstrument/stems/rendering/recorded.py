@@ -17,9 +17,8 @@ from splitstrument.errors import DatasetError
 from splitstrument.stems.rendering.midi import Note, Part
 
 NAME = re.compile(r"([A-G])([#s]?)(-?\d)(?:v\d+)?$")
-STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-OCTAVE_OF_0 = 12  # C4 is MIDI's 60
-PEDAL = 64
+NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones above C
+PEDAL, PEDAL_DOWN = 64, 64  # MIDI's number of the controller, and the value from which it is down
 AUDIBLE = 0.02  # of the peak: where a recording begins
 RELEASE_S = (0.06, 0.25)
 SOFTER = 1.5  # exponent from velocity to amplitude
@@ -40,7 +39,7 @@ def read_library(folder: Path) -> Library:
         match = NAME.match(path.stem)
         if match:
             letter, sharp, octave = match.groups()
-            library[OCTAVE_OF_0 * (int(octave) + 1) + STEPS[letter] + bool(sharp)] = path
+            library[12 * (int(octave) + 1) + NATURALS[letter] + bool(sharp)] = path  # C4 is MIDI's 60
     if not library:
         raise DatasetError(f"{folder} holds no recorded notes: expected files such as Cs4.mp3.")
     return library
@@ -49,24 +48,30 @@ def read_library(folder: Path) -> Library:
 def render_notes(part: Part, library: Library, rate_hz: int, rng: np.random.Generator) -> Audio:
     """Play a part with recorded notes, mono at `rate_hz`; the first sample is time zero."""
     release_s = float(rng.uniform(*RELEASE_S))
-    lifted_s = [control.time_s for control in part.controls if control.number == PEDAL and control.value < PEDAL]
-    pressed_s = [control.time_s for control in part.controls if control.number == PEDAL and control.value >= PEDAL]
+    pedal = [control for control in part.controls if control.number == PEDAL]
+    pressed_s = [control.time_s for control in pedal if control.value >= PEDAL_DOWN]
+    lifted_s = [control.time_s for control in pedal if control.value < PEDAL_DOWN]
     out = np.zeros((int((part.end_s + 4.0) * rate_hz), 1), np.float32)
     cache: dict[int, Audio] = {}
     for note in part.notes:
         if note.pitch not in cache:
-            cache[note.pitch] = _recording(library, note.pitch, rate_hz)
+            cache[note.pitch] = _nearest(library, note.pitch, rate_hz)
         _place(out, cache[note.pitch], note, _end_s(note, pressed_s, lifted_s), release_s, rate_hz)
     return out
 
 
-def _recording(library: Library, pitch: int, rate_hz: int) -> Audio:
-    """The nearest recording from its attack on, moved to `pitch`."""
-    nearest = min(library, key=lambda recorded: abs(recorded - pitch))
-    sound, rate = audio.read(library[nearest], mono=True)
-    sound = audio.resample(sound, round(rate * 2 ** ((pitch - nearest) / 12)), rate_hz)
+def read_moved(path: Path, semitones: int, rate_hz: int) -> Audio:
+    """Read a recording from its attack on, mono at `rate_hz`, played faster or slower by some semitones."""
+    sound, rate = audio.read(path, mono=True)
+    sound = audio.resample(sound, round(rate * 2 ** (semitones / 12)), rate_hz)
     heard = np.flatnonzero(np.abs(sound[:, 0]) > AUDIBLE * np.abs(sound).max())
     return sound[max(0, int(heard[0]) - rate_hz // 500) :] if len(heard) else sound
+
+
+def _nearest(library: Library, pitch: int, rate_hz: int) -> Audio:
+    """The nearest recording, moved to `pitch`."""
+    nearest = min(library, key=lambda recorded: abs(recorded - pitch))
+    return read_moved(library[nearest], pitch - nearest, rate_hz)
 
 
 def _end_s(note: Note, pressed_s: list[float], lifted_s: list[float]) -> float:

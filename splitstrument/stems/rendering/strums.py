@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from splitstrument import audio
 from splitstrument.audio import Audio
 from splitstrument.stems.rendering.draws import pick
 from splitstrument.stems.rendering.midi import Note, Part
+from splitstrument.stems.rendering.recorded import NATURALS, read_moved
 
-ROOTS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 QUALITIES = {"major": (0, 4, 7), "minor": (0, 3, 7), "minor7b5": (0, 3, 6)}
 NAME = re.compile(r"([A-G])(sharp|flat)? ?(major|minor|minor7b5|minro7b5)(?:_(UP|DOWN))?_\d+$")
 CHORD_WINDOW_S = 0.09
@@ -34,7 +33,7 @@ def read_library(folder: Path) -> Library:
         match = NAME.match(path.stem)
         if match:
             letter, accidental, quality, direction = match.groups()
-            root = (ROOTS[letter] + {"sharp": 1, "flat": -1, None: 0}[accidental]) % 12
+            root = (NATURALS[letter] + {"sharp": 1, "flat": -1, None: 0}[accidental]) % 12
             key = (root, quality.replace("minro", "minor"), direction or "DOWN")
             library.setdefault(key, []).append(path)
     return library
@@ -50,7 +49,7 @@ def render_strums(part: Part, library: Library, rate_hz: int, rng: np.random.Gen
         if not found:
             continue
         if found not in cache:
-            cache[found] = _load(*found, rate_hz)
+            cache[found] = read_moved(*found, rate_hz)
         until = min(end_s + 0.4, strokes[index + 1][0] if index + 1 < len(strokes) else end_s + 1.0)
         _place(out, cache[found], start_s, until, velocity, rate_hz)
     return out
@@ -93,14 +92,6 @@ def _choose(library: Library, chord: Chord, direction: str, rng: np.random.Gener
         if files:
             return pick(rng, files), shift
     return None
-
-
-def _load(path: Path, shift: int, rate_hz: int) -> Audio:
-    """Read a stroke from its attack on, moved by `shift` semitones."""
-    sound, rate = audio.read(path, mono=True)
-    sound = audio.resample(sound, round(rate * 2 ** (shift / 12)), rate_hz)
-    loud = np.flatnonzero(np.abs(sound[:, 0]) > 0.02 * np.abs(sound).max())
-    return sound[max(0, int(loud[0]) - rate_hz // 500) :] if len(loud) else sound
 
 
 def _place(out: Audio, sound: Audio, start_s: float, until_s: float, velocity: int, rate_hz: int) -> None:
