@@ -308,7 +308,8 @@ def offered_models(settings: DemonstratorSettings, config_folder: Path) -> dict[
     SettingsError
         If there is none, or two have the same name.
     """
-    from splitstrument.separation.store import find_model, shipped_models
+    from splitstrument.modelfolder import shipped_models
+    from splitstrument.separation.store import find_model
 
     entries = [(entry.model, entry.name) for entry in settings.models] or [(name, name) for name in shipped_models()]
     offered: dict[str, OfferedModel] = {}

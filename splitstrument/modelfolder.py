@@ -23,6 +23,7 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings, read_yaml, validate
 
 MODEL_FILE = "model.yaml"
+SHIPPED = Path(__file__).parent / "models"
 KERAS_FILES = ("best.weights.h5", "last.weights.h5")
 ONNX_FILE = "model.onnx"
 
@@ -75,6 +76,11 @@ class ModelFolder:
                 f"{path} is damaged or was changed (its SHA-256 differs from {MODEL_FILE}'s): get it again."
             )
         return path
+
+
+def shipped_models() -> dict[str, Path]:
+    """Names and folders of the models in the package."""
+    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"*/{MODEL_FILE}"))}
 
 
 def read_model_folder(path: str | Path) -> ModelFolder:

@@ -466,7 +466,7 @@ def test_log_is_json_and_holds_no_secret(tmp_path, model, capfd):
 
 
 def test_start_needs_a_model(tmp_path):
-    from splitstrument.separation.store import shipped_models
+    from splitstrument.modelfolder import shipped_models
 
     if shipped_models():
         pytest.skip("this checkout ships models")

@@ -8,9 +8,10 @@ import pytest
 import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.scores import score_pair
+from splitstrument.modelfolder import shipped_models
 from splitstrument.pairs import find_pairs
 from splitstrument.separation.engines import ENGINES, open_engine
-from splitstrument.separation.store import find_model, shipped_models
+from splitstrument.separation.store import find_model
 from splitstrument.settings import read_yaml
 
 ROOT = Path(__file__).parent.parent

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from tiny_models import tiny_model, tiny_settings
 
+from splitstrument import modelfolder
 from splitstrument.errors import ModelError
-from splitstrument.separation import store
 from splitstrument.separation.engines import open_engine
 from splitstrument.separation.store import find_model, list_models
 
 
 @pytest.fixture
 def shipped(tmp_path, monkeypatch):
-    monkeypatch.setattr(store, "SHIPPED", tmp_path / "shipped")
+    monkeypatch.setattr(modelfolder, "SHIPPED", tmp_path / "shipped")
     tiny_model(tmp_path / "shipped" / "guitar")
     tiny_model(tmp_path / "shipped" / "piano", tiny_settings(target="piano"))
     return tmp_path / "shipped"

@@ -14,11 +14,13 @@ import pytest
 from training_data import make_pairs, tiny_settings
 
 from splitstrument.errors import CancelledError, DatasetError, TrainingError
-from splitstrument.modelfolder import read_model_folder
+from splitstrument.modelfolder import read_model_folder, shipped_models
+from splitstrument.network.bandunet import member_of
+from splitstrument.network.build import build_network
 from splitstrument.training import loop
 from splitstrument.training.backend import choose_backend
 from splitstrument.training.run import train
-from splitstrument.training.step import averaged_weights, build_trainer
+from splitstrument.training.step import averaged_weights, build_trainer, load_initial_weights
 
 choose_backend()
 
@@ -169,6 +171,24 @@ def test_init_from_starts_from_the_best_weights_or_those_it_names(folder, demand
     for key, value in ours.items():
         if "conv" in key:
             np.testing.assert_allclose(value, theirs[key], atol=1e-12)
+
+
+def test_init_from_a_shipped_model_starts_from_its_first_member():
+    guitar = read_model_folder(shipped_models()["guitar"])
+    assert guitar.settings.network.members == 2
+    one = guitar.settings.network.model_copy(update={"members": 1})
+    settings = tiny_settings(Path("x"), model=guitar.settings.model_copy(update={"network": one}), init_from="guitar")
+    trainer = build_trainer(settings)
+    load_initial_weights(trainer, settings)
+    both = build_network(guitar.settings)
+    both.load_weights(guitar.file("best.weights.h5"))
+    first, second = (member_of(both, index).get_weights() for index in range(2))
+    assert all(np.array_equal(*pair) for pair in zip(trainer.network.get_weights(), first, strict=True))
+    assert any((ours != theirs).any() for ours, theirs in zip(first, second, strict=True))
+    wider = settings.model.network.model_copy(update={"width": 32})
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update={"network": wider})})
+    with pytest.raises(TrainingError, match=r"init_from: guitar has another network.width"):
+        load_initial_weights(build_trainer(settings), settings)
 
 
 def test_init_from_another_network_is_refused(folder, demanding_run, tmp_path):

@@ -31,6 +31,7 @@ SUFFIXES = {"best": "", "last": "-last"}
 )
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
+@click.option("--gate/--no-gate", default=True, help="With or without the model's gate, where it has one.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
 @measuring
 def evaluate(
@@ -41,6 +42,7 @@ def evaluate(
     weights: str,
     engine: str | None,
     overlap: float | None,
+    gate: bool,
     output: Path | None,
     **flags,
 ) -> None:
@@ -57,13 +59,14 @@ def evaluate(
     """
     from splitstrument.evaluation.run import describe_data, evaluate_model
     from splitstrument.evaluation.weights import model_with
+    from splitstrument.modelfolder import SHIPPED
     from splitstrument.separation.options import SeparationOptions
-    from splitstrument.separation.store import SHIPPED, find_model
+    from splitstrument.separation.store import find_model
 
     found = find_model(model)
     data = describe_data(tracks)["name"]
     own = Path("results") / found.description.name if found.path.is_relative_to(SHIPPED) else found.path / "evaluation"
-    options = SeparationOptions(engine=engine, overlap=overlap)
+    options = SeparationOptions(engine=engine, overlap=overlap, gate=gate)
     records = {}
     for which in chosen_weights(weights):
         folder = (output or own / data).with_name((output or own / data).name + SUFFIXES[which])

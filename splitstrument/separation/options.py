@@ -45,6 +45,8 @@ class SeparationOptions(Settings):
         Threads of the engine; None is one per available core.
     overlap
         Share of a chunk that the next one covers; None takes the model's own.
+    gate
+        Whether the model's gate, if it has one, fades out what it finds too little of.
     channels
         ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
         channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times
@@ -58,6 +60,7 @@ class SeparationOptions(Settings):
     engine: str | None = None
     threads: int | None = Field(None, ge=1, le=256)
     overlap: float | None = Field(None, ge=0, le=0.875)
+    gate: bool = True
     channels: Literal["mix", "magnitude", "each"] = "mix"
     mask: MaskOptions = MaskOptions()
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"

@@ -5,18 +5,11 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-import splitstrument
 from splitstrument.errors import ModelError
-from splitstrument.modelfolder import MODEL_FILE, ModelFolder, read_model_folder
+from splitstrument.modelfolder import MODEL_FILE, ModelFolder, read_model_folder, shipped_models
 
-SHIPPED = Path(splitstrument.__file__).parent / "models"
 DEFAULT_MODEL = "guitar"
 RUNS = Path("runs")
-
-
-def shipped_models() -> dict[str, Path]:
-    """Names and folders of the models in the package."""
-    return {path.parent.name: path.parent for path in sorted(SHIPPED.glob(f"*/{MODEL_FILE}"))}
 
 
 def list_models(*folders: str | Path) -> list[ModelFolder]:

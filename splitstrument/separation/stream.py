@@ -1,9 +1,9 @@
 """The streaming engine: blocks of a song in, blocks of its instrument out, in memory that does not grow with the song.
 
-resample -> STFT -> chunks -> masks -> after the mask -> inverse STFT -> resample back. Reading, the network and writing
-run in a thread each, a few chunks apart, so that no core waits for another stage. Every piece is cut into units
-of its own, so that the output does not depend on how the input arrived. What the model cannot see (above its Nyquist
-frequency) is not in the instrument and so stays in the rest.
+resample -> STFT -> chunks -> masks -> gate -> after the mask -> inverse STFT -> resample back.
+Reading, the network and writing run in a thread each, a few chunks apart, so that no core waits for another stage.
+Every piece is cut into units of its own, so that the output does not depend on how the input arrived. What the model
+cannot see (above its Nyquist frequency) is not in the instrument and so stays in the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from splitstrument.separation.engines import Engine, open_engine
 from splitstrument.separation.masks import ChunkLayout, estimate_masks
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.postprocess import MaskProcessor
+from splitstrument.separation.presence import gated
 from splitstrument.separation.queues import ahead
 from splitstrument.separation.store import find_model
 from splitstrument.separation.transforms import istft_blocks, stft_blocks
@@ -64,7 +65,7 @@ class SongSeparation:
     masks
         Makes masks of spectra: the network (`network_masks`) or a stored mask.
     on_mask
-        Called with every block of masks as the network gave them, before they are processed.
+        Called with every block of masks as the network and its gate gave them, before they are processed.
 
     Attributes
     ----------
@@ -124,9 +125,15 @@ class SongSeparation:
 
 
 def network_masks(model: LoadedModel, options: SeparationOptions) -> Callable[[Iterator[Complex]], MaskStream]:
-    """Masks from the network."""
-    layout = ChunkLayout(model.settings, options.overlap)
-    return lambda spectra: estimate_masks(spectra, model.settings, model.engine.predict, layout, options.channels)
+    """Masks from the network, through the model's gate where it has one."""
+    settings = model.settings
+    layout = ChunkLayout(settings, options.overlap)
+
+    def masks(spectra: Iterator[Complex]) -> MaskStream:
+        found = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
+        return gated(found, settings.gate, settings.spectrogram) if settings.gate and options.gate else found
+
+    return masks
 
 
 class Report:

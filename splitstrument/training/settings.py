@@ -236,7 +236,8 @@ class TrainingSettings(Settings):
     steps_per_epoch
         Null: every chunk once (``chunks``), or as many segments as fit into the audio (``segments``).
     init_from
-        Run or model folder whose best weights to start from, or one of its weights files; the network must be the same.
+        A shipped model, or a run or model folder, whose best weights to start from, or one of its weights files; the
+        network must be the same, but one member starts from the first of several.
     doctor
         A training that learns nothing: ``stop`` it with a diagnosis, ``warn`` in the log, or ``off``.
     published

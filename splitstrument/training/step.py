@@ -11,7 +11,8 @@ import keras
 import numpy as np
 
 from splitstrument.errors import SettingsError, TrainingError
-from splitstrument.modelfolder import KERAS_FILES, read_model_folder
+from splitstrument.modelfolder import KERAS_FILES, ModelFolder, read_model_folder, shipped_models
+from splitstrument.network.bandunet import member_of
 from splitstrument.network.build import build_network
 from splitstrument.network.losses import make_loss
 from splitstrument.training.muon import ConvolutionalMuon
@@ -174,20 +175,38 @@ def _statistics(layer: keras.layers.BatchNormalization) -> tuple[Any, Any]:
 
 
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
-    """Start from the best weights of another run or model folder, or from those that `init_from` names in it.
+    """Start from the best weights of a shipped model, a run or a model folder, or from those that `init_from` names.
+
+    A network of one member starts from the first of a model with several.
 
     Raises
     ------
     TrainingError
         If its network is another one.
     """
-    source = Path(str(settings.init_from))
-    names = (source.name,) if source.name in KERAS_FILES else KERAS_FILES
-    model = read_model_folder(source.parent if source.name in KERAS_FILES else source)
-    if model.settings.network != settings.model.network or model.settings.input_shape != settings.model.input_shape:
-        theirs, ours = (each.model_dump(mode="json") for each in (model.settings, settings.model))
+    model, files = _initial_model(str(settings.init_from))
+    theirs, ours = model.settings, settings.model
+    several = getattr(theirs.network, "members", 1) > getattr(ours.network, "members", 1) == 1
+    part = (
+        theirs.model_copy(update={"network": theirs.network.model_copy(update={"members": 1})}) if several else theirs
+    )
+    if part.network != ours.network or part.input_shape != ours.input_shape:
+        differing = differing_keys(part.model_dump(mode="json"), ours.model_dump(mode="json"))
         raise TrainingError(
-            f"init_from: {settings.init_from} has another {', '.join(differing_keys(theirs, ours))} than this recipe: "
+            f"init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
             "use the same network settings."
         )
-    trainer.network.load_weights(model.file(*names))
+    if several:
+        whole = build_network(theirs)
+        whole.load_weights(model.file(*files))
+        trainer.network.set_weights(member_of(whole, 0).get_weights())
+    else:
+        trainer.network.load_weights(model.file(*files))
+
+
+def _initial_model(init_from: str) -> tuple[ModelFolder, tuple[str, ...]]:
+    """The model that `init_from` means, and which of its files to look for."""
+    source = Path(init_from)
+    if source.name in KERAS_FILES:
+        return read_model_folder(source.parent), (source.name,)
+    return read_model_folder(shipped_models().get(init_from, source)), KERAS_FILES
