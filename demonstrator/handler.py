@@ -127,8 +127,10 @@ class Handler:
 
 
 def wants_json() -> bool:
+    """Whether the request asks for JSON: a script or the page's own, not somebody without scripts."""
     return "application/json" in web.ctx.env.get("HTTP_ACCEPT", "")
 
 
 def see_other(path: str) -> web.HTTPError:
+    """Redirect to a path of this site after a POST, so that reloading does not repeat it."""
     return web.HTTPError("303 See Other", {"Location": path, "Content-Type": "text/plain", "Cache-Control": "no-store"})

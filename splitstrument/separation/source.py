@@ -31,6 +31,7 @@ class SongPart:
 
     @property
     def sample_type(self) -> SampleType:
+        """How the song's samples are held, in memory and in what is written."""
         return SampleType.of_subtype(self.file.subtype)
 
     def blocks(self, block_size: int) -> Iterator[Native]:
