@@ -1,4 +1,4 @@
-"""What does the gate of a model cost, what does it bring, and where should its threshold be?
+"""What does a gate (`separate --gate`) cost, what does it bring, and where should its threshold be?
 
     python benchmarks/presence_gate.py guitar runs/joint_long runs/joint_finish
     python benchmarks/presence_gate.py piano runs/joint_long runs/joint_finish --output 1
@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import argparse
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import validation
 from validation import Masker, excerpts, level_db, si_sdr
 
-from splitstrument.network.settings import GateSettings
 from splitstrument.separation.presence import gated
 from splitstrument.spectrogram import istft, stft
 
-THRESHOLDS_DB = (-12.0, -10.0, -8.0)
+THRESHOLDS_DB = (-18.0, -12.0, -10.0, -8.0)
 WINDOWS_S = (15.0, 40.0)
+Gate = tuple[float, float]  # window in seconds, threshold in dB
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     masker = Masker([run / "best.weights.h5" for run in arguments.runs], arguments.output)
     validation.EXCERPT_S = arguments.seconds
-    gates = [None, *_gates()]
+    gates = [None, *itertools.product(WINDOWS_S, THRESHOLDS_DB)]
     rows: dict[str, list[tuple[float, float, float]]] = {_name(gate): [] for gate in gates}
     folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
     for instrument, rest in excerpts(folder, None):
@@ -58,13 +57,8 @@ def main() -> None:
         )
 
 
-def _gates() -> Iterator[GateSettings]:
-    for window_s, threshold_db in itertools.product(WINDOWS_S, THRESHOLDS_DB):
-        yield GateSettings(threshold_db=threshold_db, window_s=window_s)
-
-
-def _name(gate: GateSettings | None) -> str:
-    return f"{gate.threshold_db:g} dB over {gate.window_s:g} s" if gate else "no gate"
+def _name(gate: Gate | None) -> str:
+    return "no gate" if gate is None else f"{gate[1]:g} dB over {gate[0]:g} s"
 
 
 def _masked(sound: np.ndarray, masker: Masker) -> tuple[np.ndarray, np.ndarray]:
@@ -74,11 +68,12 @@ def _masked(sound: np.ndarray, masker: Masker) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _separated(
-    sound: np.ndarray, spectrum: np.ndarray, mask: np.ndarray, gate: GateSettings | None, masker: Masker
+    sound: np.ndarray, spectrum: np.ndarray, mask: np.ndarray, gate: Gate | None, masker: Masker
 ) -> np.ndarray:
     spectrogram = masker.settings.spectrogram
     if gate:
-        [(spectrum, mask)] = gated(iter([(spectrum, mask)]), gate, spectrogram)
+        window_s, threshold_db = gate
+        [(spectrum, mask)] = gated(iter([(spectrum, mask)]), threshold_db, spectrogram, window_s)
     return istft(spectrum * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
 
 

@@ -32,6 +32,7 @@ from splitstrument.evaluation.run import EvaluationSettings, Workers, evaluate_m
 from splitstrument.evaluation.statistics import share_of_distance
 from splitstrument.evaluation.tables import markdown, number
 from splitstrument.pairs import find_pairs
+from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.store import find_model
 
 SETS = {
@@ -67,17 +68,19 @@ def main() -> None:
         action="store_true",
         help="leave silence, solo and absent instruments, and reduced precision, out",
     )
+    parser.add_argument("--gate", dest="gate_db", type=float, help="gate of `splitstrument separate`; none by default")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/scores"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
+    options = SeparationOptions(gate_db=arguments.gate_db)
     rows, limits, precisions = [], [], []
     for model, target in map(_model_and_target, arguments.models):
         jobs = [Job(model, target, name, arguments.output / target / name) for name in arguments.sets]
         for job in jobs:
             if _available(job):
-                rows.append(score(job, arguments.jobs))
+                rows.append(score(job, options, arguments.jobs))
         if not arguments.no_limits and (data := _limit_data(jobs)):
-            limits.append({"target": target, **limits_of(model, data)})
+            limits.append({"target": target, **limits_of(model, data, options)})
             calibrate_on = Path(EQ_FROM.format(target=target))
             precisions += [{"target": target, **row} for row in precision.compare(model, data, calibrate_on)]
     text = tables(rows, limits, precisions)
@@ -103,7 +106,7 @@ def _available(job: Job) -> bool:
     return True
 
 
-def score(job: Job, n_jobs: int) -> dict[str, Any]:
+def score(job: Job, options: SeparationOptions, n_jobs: int) -> dict[str, Any]:
     """Evaluate one model on one set; the medians over its tracks."""
     eq_from = Path(EQ_FROM.format(target=job.target))
     record = evaluate_model(
@@ -112,6 +115,7 @@ def score(job: Job, n_jobs: int) -> dict[str, Any]:
         job.folder,
         EvaluationSettings(baselines=("mixture", "eq"), ceilings=("irm",), framewise=False, excerpts=False),
         eq_from if eq_from.is_dir() else None,
+        options,
         workers=Workers(n_jobs),
     )
     row: dict[str, Any] = {"target": job.target, "set": job.name, "tracks": len(record["tracks"])}
@@ -145,7 +149,7 @@ def _limit_data(jobs: list[Job]) -> Path | None:
     return folders[0] if folders else None
 
 
-def limits_of(model: str, data: Path) -> dict[str, Any]:
+def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, Any]:
     """Medians over the tracks of `data`: what comes out where there is nothing to separate.
 
     ``solo_db``: level of the instrument against what went in, the instrument alone; ``absent_db``: level of the
@@ -156,9 +160,10 @@ def limits_of(model: str, data: Path) -> dict[str, Any]:
         for path, levels in ((pair.instrument, solo), (pair.rest, absent)):
             signal, rate_hz = _loudest(path)
             if np.mean(signal**2) > 1e-7:
-                levels.append(_level_db(splitstrument.separate(signal, rate_hz, model=model).instrument, signal))
+                separated = splitstrument.separate(signal, rate_hz, model=model, options=options)
+                levels.append(_level_db(separated.instrument, signal))
     silence = np.zeros((22050 * 5, 2), np.float32)
-    out = splitstrument.separate(silence, 22050, model=model).instrument
+    out = splitstrument.separate(silence, 22050, model=model, options=options).instrument
     return {
         "solo_db": float(np.median(solo)),
         "solo_worst_db": min(solo),

@@ -31,7 +31,6 @@ from splitstrument.evaluation.scores import score_pair
 from splitstrument.files import write_json, write_yaml
 from splitstrument.modelfolder import SHIPPED, ModelDescription, ModelFolder, read_model_folder, write_model_folder
 from splitstrument.network.bandunet import member_of, weights_of_output
-from splitstrument.network.settings import GateSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.export import export_error_db, export_onnx
@@ -50,14 +49,9 @@ def main() -> None:
     parser.add_argument("--summary", default="")
     parser.add_argument("--trained-on", default="")
     parser.add_argument("--n-frames", type=int, help="length of a chunk at separation, where it differs from training")
-    parser.add_argument("--gate-db", type=float, help="give the model a gate with this threshold")
     parser.add_argument("--output", type=int, default=0, help="of a joint training: 0 is its target, 1 the second one")
     arguments = parser.parse_args()
-    changes: dict[str, Any] = {"target": arguments.name}
-    if arguments.n_frames:
-        changes["n_frames"] = arguments.n_frames
-    if arguments.gate_db is not None:
-        changes["gate"] = GateSettings(threshold_db=arguments.gate_db)
+    changes = {"target": arguments.name, **({"n_frames": arguments.n_frames} if arguments.n_frames else {})}
     folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.output, changes)
     for engine in sorted(set(ENGINES) - {"keras"}):
         try:

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import music, tiny_model, tiny_settings
+from tiny_models import music, tiny_model
 
 import splitstrument
 from splitstrument.cli import cli
-from splitstrument.network.settings import GateSettings, SpectrogramSettings
+from splitstrument.errors import SettingsError
+from splitstrument.network.settings import SpectrogramSettings
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.presence import gated
 from splitstrument.separation.stream import load_model
 
 SPECTROGRAM = SpectrogramSettings(sample_rate_hz=1000, n_fft=32, hop_length=10)  # 100 frames a second
 RATE_HZ = 22050
-GATE = GateSettings(threshold_db=-10, width_db=2, window_s=2)
+THRESHOLD_DB, WINDOW_S = -10, 2
 
 
-def _gated(mask, spectrum=None, cut=None, gate=GATE):
+def _gated(mask, spectrum=None, cut=None):
     """(n_views, n_bins, n_frames) through the gate, whole or in blocks of `cut` frames."""
     spectrum = np.ones(mask.shape, np.complex64) if spectrum is None else spectrum
     cut = cut or mask.shape[-1]
     starts = range(0, mask.shape[-1], cut)
     blocks = ((spectrum[..., start : start + cut], mask[..., start : start + cut]) for start in starts)
-    pairs = list(gated(blocks, gate, SPECTROGRAM))
+    pairs = list(gated(blocks, THRESHOLD_DB, SPECTROGRAM, WINDOW_S))
     assert np.array_equal(np.concatenate([frames for frames, _ in pairs], axis=-1), spectrum)
     return np.concatenate([frames for _, frames in pairs], axis=-1)
 
@@ -94,7 +94,7 @@ def test_blocks_do_not_matter(n_frames, cut, views, seed):
 
 
 def test_an_empty_stream_stays_empty():
-    assert list(gated(iter([]), GATE, SPECTROGRAM)) == []
+    assert list(gated(iter([]), THRESHOLD_DB, SPECTROGRAM)) == []
 
 
 def test_memory_is_that_of_a_window():
@@ -103,7 +103,7 @@ def test_memory_is_that_of_a_window():
     def peak(n_blocks):
         block = lambda: (np.ones((2, 17, 100), np.complex64), np.full((1, 17, 100), 0.5, np.float32))  # noqa: E731
         tracemalloc.start()
-        for _ in gated((block() for _ in range(n_blocks)), GATE, SPECTROGRAM):
+        for _ in gated((block() for _ in range(n_blocks)), THRESHOLD_DB, SPECTROGRAM, WINDOW_S):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -113,39 +113,39 @@ def test_memory_is_that_of_a_window():
 
 
 @pytest.fixture
-def gated_model(tmp_path) -> Path:
-    """A model whose gate only a mask of 1 would open, so that any answer is faded out."""
-    gate = GateSettings(threshold_db=-0.001, width_db=0.5, window_s=1)
-    return tiny_model(tmp_path / "model", tiny_settings(gate=gate)).path
-
-
-@pytest.fixture
 def song() -> np.ndarray:
     return music(np.random.default_rng(3), 3 * RATE_HZ)
 
 
-def test_a_model_with_a_gate_uses_it_unless_told_otherwise(gated_model, song):
-    model = load_model(gated_model)
-    with_gate = splitstrument.separate(song, RATE_HZ, model=model)
-    without = splitstrument.separate(song, RATE_HZ, model=model, options=SeparationOptions(gate=False))
-    assert np.sum(with_gate.instrument**2) < 0.3 * np.sum(without.instrument**2)
-    assert np.abs(with_gate.instrument + with_gate.rest - song).max() < 1e-6
+NEARLY_SHUT = -0.001  # only an instrument as loud as the song would open it
 
 
-def test_the_command_line_can_turn_it_off_and_the_sidecar_says_so(gated_model, song, tmp_path):
+def test_separation_has_no_gate_unless_one_is_asked_for(song, tmp_path):
+    model = load_model(tiny_model(tmp_path / "model"))
+    plain = splitstrument.separate(song, RATE_HZ, model=model)
+    options = SeparationOptions(gate_db=NEARLY_SHUT)
+    faded = splitstrument.separate(song, RATE_HZ, model=model, options=options)
+    assert np.sum(faded.instrument**2) < 0.3 * np.sum(plain.instrument**2)
+    assert np.abs(faded.instrument + faded.rest - song).max() < 1e-6
+
+
+def test_the_command_line_takes_it_and_the_sidecar_says_so(song, tmp_path):
+    model = tiny_model(tmp_path / "model").path
     splitstrument.audio.write(tmp_path / "song.wav", song, RATE_HZ)
-    energies = {}
-    for flag in ("--gate", "--no-gate"):
-        out = tmp_path / flag
-        arguments = ["separate", str(tmp_path / "song.wav"), "-m", str(gated_model), "-o", str(out), flag]
+    energies = []
+    for name, flags in (("plain", []), ("gated", ["--gate", str(NEARLY_SHUT)])):
+        arguments = ["separate", str(tmp_path / "song.wav"), "-m", str(model), "-o", str(tmp_path / name), *flags]
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, result.output
-        assert json.loads((out / "song" / "separation.json").read_text())["options"]["gate"] is (flag == "--gate")
-        instrument, _ = splitstrument.audio.read(out / "song" / "instrument.wav")
-        energies[flag] = np.sum(instrument**2)
-    assert energies["--gate"] < energies["--no-gate"]
+        options = json.loads((tmp_path / name / "song" / "separation.json").read_text())["options"]
+        assert options.get("gate_db") == (NEARLY_SHUT if flags else None)
+        instrument, _ = splitstrument.audio.read(tmp_path / name / "song" / "instrument.wav")
+        energies.append(np.sum(instrument**2))
+    assert energies[1] < energies[0]
 
 
-def test_models_show_tells_of_it(gated_model):
-    assert "threshold_db=-0.001" in CliRunner().invoke(cli, ["models", "show", str(gated_model)]).output
-    assert tiny_settings().gate is None
+def test_a_gate_above_the_song_is_refused(song, tmp_path):
+    splitstrument.audio.write(tmp_path / "song.wav", song, RATE_HZ)
+    arguments = ["separate", str(tmp_path / "song.wav"), "-o", str(tmp_path / "out"), "--gate", "3"]
+    with pytest.raises(SettingsError, match="gate_db"):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False)

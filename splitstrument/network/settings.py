@@ -136,24 +136,6 @@ class BandUnetSettings(Settings):
 NetworkSettings = Annotated[HourglassSettings | BandUnetSettings, Field(discriminator="kind")]
 
 
-class GateSettings(Settings):
-    """When an answer counts as none (see `splitstrument.separation.presence`).
-
-    Attributes
-    ----------
-    threshold_db
-        Level against the song, over a window, at which instrument or rest is lowered by 6 dB.
-    width_db
-        How gradually: this far above the threshold it is lowered by 2.7 dB, as far below by 11 dB.
-    window_s
-        Length of the window (Hann), in seconds.
-    """
-
-    threshold_db: float = Field(-12.0, ge=-120, lt=0)
-    width_db: float = Field(2.0, gt=0, le=40)
-    window_s: float = Field(40.0, gt=0, le=120)
-
-
 class ModelSettings(Settings):
     """Everything that separation must know of a model besides its weights.
 
@@ -169,8 +151,6 @@ class ModelSettings(Settings):
     overlap
         Share of a chunk that the next one covers at separation; the masks are cross-faded by a Hann window. 0 is the
         thesis's way: chunks side by side.
-    gate
-        Applied to the masks at separation; None, as in the thesis: none.
     """
 
     target: Target = "guitar"
@@ -178,7 +158,6 @@ class ModelSettings(Settings):
     n_frames: int = Field(64, ge=1, le=65536)
     normalisation: Literal["chunk_maximum", "none"] = "chunk_maximum"
     overlap: float = Field(0.0, ge=0, le=0.875)
-    gate: GateSettings | None = None
     network: NetworkSettings = HourglassSettings()
 
     @model_validator(mode="after")

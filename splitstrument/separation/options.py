@@ -45,8 +45,9 @@ class SeparationOptions(Settings):
         Threads of the engine; None is one per available core.
     overlap
         Share of a chunk that the next one covers; None takes the model's own.
-    gate
-        Whether the model's gate, if it has one, fades out what it finds too little of.
+    gate_db
+        Instrument and rest fade out where they stay this far below the song for long (see
+        `splitstrument.separation.presence`); a negative number. None: nothing fades.
     channels
         ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
         channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times
@@ -60,7 +61,7 @@ class SeparationOptions(Settings):
     engine: str | None = None
     threads: int | None = Field(None, ge=1, le=256)
     overlap: float | None = Field(None, ge=0, le=0.875)
-    gate: bool = True
+    gate_db: float | None = Field(None, ge=-120, lt=0)
     channels: Literal["mix", "magnitude", "each"] = "mix"
     mask: MaskOptions = MaskOptions()
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"

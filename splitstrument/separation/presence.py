@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitstrument.network.settings import GateSettings, SpectrogramSettings
+from splitstrument.network.settings import SpectrogramSettings
 from splitstrument.spectrogram import Complex, Float
 
-TINY = 1e-20  # of power: a window of digital silence is left as it is
+WINDOW_S = 40.0
+WIDTH_DB = 2.0  # so far above the threshold a part is lowered by 2.7 dB, so far below it by 11
+TINY = 1e-20  # of power: in digital silence nothing stands out, and nothing is lowered
 Levels = NDArray[np.float64]
 
 
 def gated(
-    masks: Iterator[tuple[Complex, Float]], gate: GateSettings, spectrogram: SpectrogramSettings
+    masks: Iterator[tuple[Complex, Float]],
+    threshold_db: float,
+    spectrogram: SpectrogramSettings,
+    window_s: float = WINDOW_S,
 ) -> Iterator[tuple[Complex, Float]]:
     """Pass a stream of spectra and masks through the gate, half a window late.
 
@@ -29,35 +35,31 @@ def gated(
     ----------
     masks
         Blocks: spectrum (n_channels, n_bins, any number of frames) and mask (1 or n_channels, n_bins, as many frames).
+    threshold_db
+        Level against the song, over a window, at which instrument or rest is lowered by 6 dB.
+    window_s
+        Length of the window (Hann), in seconds.
 
     Yields
     ------
     The same blocks in the same order, the masks between 0 and 1; all views of a block have a gate of their own.
     """
-    half = max(1, round(gate.window_s * spectrogram.sample_rate_hz / spectrogram.hop / 2))
+    half = max(1, round(window_s * spectrogram.sample_rate_hz / spectrogram.hop / 2))
     window = np.hanning(2 * half + 3)[1:-1]
     waiting: deque[tuple[Complex, Float]] = deque()
-    levels: Levels | None = None  # of the frames from half a window before the first waiting block
-    n_waiting = 0
-    for spectrum, mask in masks:
-        new = _levels(spectrum, mask)
-        levels = _silence(new, half) if levels is None else levels
-        levels = np.concatenate([levels, new], axis=-1)
-        waiting.append((spectrum, mask))
-        n_waiting += mask.shape[-1]
-        while waiting and n_waiting >= waiting[0][1].shape[-1] + half:
+    levels: Levels | None = None  # from half a window before the first frame that waits
+    for block in chain(masks, [None]):  # None: the song has ended
+        if block is not None:
+            waiting.append(block)
+            new = _levels(*block)
+            levels = np.concatenate([_silence(new, half) if levels is None else levels, new], axis=-1)
+        elif levels is not None:
+            levels = np.concatenate([levels, _silence(levels, half)], axis=-1)
+        while waiting and levels is not None and levels.shape[-1] >= waiting[0][1].shape[-1] + 2 * half:
             spectrum, mask = waiting.popleft()
             n_frames = mask.shape[-1]
-            yield spectrum, _through(mask, levels[..., : n_frames + 2 * half], window, gate)
+            yield spectrum, _through(mask, levels[..., : n_frames + 2 * half], window, threshold_db)
             levels = levels[..., n_frames:]
-            n_waiting -= n_frames
-    if levels is None:
-        return
-    levels = np.concatenate([levels, _silence(levels, half)], axis=-1)
-    for spectrum, mask in waiting:
-        n_frames = mask.shape[-1]
-        yield spectrum, _through(mask, levels[..., : n_frames + 2 * half], window, gate)
-        levels = levels[..., n_frames:]
 
 
 def _levels(spectrum: Complex, mask: Float) -> Levels:
@@ -73,14 +75,13 @@ def _silence(like: Levels, n_frames: int) -> Levels:
     return np.zeros((*like.shape[:-1], n_frames))
 
 
-def _through(mask: Float, levels: Levels, window: Levels, gate: GateSettings) -> Float:
+def _through(mask: Float, levels: Levels, window: Levels, threshold_db: float) -> Float:
     """The mask of a block; `levels` reach half a window farther on both sides."""
     around = np.lib.stride_tricks.sliding_window_view(levels, len(window), axis=-1) @ window + TINY
-    instrument, rest = (_open(part / around[2], gate)[:, None].astype(np.float32) for part in around[:2])
+    instrument, rest = (_open(part / around[2], threshold_db)[:, None].astype(np.float32) for part in around[:2])
     return instrument * (1 - rest * (1 - mask))
 
 
-def _open(share: Levels, gate: GateSettings) -> Levels:
+def _open(share: Levels, threshold_db: float) -> Levels:
     """Gain of a part that has this share of the song's power: from 0 to 1."""
-    above_db = 10 * np.log10(share) - gate.threshold_db
-    return 1 / (1 + np.exp(-above_db / gate.width_db))
+    return 1 / (1 + np.exp((threshold_db - 10 * np.log10(share)) / WIDTH_DB))

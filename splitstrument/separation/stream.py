@@ -65,7 +65,7 @@ class SongSeparation:
     masks
         Makes masks of spectra: the network (`network_masks`) or a stored mask.
     on_mask
-        Called with every block of masks as the network and its gate gave them, before they are processed.
+        Called with every block of masks as network and gate gave them, before they are processed.
 
     Attributes
     ----------
@@ -125,13 +125,13 @@ class SongSeparation:
 
 
 def network_masks(model: LoadedModel, options: SeparationOptions) -> Callable[[Iterator[Complex]], MaskStream]:
-    """Masks from the network, through the model's gate where it has one."""
+    """Masks from the network, through the gate where one is asked for."""
     settings = model.settings
     layout = ChunkLayout(settings, options.overlap)
 
     def masks(spectra: Iterator[Complex]) -> MaskStream:
         found = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
-        return gated(found, settings.gate, settings.spectrogram) if settings.gate and options.gate else found
+        return found if options.gate_db is None else gated(found, options.gate_db, settings.spectrogram)
 
     return masks
 

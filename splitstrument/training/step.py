@@ -187,11 +187,10 @@ def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
     model, files = _initial_model(str(settings.init_from))
     theirs, ours = model.settings, settings.model
     several = getattr(theirs.network, "members", 1) > getattr(ours.network, "members", 1) == 1
-    part = (
-        theirs.model_copy(update={"network": theirs.network.model_copy(update={"members": 1})}) if several else theirs
-    )
-    if part.network != ours.network or part.input_shape != ours.input_shape:
-        differing = differing_keys(part.model_dump(mode="json"), ours.model_dump(mode="json"))
+    network = theirs.network.model_copy(update={"members": 1}) if several else theirs.network
+    if network != ours.network or theirs.input_shape != ours.input_shape:
+        found = theirs.model_copy(update={"network": network})
+        differing = differing_keys(found.model_dump(mode="json"), ours.model_dump(mode="json"))
         raise TrainingError(
             f"init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
             "use the same network settings."
