@@ -278,7 +278,11 @@ def test_grooves_that_vary_at_random_play_the_same_twice():
 
 @pytest.mark.parametrize(
     ("name", "base", "without"),
-    [("corpus_extended", "corpus", {"recorded_notes"}), ("corpus_recorded", "corpus_extended", set())],
+    [
+        ("corpus_extended", "corpus", {"recorded_notes", "fm", "reshaped"}),
+        ("corpus_recorded", "corpus_extended", {"fm", "reshaped"}),
+        ("corpus_reshaped", "corpus_recorded", set()),
+    ],
 )
 def test_recipes_that_came_later_differ_in_later_steps_alone(name, base, without):
     plain, extended = (

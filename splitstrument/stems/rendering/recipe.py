@@ -40,6 +40,8 @@ class Realism(Settings):
     sampled_kits: bool = Field(False, description="more recorded kits and drum machines (Hydrogen's)")
     patches: bool = Field(False, description="some parts on Freepats' recorded instruments")
     recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
+    fm: bool = Field(False, description="some parts on the FM synthesis of a sound card")
+    reshaped: bool = Field(False, description="most banks with other keys' samples, other filters and envelopes")
     codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
 
 
@@ -65,7 +67,7 @@ class Levels(Settings):
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
 # steps that came later: tracks made without them are the same as before there were any
-LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "codec")
+LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "codec")
 
 
 class CorpusRecipe(Settings):
