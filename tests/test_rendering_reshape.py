@@ -120,4 +120,4 @@ def test_only_soundfonts_of_pitched_parts_are_reshaped_or_made_fm_and_fm_in_trai
                     assert player.part.controls
                 assert player.program == before.program
     assert banks == {"train": {"fluidr3", "opl3"}, "validation": {"fluidr3"}, "test": {"fluidr3"}}
-    assert changed == dict.fromkeys(banks, {"guitar"})
+    assert changed == {part: {"guitar"} for part in banks}

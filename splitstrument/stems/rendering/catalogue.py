@@ -86,8 +86,8 @@ class Bank:
         Who may use it.
     kind
         ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums), ``strums``; and, for recipes that ask for
-        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches), ``fm`` (a
-        General MIDI SoundFont of synthesized sounds) or ``notes`` (one instrument, a file for each note).
+        them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches),
+        ``fm`` (a General MIDI SoundFont of synthesized sounds) or ``notes`` (one instrument, a file for each note).
     licence
         Its own, where its package holds sets under several.
     programs
