@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "datasets": ([], ["data/sectoid"]),
     "checks": ([f"{PAIRS}/stems", f"{CORPUS}/stems"], [f"{PAIRS}/stems", f"{CORPUS}/stems"]),
     "rendering": ([], ["data/ingredients"]),
+    "shared_samples": ([], ["data/ingredients"]),
     "corpus_survey": ([f"real={PAIRS}", f"rendered={CORPUS}/guitar"], [PAIRS, CORPUS]),
     "demonstrator_load": (["--model", "guitar"], []),
     "peers": (["datasets/sample/example.ogg"], [".venv-peers"]),
