@@ -15,7 +15,6 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import validation
 from validation import Masker, excerpts, level_db, si_sdr
 
 from splitstrument.separation.presence import gated
@@ -36,11 +35,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of each song")
     arguments = parser.parse_args()
     masker = Masker([run / "best.weights.h5" for run in arguments.runs], arguments.output)
-    validation.EXCERPT_S = arguments.seconds
     gates = [None, *itertools.product(WINDOWS_S, THRESHOLDS_DB)]
     rows: dict[str, list[tuple[float, float, float]]] = {_name(gate): [] for gate in gates}
     folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
-    for instrument, rest in excerpts(folder, None):
+    for instrument, rest in excerpts(folder, None, arguments.seconds):
         inputs = (instrument + rest, rest, instrument)
         masks = [_masked(sound, masker) for sound in inputs]
         for gate in gates:

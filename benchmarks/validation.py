@@ -1,14 +1,15 @@
 """Compare weights on validation songs: what to keep, before anything is put to held-out ones.
 
     python benchmarks/validation.py guitar runs/joint_long runs/joint/last.weights.h5
-    python benchmarks/validation.py guitar runs/joint_long+runs/joint         # masks averaged, as members are
-    python benchmarks/validation.py piano runs/joint --output 1                   # of a joint training
-    python benchmarks/validation.py guitar runs/joint_long --pairs data/corpus/train/guitar --tracks 24
+    python benchmarks/validation.py guitar runs/joint_long+runs/joint       # answers averaged, as those of members are
+    python benchmarks/validation.py piano runs/joint --output 1             # of a joint training
+    python benchmarks/validation.py guitar runs/joint_long --pairs data/corpus_recorded/guitar --tracks 24
+    python benchmarks/validation.py guitar runs/fold --pairs "data/frets_on_fire/tracks_22050hz/Feelings" --seconds 0
 
-For the middle 30 seconds of each song in which the instrument plays: SI-SDR of the instrument against the mixture's,
-and the level of the answer to the rest alone, and to the instrument alone, in dB against what went in. A run stands
-for its best weights; the last line above scores songs of the training. Chunks lie end to end here; `splitstrument
-separate` lets them overlap, which changes the second decimal.
+For the middle 30 seconds of each song in which the instrument plays, or (`--seconds 0`) for whole songs: SI-SDR of the
+instrument against the mixture's, and the level of the answer to the rest alone, and to the instrument alone, in dB
+against what went in. A run stands for its best weights; the last line but one scores songs of the training. Chunks lie
+end to end here; `splitstrument separate` lets them overlap, which changes the second decimal.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from splitstrument.network.build import build_network
 from splitstrument.pairs import find_pairs
 from splitstrument.spectrogram import istft, stft
 
-EXCERPT_S = 30
 QUIET = 1e-3  # of the mixture's energy: an instrument below it does not play
 TINY = 1e-9
 
@@ -70,32 +70,38 @@ def main() -> None:
     parser.add_argument("--pairs", type=Path, help="[default: data/corpus/dev/heldout/validation/<target>]")
     parser.add_argument("--tracks", type=int, help="only so many, evenly taken")
     parser.add_argument("--output", type=int, default=0, help="which output of the network to score")
+    parser.add_argument("--seconds", type=int, default=30, help="of the middle of each song; 0 takes whole songs")
     arguments = parser.parse_args()
     folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
-    songs = list(excerpts(folder, arguments.tracks))
+    songs = list(excerpts(folder, arguments.tracks, arguments.seconds))
     print(f"{len(songs)} songs, mixture {np.median([si_sdr(one, one + rest) for one, rest in songs]):.2f} dB")
     for candidate in arguments.candidates:
         paths = [Path(name) for name in candidate.split("+")]
         weights = [path if path.suffix == ".h5" else path / "best.weights.h5" for path in paths]
-        print(line(candidate, Masker(weights, arguments.output), songs))
+        print(line(candidate, [Masker([file], arguments.output) for file in weights], songs), flush=True)
 
 
-def excerpts(folder: Path, count: int | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Instrument and rest of the middle of each song, mono (n_samples, 1)."""
+def excerpts(folder: Path, count: int | None, seconds: int = 30) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Instrument and rest of the middle `seconds` of each song (0: of all of it), mono (n_samples, 1)."""
     pairs = find_pairs(folder)
     for pair in pairs[:: max(1, len(pairs) // count)] if count else pairs:
         (instrument, rate_hz), (rest, _) = audio.read(pair.instrument, mono=True), audio.read(pair.rest, mono=True)
-        start = max(0, len(instrument) // 2 - EXCERPT_S * rate_hz // 2)
-        instrument, rest = (sound[start : start + EXCERPT_S * rate_hz] for sound in (instrument, rest))
+        if seconds:
+            start = max(0, len(instrument) // 2 - seconds * rate_hz // 2)
+            instrument, rest = (sound[start : start + seconds * rate_hz] for sound in (instrument, rest))
         if np.sum(instrument**2) > QUIET * np.sum((instrument + rest) ** 2):
             yield instrument, rest
 
 
-def line(name: str, masker: Masker, songs: list[tuple[np.ndarray, np.ndarray]]) -> str:
-    """Scores of one candidate."""
-    scores = [si_sdr(instrument, masker(instrument + rest)) for instrument, rest in songs]
-    absent = [level_db(masker(rest), rest) for _, rest in songs]
-    solo = [level_db(masker(instrument), instrument) for instrument, _ in songs]
+def line(name: str, maskers: list[Masker], songs: list[tuple[np.ndarray, np.ndarray]]) -> str:
+    """Scores of one candidate, the mean of some answers."""
+
+    def separated(sound: np.ndarray) -> np.ndarray:
+        return np.mean([masker(sound) for masker in maskers], axis=0)
+
+    scores = [si_sdr(instrument, separated(instrument + rest)) for instrument, rest in songs]
+    absent = [level_db(separated(rest), rest) for _, rest in songs]
+    solo = [level_db(separated(instrument), instrument) for instrument, _ in songs]
     gain = [score - si_sdr(one, one + rest) for score, (one, rest) in zip(scores, songs, strict=True)]
     return (
         f"{name}: SI-SDR median {np.median(scores):.2f}, mean {np.mean(scores):.2f}; gain {np.median(gain):.2f}; "

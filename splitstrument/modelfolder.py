@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from splitstrument.errors import ModelError, SettingsError
-from splitstrument.files import sha256_of, write_yaml
+from splitstrument.files import atomic_path, sha256_of, write_yaml
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings, read_yaml, validate
 
@@ -100,3 +100,15 @@ def write_model_folder(path: str | Path, description: ModelDescription, file_nam
     files = {name: sha256_of(path / name) for name in file_names}
     data = description.model_copy(update={"files": files}).model_dump(mode="json", exclude_none=True)
     write_yaml(path / MODEL_FILE, data)
+
+
+def save_weights(network: Any, path: Path) -> None:
+    """Save a Keras network's weights, whole or not at all; `path` ends in ``.weights.h5``."""
+    with atomic_path(path) as temporary:
+        # Keras insists on this ending; the file still appears under its name only when it is whole
+        whole = temporary.with_name(f"{temporary.name}.weights.h5")
+        try:
+            network.save_weights(whole)
+            whole.replace(temporary)
+        finally:
+            whole.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""``splitstrument models``: list, show, export and import."""
+"""``splitstrument models``: list, show, export, adapt and import."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from splitstrument.separation.store import find_model, list_models
     "  splitstrument models list\n"
     "  splitstrument models show guitar\n"
     "  splitstrument models export runs/quickstart\n"
-    "  splitstrument models export runs/quickstart --calibrate datasets/mine"
+    "  splitstrument models export runs/quickstart --calibrate datasets/mine\n"
+    "  splitstrument models adapt runs/mine song.mp3 -o runs/mine_for_song"
 )
 def models() -> None:
-    """List, show, export and import models."""
+    """List, show, export, adapt and import models."""
 
 
 @models.command("list")
@@ -103,6 +104,43 @@ def export(model: str, songs: tuple[str, ...]) -> None:
         folder = export_int8(folder, expand(songs))
         error_db = export_error_db(folder, "onnxruntime-int8", "onnxruntime")
         click.echo(f"{folder.path / INT8_FILE} differs from {ONNX_FILE} by {error_db:.0f} dB on random chunks.")
+
+
+@models.command()
+@click.argument("model")
+@click.argument("songs", nargs=-1)
+@click.option("--tracks", type=click.Path(path_type=Path), help="Adapt to the mixtures of the pairs below this folder.")
+@click.option("--track", "names", multiple=True, help="Of --tracks only this track; may be given several times.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="1 forgets the training's.")
+@click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new folder for the model.")
+def adapt(
+    model: str,
+    songs: tuple[str, ...],
+    tracks: Path | None,
+    names: tuple[str, ...],
+    share: float,
+    weights: str,
+    output: Path,
+) -> None:
+    """Move MODEL's statistics towards those of SONGS (files, folders, patterns), without stems; write a new model.
+
+    \b
+    For a model that learned from a few songs; what ships has heard enough and gains nothing (docs/models.md).
+      splitstrument models adapt runs/mine song.mp3 -o runs/mine_for_song
+      splitstrument separate song.mp3 --model runs/mine_for_song
+    """
+    from splitstrument.pairs import Pair, find_pairs
+    from splitstrument.separation.adapt import adapt as adapted
+    from splitstrument.separation.batch import expand
+
+    heard: list[Path | Pair] = [*expand(songs)]
+    if tracks:
+        heard += [pair for pair in find_pairs(tracks) if not names or pair.name in names]
+    if not heard:
+        raise ModelError("There is nothing to adapt to: name songs, or --tracks with tracks that are there.")
+    folder = adapted(find_model(model), heard, output, share, weights)
+    click.echo(f"{folder.path}: try `splitstrument separate SONG --model {folder.path}`.")
 
 
 @models.command("import")

@@ -21,6 +21,7 @@ from splitstrument.modelfolder import (
     ModelDescription,
     ModelFolder,
     read_model_folder,
+    save_weights,
     write_model_folder,
 )
 from splitstrument.network.settings import HourglassSettings, ModelSettings, SpectrogramSettings
@@ -115,8 +116,7 @@ def import_keras2(
     arrays = read_weights(weights_path, theirs, {layer: network.get_layer(ours) for layer, ours in pairs.items()})
     for layer, values in arrays.items():
         network.get_layer(pairs[layer]).set_weights(values)
-    destination.mkdir(parents=True, exist_ok=True)
-    network.save_weights(destination / KERAS_FILES[0])
+    save_weights(network, destination / KERAS_FILES[0])
     description = ModelDescription(
         name=name or destination.name, summary=f"Imported from the Keras 2 model {source.name}.", model=settings
     )

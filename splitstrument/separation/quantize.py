@@ -8,19 +8,17 @@ is never a default. Needs the extra ``train`` (onnx).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from splitstrument.audio import blocks, open_audio, resample_blocks
 from splitstrument.errors import SettingsError, missing_extra
 from splitstrument.files import atomic_path
 from splitstrument.modelfolder import ONNX_FILE, ModelFolder, read_model_folder, write_model_folder
-from splitstrument.network.chunks import normalisation_scale
 from splitstrument.network.settings import ModelSettings
 from splitstrument.separation.engines import INT8_FILE
-from splitstrument.separation.transforms import stft_blocks
+from splitstrument.separation.songchunks import normalised, song_chunks
 from splitstrument.spectrogram import Float
 
 CHUNKS_PER_SONG = 8
@@ -71,26 +69,11 @@ def calibration_chunks(settings: ModelSettings, songs: Sequence[Path], seed: int
     rng = np.random.default_rng(seed)
     found: list[Float] = []
     for song in songs:
-        candidates = [chunk for chunk in _song_chunks(settings, song) if chunk.any()]
+        candidates = [chunk for chunk in song_chunks(settings, song) if chunk.any()]
         chosen = rng.permutation(len(candidates))[:CHUNKS_PER_SONG]
-        found += [_normalised(candidates[index], settings) for index in sorted(chosen)]
+        found += [normalised(candidates[index], settings) for index in sorted(chosen)]
     order = rng.permutation(len(found))[:MAX_CHUNKS]
     return [found[index] for index in sorted(order)]
-
-
-def _song_chunks(settings: ModelSettings, song: Path) -> Iterator[Float]:
-    spectrogram = settings.spectrogram
-    with open_audio(song) as file:
-        rate = file.samplerate
-    mono = (block.mean(axis=1, keepdims=True) for block in blocks(song))
-    resampled = resample_blocks(mono, 1, rate, spectrogram.sample_rate_hz)
-    for spectrum in stft_blocks(resampled, spectrogram.n_fft, spectrogram.hop, settings.n_frames):
-        if spectrum.shape[-1] == settings.n_frames:
-            yield np.abs(spectrum[0])
-
-
-def _normalised(chunk: Float, settings: ModelSettings) -> Float:
-    return (chunk / normalisation_scale(chunk, settings.normalisation))[None, ..., None]
 
 
 class _Chunks:

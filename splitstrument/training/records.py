@@ -14,7 +14,7 @@ from typing import Any
 
 from splitstrument.errors import TrainingError, missing_extra
 from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
-from splitstrument.modelfolder import ModelDescription, write_model_folder
+from splitstrument.modelfolder import ModelDescription, save_weights, write_model_folder
 from splitstrument.provenance import provenance
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.state import STATE_FILE, Position, save_state
@@ -124,14 +124,7 @@ class RunFolder:
 
     def write_weights(self, network: Any, name: str) -> None:
         """Save a network's weights under `name`, whole or not at all."""
-        with atomic_path(self.path / name) as temporary:
-            # Keras insists on this ending; the file still appears under its name only when it is whole
-            whole = temporary.with_name(f"{temporary.name}.weights.h5")
-            try:
-                network.save_weights(whole)
-                whole.replace(temporary)
-            finally:
-                whole.unlink(missing_ok=True)
+        save_weights(network, self.path / name)
 
     def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
         """Save what `restore_state` reads."""

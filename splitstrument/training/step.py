@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.modelfolder import KERAS_FILES, ModelFolder, read_model_folder, shipped_models
 from splitstrument.network.bandunet import member_of
 from splitstrument.network.build import build_network
 from splitstrument.network.losses import make_loss
+from splitstrument.network.statistics import estimate_statistics, normalization_statistics
 from splitstrument.training.muon import ConvolutionalMuon
 from splitstrument.training.settings import ComputeSettings, OptimizerSettings, TrainingSettings
 from splitstrument.training.state import differing_keys
@@ -135,7 +135,7 @@ def averaged_weights(trainer: Trainer, settings: OptimizerSettings, mixtures: It
         yield
         return
     weights = trainer.trainable_variables
-    variables = [*weights, *(each for layer in _normalizations(trainer.network) for each in _statistics(layer))]
+    variables = [*weights, *normalization_statistics(trainer.network)]
     kept = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
     trainer.optimizer.finalize_variable_values(weights)
     try:
@@ -144,34 +144,6 @@ def averaged_weights(trainer: Trainer, settings: OptimizerSettings, mixtures: It
     finally:
         for variable, value in zip(variables, kept, strict=True):
             variable.assign(value)
-
-
-def estimate_statistics(network: keras.Model, mixtures: Iterable[Any]) -> None:
-    """Set the statistics of every batch normalization to the mean over `mixtures`, each a batch of network inputs."""
-    normalizations = _normalizations(network)
-    momenta = [layer.momentum for layer in normalizations]
-    seen: list[list[Any]] = []
-    try:
-        for layer in normalizations:
-            layer.momentum = 0.0  # the moving statistics are then those of the batch at hand
-        for mixture in mixtures:
-            network(mixture, training=True)
-            seen.append([keras.ops.convert_to_numpy(s.value) for layer in normalizations for s in _statistics(layer)])
-    finally:
-        for layer, momentum in zip(normalizations, momenta, strict=True):
-            layer.momentum = momentum
-    if seen:
-        statistics = [statistic for layer in normalizations for statistic in _statistics(layer)]
-        for statistic, values in zip(statistics, zip(*seen, strict=True), strict=True):
-            statistic.assign(np.mean(values, axis=0))
-
-
-def _normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
-    return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def _statistics(layer: keras.layers.BatchNormalization) -> tuple[Any, Any]:
-    return layer.moving_mean, layer.moving_variance
 
 
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
