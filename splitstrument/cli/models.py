@@ -111,7 +111,7 @@ def export(model: str, songs: tuple[str, ...]) -> None:
 @click.argument("songs", nargs=-1)
 @click.option("--tracks", type=click.Path(path_type=Path), help="Adapt to the mixtures of the pairs below this folder.")
 @click.option("--track", "names", multiple=True, help="Of --tracks only this track; may be given several times.")
-@click.option("--share", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="1 forgets the training's.")
+@click.option("--share", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="1 forgets the training's.")
 @click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new folder for the model.")
 def adapt(
@@ -126,7 +126,7 @@ def adapt(
     """Move MODEL's statistics towards those of SONGS (files, folders, patterns), without stems; write a new model.
 
     \b
-    For a model that learned from a few songs; what ships has heard enough and gains nothing (docs/models.md).
+    For a model that learned from a few songs; what ships has heard enough and gains nothing (docs/trainings.md).
       splitstrument models adapt runs/mine song.mp3 -o runs/mine_for_song
       splitstrument separate song.mp3 --model runs/mine_for_song
     """

@@ -26,7 +26,7 @@ BATCH = 16  # chunks: as many as a training's batch, so that their statistics ar
 
 
 def adapt(
-    model: ModelFolder, songs: Sequence[Path | Pair], output: Path, share: float = 0.5, weights: str = "best"
+    model: ModelFolder, songs: Sequence[Path | Pair], output: Path, share: float = 0.3, weights: str = "best"
 ) -> ModelFolder:
     """Write a model folder at `output`: the same network with its statistics moved towards those of `songs`.
 
