@@ -62,6 +62,9 @@ def test_statistics_become_the_songs_as_far_as_asked(tmp_path, song):
     from splitstrument.separation.adapt import adapt
 
     before = model_folder(tmp_path / "m", band_settings())
+    heard_s: list[float] = []
+    adapt(before, [song], tmp_path / "heard", advance=heard_s.append)
+    assert 3.5 < sum(heard_s) <= 4.0
     found = {share: weights_of(adapt(before, [song], tmp_path / f"a{share}", share)) for share in (0.0, 0.5, 1.0)}
     for (path, known), (_, none), (_, half), (_, whole) in zip(weights_of(before), *found.values(), strict=True):
         assert np.array_equal(none, known)

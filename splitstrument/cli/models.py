@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from splitstrument.cli.common import json_option, print_json, print_table
+from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
 from splitstrument.errors import ModelError
 from splitstrument.modelfolder import ONNX_FILE, ModelFolder
+from splitstrument.progress import progress
 from splitstrument.separation.store import find_model, list_models
 
 
@@ -114,6 +115,7 @@ def export(model: str, songs: tuple[str, ...]) -> None:
 @click.option("--share", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="1 forgets the training's.")
 @click.option("--weights", type=click.Choice(["best", "last"]), default="best", show_default=True)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="A new folder for the model.")
+@quiet_option
 def adapt(
     model: str,
     songs: tuple[str, ...],
@@ -122,6 +124,7 @@ def adapt(
     share: float,
     weights: str,
     output: Path,
+    quiet: bool,
 ) -> None:
     """Move MODEL's statistics towards those of SONGS (files, folders, patterns), without stems; write a new model.
 
@@ -131,6 +134,7 @@ def adapt(
       splitstrument models adapt runs/mine song.mp3 -o runs/mine_for_song
       splitstrument separate song.mp3 --model runs/mine_for_song
     """
+    from splitstrument.audio import probe
     from splitstrument.pairs import Pair, find_pairs
     from splitstrument.separation.adapt import adapt as adapted
     from splitstrument.separation.batch import expand
@@ -140,7 +144,9 @@ def adapt(
         heard += [pair for pair in find_pairs(tracks) if not names or pair.name in names]
     if not heard:
         raise ModelError("There is nothing to adapt to: name songs, or --tracks with tracks that are there.")
-    folder = adapted(find_model(model), heard, output, share, weights)
+    files = [song.instrument if isinstance(song, Pair) else song for song in heard]
+    with progress("adapting", sum(probe(file).duration_s for file in files), "s of audio", quiet) as advance:
+        folder = adapted(find_model(model), heard, output, share, weights, advance)
     click.echo(f"{folder.path}: try `splitstrument separate SONG --model {folder.path}`.")
 
 

@@ -7,7 +7,7 @@ that stays is ours). Needs the extra ``train``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -26,7 +26,12 @@ BATCH = 16  # chunks: as many as a training's batch, so that their statistics ar
 
 
 def adapt(
-    model: ModelFolder, songs: Sequence[Path | Pair], output: Path, share: float = 0.3, weights: str = "best"
+    model: ModelFolder,
+    songs: Sequence[Path | Pair],
+    output: Path,
+    share: float = 0.3,
+    weights: str = "best",
+    advance: Callable[[float], None] = lambda seconds: None,
 ) -> ModelFolder:
     """Write a model folder at `output`: the same network with its statistics moved towards those of `songs`.
 
@@ -38,6 +43,8 @@ def adapt(
         0 to 1: how far the statistics go; 1 forgets those of the training.
     weights
         ``best`` or ``last`` of a run.
+    advance
+        Called with the seconds of audio of each chunk that was heard.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def adapt(
     network.load_weights(model.file(f"{weights}.weights.h5"))
     if not normalization_statistics(network):
         raise ModelError(f"{model.path} has no batch normalization: there is nothing to adapt.")
-    batches = _Batches(model.settings, songs)
+    batches = _Batches(model.settings, songs, advance)
     estimate_statistics(network, batches, share)
     if not batches.count:
         raise SettingsError("There is nothing audible to adapt to: give songs of at least some seconds.")
@@ -71,8 +78,8 @@ def adapt(
 class _Batches:
     """Audible chunks of all songs, `BATCH` at a time; a last batch of less than half is left out."""
 
-    def __init__(self, settings: ModelSettings, songs: Sequence[Path | Pair]) -> None:
-        self.settings, self.songs, self.count = settings, songs, 0
+    def __init__(self, settings: ModelSettings, songs: Sequence[Path | Pair], advance: Callable[[float], None]) -> None:
+        self.settings, self.songs, self.advance, self.count = settings, songs, advance, 0
 
     def __iter__(self) -> Iterator[Float]:
         chunks = self._chunks()
@@ -84,6 +91,7 @@ class _Batches:
     def _chunks(self) -> Iterator[Float]:
         for song in self.songs:
             for chunk in song_chunks(self.settings, song):
+                self.advance(self.settings.chunk_s)
                 if chunk.any():
                     yield normalised(chunk, self.settings)
 
