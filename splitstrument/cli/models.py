@@ -129,8 +129,7 @@ def adapt(
     """Move MODEL's statistics towards those of SONGS (files, folders, patterns), without stems; write a new model.
 
     \b
-    For a model that learned from a few songs; what ships gains nothing by it
-    (docs/trainings.md).
+    For a model that learned from a few songs (docs/trainings.md).
       splitstrument models adapt runs/mine song.mp3 -o runs/mine_for_song
       splitstrument separate song.mp3 --model runs/mine_for_song
     """
