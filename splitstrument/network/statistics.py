@@ -19,8 +19,8 @@ def estimate_statistics(network: keras.Model, mixtures: Iterable[Any], share: fl
     share
         Of the way from the statistics that the network has: 0 changes nothing, 1 forgets them.
     """
-    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    known = [_read(variable) for variable in normalization_statistics(network)]
+    layers, statistics = _normalizations(network), normalization_statistics(network)
+    known = [_read(variable) for variable in statistics]
     momenta = [layer.momentum for layer in layers]
     seen: list[list[Any]] = []
     try:
@@ -28,21 +28,22 @@ def estimate_statistics(network: keras.Model, mixtures: Iterable[Any], share: fl
             layer.momentum = 0.0  # the moving statistics are then those of the batch at hand
         for mixture in mixtures:
             network(mixture, training=True)
-            seen.append([_read(variable) for variable in normalization_statistics(network)])
+            seen.append([_read(variable) for variable in statistics])
     finally:
         for layer, momentum in zip(layers, momenta, strict=True):
             layer.momentum = momentum
     if seen:
-        for variable, old, values in zip(
-            normalization_statistics(network), known, zip(*seen, strict=True), strict=True
-        ):
+        for variable, old, values in zip(statistics, known, zip(*seen, strict=True), strict=True):
             variable.assign((1 - share) * old + share * np.mean(values, axis=0))
 
 
 def normalization_statistics(network: keras.Model) -> list[Any]:
     """Moving mean and variance of every batch normalization."""
-    layers = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    return [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
+    return [variable for layer in _normalizations(network) for variable in (layer.moving_mean, layer.moving_variance)]
+
+
+def _normalizations(network: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _read(variable: Any) -> Any:
