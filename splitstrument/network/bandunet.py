@@ -195,7 +195,7 @@ class _Unet:
         """Two dense layers along the rows, through a bottleneck, added to what came in."""
         if not self.settings.bottleneck:
             return x
-        hidden = layers.ReLU()(FrequencyDense(x.shape[1] // self.settings.bottleneck, self.glorot())(x))
+        hidden = layers.ReLU()(FrequencyDense(max(1, x.shape[1] // self.settings.bottleneck), self.glorot())(x))
         return layers.Add()([x, FrequencyDense(x.shape[1], self.glorot())(hidden)])
 
     def gate(self, x):

@@ -87,7 +87,7 @@ def make_augmentation(settings: AugmentationSettings, sample_rate_hz: int) -> Au
         instrument = overdrive(instrument, settings.drive, rng)
         rest = overdrive(rest, settings.drive_rest, rng)
         if settings.equalizer_db or settings.low_pass:
-            low_pass_hz = _low_pass(settings.low_pass, size, rng)
+            low_pass_hz = low_pass(settings.low_pass, size, rng)
             instrument = equalize(instrument, settings.equalizer_db, low_pass_hz, sample_rate_hz, rng)
             rest = equalize(rest, settings.equalizer_db, low_pass_hz, sample_rate_hz, rng)
         gain = from_db(rng.uniform(-settings.gain_db, settings.gain_db, size)) * signs(size, settings.polarity, rng)
@@ -114,7 +114,7 @@ def make_joint_augmentation(settings: AugmentationSettings, sample_rate_hz: int)
         first, second = overdrive(first, settings.drive, rng), overdrive(second, settings.drive, rng)
         sources = [first, second, overdrive(rest, settings.drive_rest, rng)]
         if settings.equalizer_db or settings.low_pass:
-            low_pass_hz = _low_pass(settings.low_pass, len(first), rng)
+            low_pass_hz = low_pass(settings.low_pass, len(first), rng)
             sources = [equalize(each, settings.equalizer_db, low_pass_hz, sample_rate_hz, rng) for each in sources]
         first, second = (_change_level(each, settings, rng) for each in sources[:2])
         return keep_joint(first, second, sources[2], settings.absent, settings.solo, rng)
@@ -229,7 +229,7 @@ def equalize(
     return np.fft.irfft(np.fft.rfft(audio, n_fft) * gains, n_fft)[:, :n_samples].astype(np.float32)
 
 
-def _low_pass(share: float, size: int, rng: np.random.Generator) -> NDArray:
+def low_pass(share: float, size: int, rng: np.random.Generator) -> NDArray:
     """Low-pass frequency of each segment, in Hz: infinite where there is none."""
     lowest, highest = np.log(LOW_PASS_HZ)
     frequencies = np.exp(rng.uniform(lowest, highest, size))

@@ -47,7 +47,7 @@ class Stream:
     rows: slice = field(default_factory=lambda: ALL)
 
     def batch(self, index: int) -> Batch:
-        """Make batch `index` from nothing but the files: what makes resuming exact."""
+        """Make batch `index` from nothing but the files, as NumPy arrays: what makes resuming exact."""
         planes = self.source.planes(*divmod(index, self.steps_per_epoch), self.rows)
         return batch_of(planes, self.model, self.phase)
 
@@ -76,30 +76,42 @@ def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> 
     if settings.data.source == "joint":
         return _joint_streams(settings, tracks, reader, phase)
     if settings.data.source == "segments":
-        augmentation = make_augmentation(settings.augmentation, settings.model.spectrogram.sample_rate_hz)
-        training: Source = SegmentSource(tracks.training, settings, reader, augmentation, phase)
+        training = _segments(settings, tracks, reader, phase)
     else:
-        training = ChunkSource(tracks.training, settings, chunks)
+        training = _stream(ChunkSource(tracks.training, settings, chunks), settings, phase, settings.steps_per_epoch)
     validation = ChunkSource(tracks.validation, settings, chunks, shuffle=False) if tracks.validation else None
-    return Streams(
-        _stream(training, settings, phase, settings.steps_per_epoch),
-        _stream(validation, settings, phase, None) if validation else None,
-    )
+    return Streams(training, _stream(validation, settings, phase, None) if validation else None)
+
+
+def _segments(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Stream:
+    """Random segments of one instrument or of two, made where the settings say."""
+    if settings.data.place == "device":
+        from splitstrument.training.device import DeviceSource, DeviceStream  # Keras: not where settings are only read
+
+        device = DeviceSource(tracks.training, settings, reader, phase)
+        return DeviceStream(device, settings.model, settings.data, phase, device.steps_per_epoch)
+    rate_hz = settings.model.spectrogram.sample_rate_hz
+    source: Source
+    if settings.data.source == "joint":
+        augment = make_joint_augmentation(settings.augmentation, rate_hz)
+        source = JointSegmentSource(tracks.training, settings, reader, augment, phase)
+    else:
+        source = SegmentSource(
+            tracks.training, settings, reader, make_augmentation(settings.augmentation, rate_hz), phase
+        )
+    return _stream(source, settings, phase, settings.steps_per_epoch)
 
 
 def _joint_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Streams:
     """Both streams of a joint training; validation is a fixed draw of segments as they are."""
-    rate_hz = settings.model.spectrogram.sample_rate_hz
-    augment = make_joint_augmentation(settings.augmentation, rate_hz)
-    training = JointSegmentSource(tracks.training, settings, reader, augment, phase)
-    training_stream = _stream(training, settings, phase, settings.steps_per_epoch)
+    training = _segments(settings, tracks, reader, phase)
     if not tracks.validation:
-        return Streams(training_stream, None)
-    as_they_are = make_joint_augmentation(AugmentationSettings(), rate_hz)
+        return Streams(training, None)
+    as_they_are = make_joint_augmentation(AugmentationSettings(), settings.model.spectrogram.sample_rate_hz)
     steps = max(1, settings.data.validation_chunks // settings.batch_size) if settings.data.validation_chunks else None
     fixed = settings.model_copy(update={"steps_per_epoch": steps})
     validation = JointSegmentSource(tracks.validation, fixed, reader, as_they_are, phase)
-    return Streams(training_stream, _stream(validation, settings, phase, None))
+    return Streams(training, _stream(validation, settings, phase, None))
 
 
 def _stream(source: Source, settings: TrainingSettings, phase: bool, steps: int | None) -> Stream:

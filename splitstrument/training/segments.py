@@ -37,7 +37,7 @@ class SegmentSource:
         self.seed, self.batch_size, self.model = settings.seed, settings.batch_size, settings.model
         spectrogram = settings.model.spectrogram
         self.n_samples = (settings.model.n_frames - 1) * spectrogram.hop + spectrogram.n_fft
-        self.probabilities = _probabilities(tracks, settings)
+        self.probabilities = track_probabilities(tracks, settings)
         self.steps = settings.steps_per_epoch
 
     @property
@@ -65,20 +65,15 @@ class SegmentSource:
         return self.augmentation(*(np.stack(side) for side in zip(*pairs, strict=True)), rng)
 
     def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, ...]:
-        """Instrument and rest from a random start, each (n_samples,)."""
+        """All sides from a random start, each (n_samples,)."""
         start = self._start(track, rng)
-        return self._at(track.pair.instrument, track, start), self._at(track.pair.rest, track, start)
+        return sides_of(track, self.reader, start, self.n_samples, self.model.spectrogram.sample_rate_hz)
 
     def _start(self, track: Track, rng: np.random.Generator) -> int:
         """A sample of the track, at its own rate, from which a whole segment follows."""
         rate_hz = self.model.spectrogram.sample_rate_hz
         n_source = -(-self.n_samples * track.info.sample_rate_hz // rate_hz)
         return int(rng.integers(max(1, track.info.n_samples - n_source + 1)))
-
-    def _at(self, path: Path, track: Track, start: int) -> Float:
-        """Samples (n_samples,) of one file of a track, mono at the model's rate."""
-        rate_hz = self.model.spectrogram.sample_rate_hz
-        return read_resampled(self.reader, path, track.info, start, self.n_samples, rate_hz)
 
     def _stft(self, audio: Float):
         """(batch, n_samples) to (batch, n_bins, n_frames): the batch takes the place of channels."""
@@ -98,17 +93,30 @@ class JointSegmentSource(SegmentSource):
         first, second, rest = (self._stft(source[rows]) for source in self.segments(epoch, step))
         return joint_planes_of(first, second, rest, self.phase)
 
-    def _read(self, track: Track, rng: np.random.Generator) -> tuple[Float, ...]:
-        """Both instruments and the rest of both, each (n_samples,)."""
-        pairs = track.pairs if isinstance(track, JointTrack) else (track.pair, None)
-        start = self._start(track, rng)
-        silence = np.zeros(self.n_samples, np.float32)
-        first, second = (self._at(pair.instrument, track, start) if pair else silence for pair in pairs)
-        rest = self._at(track.pair.rest, track, start)  # of the first pair there is
-        return first, second, rest - second if pairs[0] else rest
+
+def joint(settings: TrainingSettings) -> bool:
+    """Whether two instruments are learned at once."""
+    return settings.data.source == "joint"
 
 
-def _probabilities(tracks: tuple[Track, ...], settings: TrainingSettings) -> np.ndarray:
+def sides_of(track: Track, reader: Reader, start: int, n_samples: int, rate_hz: int) -> tuple[Float, ...]:
+    """A stretch of each side of a track, (n_samples,) at `rate_hz`: instrument and rest.
+
+    Of a `JointTrack` both instruments and the rest of both; `start` counts samples of the files' own rate.
+    """
+
+    def stretch(path: Path) -> Float:
+        return read_resampled(reader, path, track.info, start, n_samples, rate_hz)
+
+    if not isinstance(track, JointTrack):
+        return stretch(track.pair.instrument), stretch(track.pair.rest)
+    silence = np.zeros(n_samples, np.float32)
+    first, second = (stretch(pair.instrument) if pair else silence for pair in track.pairs)
+    rest = stretch(track.pair.rest)  # of the first pair there is
+    return first, second, rest - second if track.pairs[0] else rest
+
+
+def track_probabilities(tracks: tuple[Track, ...], settings: TrainingSettings) -> np.ndarray:
     """Chance of each track: its dataset's ratio, times its share of the dataset's duration."""
     durations = np.array([track.info.duration_s for track in tracks])
     datasets = np.array([track.dataset for track in tracks])

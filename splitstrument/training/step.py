@@ -61,6 +61,8 @@ def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Train
     """
     if settings.optimizer.ema_batches and isinstance(team, Workers):
         raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
+    if settings.data.place == "device" and isinstance(team, Workers):
+        raise SettingsError("data.place: device is for one process: set it to files for a training on several.")
     prepare_backend(settings.compute, settings.seed)
     try:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
@@ -138,6 +140,8 @@ def averaged_weights(trainer: Trainer, settings: OptimizerSettings, mixtures: It
     variables = [*weights, *normalization_statistics(trainer.network)]
     kept = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
     trainer.optimizer.finalize_variable_values(weights)
+    for variable in weights:  # an array of its own: JAX gives the weights' memory away, and it would be the average's
+        variable.assign(keras.ops.convert_to_numpy(variable.value))
     try:
         estimate_statistics(trainer.network, mixtures)
         yield
