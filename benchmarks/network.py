@@ -27,10 +27,12 @@ from splitstrument.network.settings import BandUnetSettings, HourglassSettings, 
 from splitstrument.separation.store import find_model
 from splitstrument.training.describe import count_operations
 
+SHIPPED = {"folds": (4, 8, 16, 16), "time_fold": 4, "width": 104, "growth": 16, "levels": 4}
 FAST = {"spectrogram": SpectrogramSettings(n_fft=2048, hop_length=512), "n_frames": 128, "normalisation": "none"}
 FORMS = {
     "hourglass, 192 filters (thesis)": ModelSettings(network=HourglassSettings()),
-    "bandunet, folds 4 to 16, width 64 (one member of what ships)": ModelSettings(
+    "bandunet, width 104 (what ships)": ModelSettings(network=BandUnetSettings(**SHIPPED), **{**FAST, "n_frames": 256}),
+    "bandunet, width 64 (a member of the models before)": ModelSettings(
         network=BandUnetSettings(folds=(4, 8, 16, 16), time_fold=4, width=64, growth=32), **FAST
     ),
     "bandunet, width 32 (of the first models)": ModelSettings(network=BandUnetSettings(), **FAST),

@@ -1,8 +1,8 @@
 """What does a gate (`separate --gate`) cost, what does it bring, and where should its threshold be?
 
-    python benchmarks/presence_gate.py guitar runs/joint_long runs/joint_finish
-    python benchmarks/presence_gate.py piano runs/joint_long runs/joint_finish --output 1
-    python benchmarks/presence_gate.py guitar runs/joint_long runs/joint_finish --pairs data/muldjord/tracks_22050hz
+    python benchmarks/presence_gate.py guitar runs/joint_wide
+    python benchmarks/presence_gate.py piano runs/joint_wide --output 1
+    python benchmarks/presence_gate.py guitar runs/joint_wide --pairs data/muldjord/tracks_22050hz
 
 For the middle of each validation song (`benchmarks/validation.py`), masks of the runs averaged: SI-SDR of the
 instrument, and the level of the answer to the rest alone and to the instrument alone, without a gate and with several.

@@ -1,10 +1,11 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
     python benchmarks/ship.py guitar runs/mine --summary "..." --trained-on "..."
-    python benchmarks/ship.py guitar runs/joint_long runs/joint_finish             # two members: masks are averaged
-    python benchmarks/ship.py piano runs/joint_long runs/joint_finish --output 1   # the other one of a joint training
+    python benchmarks/ship.py guitar runs/joint_wide_finish                        # output 0 of a joint training
+    python benchmarks/ship.py piano runs/joint_wide --output 1                     # the other one
+    python benchmarks/ship.py guitar runs/one runs/another                         # two members: masks are averaged
 
-Takes the best weights of a run, or those that its name ends on (runs/joint_long/last.weights.h5). Copies them, with
+Takes the best weights of a run, or those that its name ends on (runs/joint_wide/last.weights.h5). Copies them, with
 kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
 sample_scores.yaml, against which the tests hold the shipped files from then on. The card (card.md) is written by hand,
 but for its scores (benchmarks/card.py).

@@ -1,7 +1,7 @@
 """Does it help a model to hear every song with the spectrum that its training had?
 
-    python benchmarks/spectral_matching.py runs/joint_long data/muldjord/tracks_22050hz
-    python benchmarks/spectral_matching.py runs/joint_long data/corpus/dev/heldout/validation/guitar --tracks 8
+    python benchmarks/spectral_matching.py runs/joint_wide data/muldjord/tracks_22050hz
+    python benchmarks/spectral_matching.py runs/joint_wide data/corpus/dev/heldout/validation/guitar --tracks 8
 
 Equalizes the magnitudes that the network sees, so that the mean of each bin over the song becomes the one that the
 network standardises with (`bandunet`), in part or wholly; the mask is applied to the song as it is. Prints the median

@@ -1,9 +1,9 @@
 """Compare weights on validation songs: what to keep, before anything is put to held-out ones.
 
-    python benchmarks/validation.py guitar runs/joint_long runs/joint/last.weights.h5
-    python benchmarks/validation.py guitar runs/joint_long+runs/joint       # answers averaged, as those of members are
-    python benchmarks/validation.py piano runs/joint --output 1             # of a joint training
-    python benchmarks/validation.py guitar runs/joint_long --pairs data/corpus_recorded/guitar --tracks 24
+    python benchmarks/validation.py guitar runs/joint_wide runs/joint_wide_finish/last.weights.h5
+    python benchmarks/validation.py guitar runs/joint_wide+runs/mine         # answers averaged, as those of members are
+    python benchmarks/validation.py piano runs/joint_wide --output 1          # of a joint training
+    python benchmarks/validation.py guitar runs/joint_wide --pairs data/corpus_recorded/guitar --tracks 24
     python benchmarks/validation.py guitar runs/fold --pairs "data/frets_on_fire/tracks_22050hz/Feelings" --seconds 0
 
 For the middle 30 seconds of each song in which the instrument plays, or (`--seconds 0`) for whole songs: SI-SDR of the

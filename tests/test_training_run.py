@@ -11,10 +11,10 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from training_data import make_pairs, tiny_settings
+from training_data import TINY_MODEL, make_pairs, tiny_settings
 
 from splitstrument.errors import CancelledError, DatasetError, TrainingError
-from splitstrument.modelfolder import read_model_folder, shipped_models
+from splitstrument.modelfolder import ModelDescription, read_model_folder, shipped_models, write_model_folder
 from splitstrument.network.bandunet import member_of
 from splitstrument.network.build import build_network
 from splitstrument.training import loop
@@ -23,6 +23,8 @@ from splitstrument.training.run import train
 from splitstrument.training.step import averaged_weights, build_trainer, load_initial_weights
 
 choose_backend()
+
+BAND = {"kind": "bandunet", "folds": [2, 4], "width": 8, "growth": 4, "levels": 2}
 
 
 @pytest.fixture(scope="module")
@@ -173,22 +175,31 @@ def test_init_from_starts_from_the_best_weights_or_those_it_names(folder, demand
             np.testing.assert_allclose(value, theirs[key], atol=1e-12)
 
 
-def test_init_from_a_shipped_model_starts_from_its_first_member():
+def test_init_from_a_shipped_model_starts_from_its_weights():
     guitar = read_model_folder(shipped_models()["guitar"])
-    assert guitar.settings.network.members == 2
-    one = guitar.settings.network.model_copy(update={"members": 1})
-    settings = tiny_settings(Path("x"), model=guitar.settings.model_copy(update={"network": one}), init_from="guitar")
+    settings = tiny_settings(Path("x"), model=guitar.settings, init_from="guitar")
     trainer = build_trainer(settings)
     load_initial_weights(trainer, settings)
-    both = build_network(guitar.settings)
-    both.load_weights(guitar.file("best.weights.h5"))
-    first, second = (member_of(both, index).get_weights() for index in range(2))
-    assert all(np.array_equal(*pair) for pair in zip(trainer.network.get_weights(), first, strict=True))
-    assert any((ours != theirs).any() for ours, theirs in zip(first, second, strict=True))
+    theirs = build_network(guitar.settings)
+    theirs.load_weights(guitar.file("best.weights.h5"))
+    assert all(np.array_equal(*pair) for pair in zip(trainer.network.get_weights(), theirs.get_weights(), strict=True))
     wider = settings.model.network.model_copy(update={"width": 32})
     settings = settings.model_copy(update={"model": settings.model.model_copy(update={"network": wider})})
     with pytest.raises(TrainingError, match=r"init_from: guitar has another network.width"):
         load_initial_weights(build_trainer(settings), settings)
+
+
+def test_init_from_a_model_of_several_members_starts_from_the_first(tmp_path):
+    settings = tiny_settings(Path("x"), model={**TINY_MODEL, "network": BAND}, init_from=str(tmp_path))
+    members = settings.model.model_copy(update={"network": settings.model.network.model_copy(update={"members": 2})})
+    both = build_network(members)
+    both.save_weights(tmp_path / "best.weights.h5")
+    write_model_folder(tmp_path, ModelDescription(name="both", model=members), ["best.weights.h5"])
+    trainer = build_trainer(settings)
+    load_initial_weights(trainer, settings)
+    first, second = (member_of(both, index).get_weights() for index in range(2))
+    assert all(np.array_equal(*pair) for pair in zip(trainer.network.get_weights(), first, strict=True))
+    assert any((ours != theirs).any() for ours, theirs in zip(first, second, strict=True))
 
 
 def test_init_from_another_network_is_refused(folder, demanding_run, tmp_path):

@@ -25,9 +25,10 @@ Examples:
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
   splitstrument train trainings/table_06.yaml --check
   splitstrument train trainings/table_06.yaml --stand-in data/corpus_development --epochs 5
+  KERAS_BACKEND=jax splitstrument train trainings/joint_wide.yaml   (on a graphics card)
   splitstrument train guitar_pure.jsonc -o runs/imported
-  splitstrument train trainings/joint_long.yaml --processes 2
-  splitstrument train trainings/joint_long.yaml --cluster 10.0.0.1:21000,10.0.0.2:21000 --worker 0 -o /shared/joint_long
+  splitstrument train trainings/table_06.yaml --processes 2
+  splitstrument train trainings/table_06.yaml --cluster 10.0.0.1:21000,10.0.0.2:21000 --worker 0 -o /shared/table_06
 """
 
 
