@@ -15,7 +15,10 @@ from typing import Any
 import splitstrument
 from splitstrument.files import sha256_of
 
-PACKAGES = ("numpy", "soundfile", "soxr", "pydantic", "onnxruntime", "tensorflow", "tensorflow-cpu", "keras", "librosa")
+PACKAGES = (
+    *("numpy", "soundfile", "soxr", "pydantic", "onnxruntime", "librosa"),
+    *("keras", "tensorflow", "tensorflow-cpu", "jax", "jaxlib", "torch"),
+)
 
 
 def provenance(settings: Any = None, inputs: Iterable[str | Path] = (), seed: int | None = None) -> dict[str, Any]:

@@ -21,11 +21,10 @@ from splitstrument.spectrogram import frames_stft
 from splitstrument.training import augment
 from splitstrument.training.device import DeviceSource, _overdriven
 from splitstrument.training.examples import batch_of, joint_planes_of, planes_of
+from splitstrument.training.launch import loopback_members, train_together
 from splitstrument.training.reading import make_reader
 from splitstrument.training.run import train
 from splitstrument.training.segments import sides_of
-from splitstrument.training.step import build_trainer
-from splitstrument.training.team import Workers
 from splitstrument.training.tracks import load_tracks
 
 ALL_STEPS = {
@@ -119,8 +118,7 @@ def test_speed_is_that_of_a_resampler(tmp_path, rng):
         assert played[row, inside] == pytest.approx(expected[inside], abs=2e-3)
 
 
-def test_the_equalizer_is_that_of_the_processor(tmp_path, rng):
-    """Gains of STFT bins instead of those of the whole segment: the same but for what windows smear."""
+def test_the_equalizer_draws_the_curve_of_the_processor(tmp_path, rng):
     settings = segments_settings(tmp_path, rng)
     source = source_of(settings)
     nodes = rng.uniform(-6, 6, len(augment.EQ_NODES_HZ)).astype(np.float32)
@@ -158,6 +156,21 @@ def test_a_training_on_the_device_learns(songs, tmp_path):  # noqa: F811
     assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
+def test_describing_a_training_reads_no_audio(tmp_path, rng):
+    source = source_of(segments_settings(tmp_path, rng))
+    assert source.steps_per_epoch == 3 and source.draw(0, 0)["base"].shape[0] == 2
+    assert "audio" not in vars(source)
+
+
+def test_solo_and_absent_are_those_of_the_settings(tmp_path, rng):
+    settings = segments_settings(tmp_path, rng, augmentation={"solo": 1}, batch_size=16)
+    quiet = as_numpy(source_of(settings).batch(0, 0))
+    assert quiet["target_stft"] == pytest.approx(quiet["mixture_stft"], abs=1e-5)
+    whole = settings.model_copy(update={"augmentation": augment.AugmentationSettings(absent=1)})
+    batch = as_numpy(source_of(whole).batch(0, 0))
+    assert batch["target"].max() == 0 < batch["mixture"].max()
+
+
 def test_every_backend_makes_the_same_batches(tmp_path, rng):
     """One segment at a time too: a compiler once turned the low-pass of a single one into infinity times 0."""
     pairs = make_pairs(tmp_path / "pairs", ["a", "b"], rng)
@@ -175,7 +188,7 @@ def test_mistakes_are_named(tmp_path, rng):
     with pytest.raises(SettingsError, match="hop_length that divides n_fft"):
         source_of(segments_settings(tmp_path, rng, model=odd))
     with pytest.raises(SettingsError, match="for one process"):
-        build_trainer(segments_settings(tmp_path, rng), Workers.__new__(Workers))  # a team that nobody has joined
+        train_together(segments_settings(tmp_path, rng), tmp_path / "together", loopback_members(2), quiet=True)
 
 
 def test_pairs_stay_as_they_are(songs):  # noqa: F811

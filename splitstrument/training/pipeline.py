@@ -86,7 +86,7 @@ def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> 
 def _segments(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Stream:
     """Random segments of one instrument or of two, made where the settings say."""
     if settings.data.place == "device":
-        from splitstrument.training.device import DeviceSource, DeviceStream  # Keras: not where settings are only read
+        from splitstrument.training.device import DeviceSource, DeviceStream  # it needs Keras
 
         device = DeviceSource(tracks.training, settings, reader, phase)
         return DeviceStream(device, settings.model, settings.data, phase, device.steps_per_epoch)

@@ -102,7 +102,8 @@ def joint(settings: TrainingSettings) -> bool:
 def sides_of(track: Track, reader: Reader, start: int, n_samples: int, rate_hz: int) -> tuple[Float, ...]:
     """A stretch of each side of a track, (n_samples,) at `rate_hz`: instrument and rest.
 
-    Of a `JointTrack` both instruments and the rest of both; `start` counts samples of the files' own rate.
+    Of a `JointTrack`, which all tracks of a joint training are, both instruments and the rest of both; `start` counts
+    samples of the files' own rate.
     """
 
     def stretch(path: Path) -> Float:

@@ -93,6 +93,8 @@ def settings_fingerprint(settings: Any) -> dict[str, Any]:
         data.pop(key)
     for key in HARMLESS_DATA_KEYS:
         data["data"].pop(key)
+    if data["data"]["place"] == "files":  # runs of before there was a choice say nothing about it
+        data["data"].pop("place")
     return data
 
 

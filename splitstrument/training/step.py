@@ -61,8 +61,6 @@ def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Train
     """
     if settings.optimizer.ema_batches and isinstance(team, Workers):
         raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
-    if settings.data.place == "device" and isinstance(team, Workers):
-        raise SettingsError("data.place: device is for one process: set it to files for a training on several.")
     prepare_backend(settings.compute, settings.seed)
     try:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model)

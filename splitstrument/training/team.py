@@ -186,8 +186,10 @@ def check_shareable(settings: TrainingSettings, size: int) -> None:
     Raises
     ------
     SettingsError
-        If the batch cannot be cut into equal parts, or XLA is asked for.
+        If the batch cannot be cut into equal parts, is made on the device, or XLA is asked for.
     """
+    if size > 1 and settings.data.place == "device":
+        raise SettingsError("data.place: device is for one process: set it to files for a training on several.")
     if settings.batch_size % size:
         raise SettingsError(
             f"A batch_size of {settings.batch_size} cannot be shared by {size} processes: choose a multiple of {size}."
