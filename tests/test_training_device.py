@@ -16,7 +16,6 @@ from test_training_joint import BAND, joint_settings, songs  # noqa: F401  (a fi
 from training_data import RATE_HZ, make_pairs, tiny_settings
 
 from splitstrument.errors import SettingsError
-from splitstrument.pairs import find_pairs
 from splitstrument.spectrogram import frames_stft
 from splitstrument.training import augment
 from splitstrument.training.device import DeviceSource, _overdriven
@@ -189,9 +188,3 @@ def test_mistakes_are_named(tmp_path, rng):
         source_of(segments_settings(tmp_path, rng, model=odd))
     with pytest.raises(SettingsError, match="for one process"):
         train_together(segments_settings(tmp_path, rng), tmp_path / "together", loopback_members(2), quiet=True)
-
-
-def test_pairs_stay_as_they_are(songs):  # noqa: F811
-    before = [pair.instrument.read_bytes() for pair in find_pairs(songs["path"])]
-    source_of(joint_settings(songs, data={"source": "joint", **DEVICE})).batch(0, 0)
-    assert before == [pair.instrument.read_bytes() for pair in find_pairs(songs["path"])]

@@ -34,7 +34,14 @@ from splitstrument.training.examples import Batch
 from splitstrument.training.loader import threaded_batches
 from splitstrument.training.pipeline import Stream
 from splitstrument.training.reading import Reader
-from splitstrument.training.segments import SEGMENT_STREAM, joint, sides_of, track_probabilities
+from splitstrument.training.segments import (
+    SEGMENT_STREAM,
+    joint,
+    segment_samples,
+    sides_of,
+    steps_that_hold,
+    track_probabilities,
+)
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.tracks import Track
 
@@ -64,9 +71,9 @@ class DeviceSource:
                 f"data.place: device needs a hop_length that divides n_fft; {spectrogram.hop} does not divide "
                 f"{spectrogram.n_fft}."
             )
-        self.n_samples = (settings.model.n_frames - 1) * spectrogram.hop + spectrogram.n_fft
+        self.n_samples = segment_samples(settings.model)
         self.probabilities = track_probabilities(tracks, settings)
-        self.steps_per_epoch = settings.steps_per_epoch or self._steps_that_hold(tracks)
+        self.steps_per_epoch = steps_that_hold(tracks, settings)
         self.n_needed = int(self.n_samples * (1 + settings.augmentation.speed)) + TAPS
         self.tracks, self.reader = tracks, reader
         rate_hz = spectrogram.sample_rate_hz
@@ -89,11 +96,6 @@ class DeviceSource:
         """All random numbers of one batch."""
         rng = np.random.default_rng([self.settings.seed, epoch, SEGMENT_STREAM, step])
         return Drawing(self, rng).draw()
-
-    def _steps_that_hold(self, tracks: tuple[Track, ...]) -> int:
-        """As many batches as hold the audio once."""
-        segment_s = self.n_samples / self.settings.model.spectrogram.sample_rate_hz
-        return max(1, int(sum(track.info.duration_s for track in tracks) / segment_s / self.settings.batch_size))
 
     @property
     def n_sides(self) -> int:
@@ -198,7 +200,6 @@ class Drawing:
     def draw(self) -> Draw:
         """Sources first, then sounds, then levels, then what is there at all."""
         settings, shape = self.settings, (self.sides, self.size)
-        joint_draw = self.sides > 2
         apart = self.rng.random(shape) < settings.remix
         apart[0] = False
         factors = self.rng.uniform(1 - settings.speed, 1 + settings.speed, shape)
@@ -221,7 +222,7 @@ class Drawing:
         draw["nodes_db"] = self.rng.uniform(-most_db, most_db, (*shape, len(augment.EQ_NODES_HZ)))
         low_pass_hz = augment.low_pass(settings.low_pass, self.size, self.rng)
         draw["low_pass"] = np.log(np.minimum(low_pass_hz, FAR_ABOVE_HZ))
-        draw["level"] = self._levels() * (self._kept_joint() if joint_draw else self._kept())
+        draw["level"] = self._levels() * self._kept()
         draw["speed"] = speed
         single = {name: values.astype(np.float32) for name, values in draw.items()}
         return single | self._positions(places, speed)
@@ -250,13 +251,11 @@ class Drawing:
         return levels
 
     def _kept(self) -> NDArray:
-        ones = np.ones((self.size, 1), np.float32)
-        return np.stack(augment.keep(ones, ones, self.settings.absent, self.settings.solo, self.rng))[..., 0]
-
-    def _kept_joint(self) -> NDArray:
-        ones = np.ones((self.size, 1), np.float32)
-        kept = augment.keep_joint(ones, ones, ones, self.settings.absent, self.settings.solo, self.rng)
-        return np.stack(kept)[..., 0]
+        """1 for the sides that are there, 0 for those that are silenced."""
+        ones, shares = np.ones((self.size, 1), np.float32), (self.settings.absent, self.settings.solo)
+        if self.sides == 2:
+            return np.stack(augment.keep(ones, ones, *shares, self.rng))[..., 0]
+        return np.stack(augment.keep_joint(ones, ones, ones, *shares, self.rng))[..., 0]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from splitstrument.network.settings import ModelSettings
 from splitstrument.spectrogram import frames_stft
 from splitstrument.training.examples import ALL, Float, joint_planes_of, planes_of
 from splitstrument.training.reading import Reader, read_resampled
@@ -35,19 +36,9 @@ class SegmentSource:
     ) -> None:
         self.tracks, self.reader, self.augmentation, self.phase = tracks, reader, augmentation, phase
         self.seed, self.batch_size, self.model = settings.seed, settings.batch_size, settings.model
-        spectrogram = settings.model.spectrogram
-        self.n_samples = (settings.model.n_frames - 1) * spectrogram.hop + spectrogram.n_fft
+        self.n_samples = segment_samples(settings.model)
         self.probabilities = track_probabilities(tracks, settings)
-        self.steps = settings.steps_per_epoch
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """As set, or as many batches as hold the audio once."""
-        if self.steps:
-            return self.steps
-        seconds = sum(track.info.duration_s for track in self.tracks)
-        segment_s = self.n_samples / self.model.spectrogram.sample_rate_hz
-        return max(1, int(seconds / segment_s / self.batch_size))
+        self.steps_per_epoch = steps_that_hold(tracks, settings)
 
     def planes(self, epoch: int, step: int, rows: slice = ALL) -> Float:
         """Planes of one batch, or of some rows of it: (batch, n_planes, n_bins, n_frames).
@@ -92,6 +83,19 @@ class JointSegmentSource(SegmentSource):
         """Planes of one batch, or of some rows of it: (batch, n_planes, n_bins, n_frames)."""
         first, second, rest = (self._stft(source[rows]) for source in self.segments(epoch, step))
         return joint_planes_of(first, second, rest, self.phase)
+
+
+def segment_samples(model: ModelSettings) -> int:
+    """Samples that the frames of one chunk cover."""
+    return (model.n_frames - 1) * model.spectrogram.hop + model.spectrogram.n_fft
+
+
+def steps_that_hold(tracks: tuple[Track, ...], settings: TrainingSettings) -> int:
+    """Steps per epoch as set, or as many batches as hold the audio once."""
+    if settings.steps_per_epoch:
+        return settings.steps_per_epoch
+    segment_s = segment_samples(settings.model) / settings.model.spectrogram.sample_rate_hz
+    return max(1, int(sum(track.info.duration_s for track in tracks) / segment_s / settings.batch_size))
 
 
 def joint(settings: TrainingSettings) -> bool:
