@@ -24,6 +24,16 @@ def test_engines_agree_with_numpy(rng, tmp_path, engine):
         assert np.abs(mask[..., 0] - reference_mask(chunk[..., 0])).max() < 1e-5
 
 
+def test_chunks_side_by_side_are_the_chunks_one_by_one(rng, tmp_path):
+    folder = tiny_model(tmp_path / "m")
+    chunks = rng.random((5, *folder.settings.input_shape), np.float32)
+    one_by_one = np.concatenate([open_engine(folder, threads=1).predict(chunk[None]) for chunk in chunks])
+    for threads, at_once in ((1, 1), (2, 2), (9, 4)):
+        engine = open_engine(folder, threads=threads)
+        assert engine.chunks_at_once == at_once
+        np.testing.assert_array_equal(engine.predict(chunks), one_by_one)
+
+
 def test_unknown_engine(tmp_path):
     with pytest.raises(SettingsError, match="choose one of onnxruntime"):
         open_engine(tiny_model(tmp_path / "m"), "abacus")

@@ -72,14 +72,26 @@ class ActivityMeter:
 
     def add(self, instrument: Float, rest: Float) -> None:
         """Add (n_samples, n_channels) of both."""
-        power = np.stack([np.einsum("ij,ij->i", stem, stem) for stem in (instrument, rest)], axis=1)
-        power = power / instrument.shape[1]
-        while len(power):
-            part, power = power[: self._step - self._filled], power[self._step - self._filled :]
-            self._open += part.sum(axis=0, dtype=np.float64)
-            self._filled += len(part)
-            if self._filled == self._step:
-                self._close()
+        to_fill = (self._step - self._filled) % self._step
+        n_whole = max(0, len(instrument) - to_fill) // self._step
+        middle = to_fill + n_whole * self._step
+        self._add_part(instrument[:to_fill], rest[:to_fill])
+        if n_whole:
+            n_values = self._step * instrument.shape[1]
+            steps = [stem[to_fill:middle].reshape(n_whole, n_values) for stem in (instrument, rest)]
+            powers = np.stack([np.einsum("ij,ij->i", step, step) / n_values for step in steps], axis=1)
+            self._energies.extend(powers.ravel())
+        self._add_part(instrument[middle:], rest[middle:])
+
+    def _add_part(self, instrument: Float, rest: Float) -> None:
+        """Add less than a step, or what fills one."""
+        if not len(instrument):
+            return
+        energies = [float(np.einsum("ij,ij->", stem, stem, dtype=np.float64)) for stem in (instrument, rest)]
+        self._open += np.array(energies) / instrument.shape[1]
+        self._filled += len(instrument)
+        if self._filled == self._step:
+            self._close()
 
     def finish(self, confidence: float) -> Activity:
         """The curves; a last step that is not full counts by its own length."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +24,20 @@ from splitstrument.modelfolder import KERAS_FILES, ONNX_FILE, ModelFolder
 from splitstrument.spectrogram import Float
 
 INT8_FILE = "model.int8.onnx"
+MAX_PARALLEL = 4  # chunks that are computed side by side: each holds some 30 MB of the shipped networks' activations
 
 
 class Engine(Protocol):
-    """A network, ready to run."""
+    """A network, ready to run.
+
+    Attributes
+    ----------
+    chunks_at_once
+        Chunks a call should bring at least, so that every core has work.
+    """
 
     name: str
+    chunks_at_once: int
 
     def predict(self, magnitudes: Float) -> Float:
         """Map magnitudes (batch, n_bins, n_frames, 1) to masks (batch, n_bins, n_frames, n_outputs)."""
@@ -38,7 +47,7 @@ class Engine(Protocol):
 class KerasEngine:
     """The reference: Keras itself, called by ``predict_on_batch``."""
 
-    name = "keras"
+    name, chunks_at_once = "keras", 1
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         weights = folder.file(*KERAS_FILES)
@@ -63,7 +72,11 @@ class KerasEngine:
 
 
 class OnnxEngine:
-    """ONNX Runtime on ``model.onnx``, in full float32."""
+    """ONNX Runtime on ``model.onnx``, in full float32.
+
+    Chunks run side by side, one core each, rather than one chunk on all cores: nothing waits inside a chunk, which is
+    a fifth faster on two cores and leaves the time between chunks to the rest of the pipeline.
+    """
 
     name, model_file = "onnxruntime", ONNX_FILE
 
@@ -72,8 +85,11 @@ class OnnxEngine:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        self.chunks_at_once = min(threads, MAX_PARALLEL)
+        options.intra_op_num_threads = threads // self.chunks_at_once
         options.inter_op_num_threads = 1
+        # idle threads must not turn in circles on cores that the pipeline's other stages need
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
@@ -81,9 +97,14 @@ class OnnxEngine:
             raise _unreadable(path, error) from None
         (self._input,) = self._session.get_inputs()
         self._output = self._session.get_outputs()[-1].name
+        self._pool = ThreadPoolExecutor(self.chunks_at_once, "splitstrument-engine")
 
     def predict(self, magnitudes: Float) -> Float:
         """See `Engine`."""
+        parts = np.array_split(magnitudes, min(len(magnitudes), self.chunks_at_once))
+        return np.concatenate(list(self._pool.map(self._run, parts)))
+
+    def _run(self, magnitudes: Float) -> Float:
         return self._session.run([self._output], {self._input.name: np.ascontiguousarray(magnitudes)})[0]
 
 
@@ -96,7 +117,7 @@ class OnnxInt8Engine(OnnxEngine):
 class OpenVinoEngine:
     """OpenVINO on ``model.onnx``; `precision` is ``f32`` or ``bf16`` (its own default depends on the processor)."""
 
-    name, precision = "openvino", "f32"
+    name, precision, chunks_at_once = "openvino", "f32", 1
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         path = folder.file(ONNX_FILE)

@@ -30,12 +30,14 @@ class ChunkLayout:
     ----------
     overlap
         Share of a chunk that the next one covers; None takes the model's own.
+    at_once
+        Chunks the network is asked for at a time, at least.
     """
 
-    def __init__(self, model: ModelSettings, overlap: float | None = None) -> None:
+    def __init__(self, model: ModelSettings, overlap: float | None = None, at_once: int = 1) -> None:
         self.size = model.n_frames
         self.step = max(1, round(self.size * (1 - (model.overlap if overlap is None else overlap))))
-        self.batch = max(1, BATCH_VALUES // (model.spectrogram.n_bins * self.size))
+        self.batch = max(at_once, BATCH_VALUES // (model.spectrogram.n_bins * self.size))
         self.lead = self.size // 2
 
     @property

@@ -59,7 +59,7 @@ def convert(samples: Native, to: SampleType) -> Native | None:
         return scaled.astype(to.dtype, copy=False)
     if samples.dtype == np.int32:
         return _fit(_round_integers(samples, to.bits), to.bits)
-    return _fit(np.rint(samples.astype(np.float64) * 2.0 ** (to.bits - 1)), to.bits)
+    return _fit(np.rint(samples * samples.dtype.type(2.0 ** (to.bits - 1))), to.bits)  # exact: a power of two
 
 
 def split(song: Native, instrument: Float, to: SampleType) -> tuple[Native, Native] | None:
@@ -93,7 +93,7 @@ def _fit(values: NDArray, bits: int) -> NDArray[np.int32] | None:
     limit = 2 ** (bits - 1)
     if len(values) and (values.max() >= limit or values.min() < -limit):
         return None
-    return (values.astype(np.int64) << (32 - bits)).astype(np.int32)
+    return values.astype(np.int32) << (32 - bits)
 
 
 class NullMeter:

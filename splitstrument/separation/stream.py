@@ -127,7 +127,7 @@ class SongSeparation:
 def network_masks(model: LoadedModel, options: SeparationOptions) -> Callable[[Iterator[Complex]], MaskStream]:
     """Masks from the network, through the gate where one is asked for."""
     settings = model.settings
-    layout = ChunkLayout(settings, options.overlap)
+    layout = ChunkLayout(settings, options.overlap, model.engine.chunks_at_once)
 
     def masks(spectra: Iterator[Complex]) -> MaskStream:
         found = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
