@@ -20,8 +20,8 @@ from validation import Masker, excerpts, level_db, si_sdr
 from splitstrument.separation.presence import gated
 from splitstrument.spectrogram import istft, stft
 
-THRESHOLDS_DB = (-18.0, -12.0, -10.0, -8.0)
-WINDOWS_S = (15.0, 40.0)
+THRESHOLDS_DB = (-18.0, -16.0, -15.0, -14.0, -12.0)
+WINDOWS_S = (20.0, 40.0)
 Gate = tuple[float, float]  # window in seconds, threshold in dB
 
 

@@ -68,7 +68,7 @@ def main() -> None:
         action="store_true",
         help="leave silence, solo and absent instruments, and reduced precision, out",
     )
-    parser.add_argument("--gate", dest="gate_db", type=float, help="gate of `splitstrument separate`; none by default")
+    parser.add_argument("--gate", dest="gate_db", type=float, help="gate of `separate`; the models' own by default")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/scores"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()

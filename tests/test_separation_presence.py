@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import music, tiny_model
+from tiny_models import music, tiny_model, tiny_settings
 
 import splitstrument
 from splitstrument.cli import cli
@@ -127,6 +127,17 @@ def test_separation_has_no_gate_unless_one_is_asked_for(song, tmp_path):
     faded = splitstrument.separate(song, RATE_HZ, model=model, options=options)
     assert np.sum(faded.instrument**2) < 0.3 * np.sum(plain.instrument**2)
     assert np.abs(faded.instrument + faded.rest - song).max() < 1e-6
+
+
+def test_a_model_has_a_gate_of_its_own_which_an_option_replaces(song, tmp_path):
+    plain = tiny_model(tmp_path / "plain")
+    own = load_model(tiny_model(tmp_path / "own", tiny_settings(gate_db=NEARLY_SHUT)))
+    options = SeparationOptions(gate_db=NEARLY_SHUT)
+    asked = splitstrument.separate(song, RATE_HZ, model=load_model(plain), options=options)
+    np.testing.assert_array_equal(splitstrument.separate(song, RATE_HZ, model=own).instrument, asked.instrument)
+    ungated = splitstrument.separate(song, RATE_HZ, model=own, options=SeparationOptions(gate_db=-120))
+    expected = splitstrument.separate(song, RATE_HZ, model=load_model(plain)).instrument
+    assert np.abs(ungated.instrument - expected).max() < 1e-6
 
 
 def test_the_command_line_takes_it_and_the_sidecar_says_so(song, tmp_path):

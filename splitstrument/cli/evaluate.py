@@ -31,7 +31,7 @@ SUFFIXES = {"best": "", "last": "-last"}
 )
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
-@click.option("--gate", "gate_db", type=float, help="Gate of `splitstrument separate`; none by default.")
+@click.option("--gate", "gate_db", type=float, help="Gate of `splitstrument separate`; the model's own by default.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
 @measuring
 def evaluate(

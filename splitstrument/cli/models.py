@@ -70,6 +70,7 @@ def show(model: str, as_json: bool) -> None:
         ["network", str(settings.network)],
         ["spectrogram", str(settings.spectrogram)],
         ["chunk", f"{settings.n_frames} frames, {settings.chunk_s:.2f} s, overlap {settings.overlap:g}"],
+        ["gate", "none" if settings.gate_db is None else f"{settings.gate_db:g} dB"],
         ["licence", description.licence],
         ["trained on", description.trained_on or "not recorded"],
         *[[f"file {name}", f"sha256 {digest} (checked)"] for name, digest in description.files.items()],

@@ -57,7 +57,12 @@ engine_options = options(
     click.option("--engine", help=f"One of {', '.join(ENGINES)}."),
     click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine; default one per core and job."),
     click.option("--overlap", type=float, help="Overlap of chunks, 0 to 0.875; the default is the model's."),
-    click.option("--gate", "gate_db", type=float, help="Fade out what stays so many dB (negative) below the song."),
+    click.option(
+        "--gate",
+        "gate_db",
+        type=float,
+        help="Fade out what stays so many dB (negative) below the song; the default is the model's, -120 is none.",
+    ),
     click.option(
         "--channels",
         type=click.Choice(["mix", "magnitude", "each"]),

@@ -47,7 +47,7 @@ class SeparationOptions(Settings):
         Share of a chunk that the next one covers; None takes the model's own.
     gate_db
         Instrument and rest fade out where they stay this far below the song for long (see
-        `splitstrument.separation.presence`); a negative number. None: nothing fades.
+        `splitstrument.separation.presence`); a negative number, -120 for no gate. None takes the model's own.
     channels
         ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
         channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times

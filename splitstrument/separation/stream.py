@@ -125,13 +125,14 @@ class SongSeparation:
 
 
 def network_masks(model: LoadedModel, options: SeparationOptions) -> Callable[[Iterator[Complex]], MaskStream]:
-    """Masks from the network, through the gate where one is asked for."""
+    """Masks from the network, through the gate where the options or the model have one."""
     settings = model.settings
+    gate_db = settings.gate_db if options.gate_db is None else options.gate_db
     layout = ChunkLayout(settings, options.overlap, model.engine.chunks_at_once)
 
     def masks(spectra: Iterator[Complex]) -> MaskStream:
         found = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
-        return found if options.gate_db is None else gated(found, options.gate_db, settings.spectrogram)
+        return found if gate_db is None else gated(found, gate_db, settings.spectrogram)
 
     return masks
 
