@@ -40,13 +40,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = thesis_model(Path(scratch)) if options.thesis else find(options.model, parser)
         engines = open_all(folder, options.threads)
-        chunk = np.random.default_rng(0).random((1, *folder.settings.input_shape), np.float32) ** 4
+        chunks = np.random.default_rng(0).random((options.threads, *folder.settings.input_shape), np.float32) ** 4
         work: dict[str, Callable[[], np.ndarray]] = {
-            name: (lambda engine=engine: engine.predict(chunk)) for name, engine in engines.items()
+            name: (lambda engine=engine: engine.predict(chunks)) for name, engine in engines.items()
         }
         masks = {name: run() for name, run in work.items()}
         products = matrix_products(options.threads)
         best = interleaved({**work, **products}, options.rounds, options.threads)
+        best.update({name: best[name] / len(chunks) for name in work})
         print_report(folder, best, masks, set(products))
         if options.song:
             print_song(folder, engines, options.song)

@@ -1,4 +1,4 @@
-"""What does a gate (`separate --gate`) cost, what does it bring, and where should its threshold be?
+"""What do gates (`separate --gate --rest-gate`) cost, what do they bring, and where should their thresholds be?
 
     python benchmarks/presence_gate.py guitar runs/joint_wide
     python benchmarks/presence_gate.py piano runs/joint_wide --output 1
@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 from validation import Masker, excerpts, level_db, si_sdr
 
-from splitstrument.separation.presence import gated
+from splitstrument.separation.presence import Gate, gated
 from splitstrument.spectrogram import istft, stft
 
-THRESHOLDS_DB = (-18.0, -16.0, -15.0, -14.0, -12.0)
-WINDOWS_S = (20.0, 40.0)
-Gate = tuple[float, float]  # window in seconds, threshold in dB
+THRESHOLDS_DB = (None, -18.0, -16.0, -14.0, -12.0)
+REST_THRESHOLDS_DB = (None, -18.0, -14.0, -12.0, -10.0, -8.0)
 
 
 def main() -> None:
@@ -35,7 +34,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of each song")
     arguments = parser.parse_args()
     masker = Masker([run / "best.weights.h5" for run in arguments.runs], arguments.output)
-    gates = [None, *itertools.product(WINDOWS_S, THRESHOLDS_DB)]
+    gates = [Gate(*thresholds) for thresholds in itertools.product(THRESHOLDS_DB, REST_THRESHOLDS_DB)]
     rows: dict[str, list[tuple[float, float, float]]] = {_name(gate): [] for gate in gates}
     folder = arguments.pairs or Path(f"data/corpus/dev/heldout/validation/{arguments.target}")
     for instrument, rest in excerpts(folder, None, arguments.seconds):
@@ -55,8 +54,8 @@ def main() -> None:
         )
 
 
-def _name(gate: Gate | None) -> str:
-    return "no gate" if gate is None else f"{gate[1]:g} dB over {gate[0]:g} s"
+def _name(gate: Gate) -> str:
+    return f"instrument {gate.instrument_db or 'none'}, rest {gate.rest_db or 'none'}"
 
 
 def _masked(sound: np.ndarray, masker: Masker) -> tuple[np.ndarray, np.ndarray]:
@@ -65,13 +64,9 @@ def _masked(sound: np.ndarray, masker: Masker) -> tuple[np.ndarray, np.ndarray]:
     return spectrum, masker.mask(masker.chunks(spectrum), spectrum.shape[-1])[None]
 
 
-def _separated(
-    sound: np.ndarray, spectrum: np.ndarray, mask: np.ndarray, gate: Gate | None, masker: Masker
-) -> np.ndarray:
+def _separated(sound: np.ndarray, spectrum: np.ndarray, mask: np.ndarray, gate: Gate, masker: Masker) -> np.ndarray:
     spectrogram = masker.settings.spectrogram
-    if gate:
-        window_s, threshold_db = gate
-        [(spectrum, mask)] = gated(iter([(spectrum, mask)]), threshold_db, spectrogram, window_s)
+    [(spectrum, mask)] = gated(iter([(spectrum, mask)]), gate, spectrogram)
     return istft(spectrum * mask, len(sound), spectrogram.n_fft, spectrogram.hop)
 
 

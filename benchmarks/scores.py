@@ -69,10 +69,11 @@ def main() -> None:
         help="leave silence, solo and absent instruments, and reduced precision, out",
     )
     parser.add_argument("--gate", dest="gate_db", type=float, help="gate of `separate`; the models' own by default")
+    parser.add_argument("--rest-gate", dest="rest_gate_db", type=float, help="its gate of the rest, likewise")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/scores"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    options = SeparationOptions(gate_db=arguments.gate_db)
+    options = SeparationOptions(gate_db=arguments.gate_db, rest_gate_db=arguments.rest_gate_db)
     rows, limits, precisions = [], [], []
     for model, target in map(_model_and_target, arguments.models):
         jobs = [Job(model, target, name, arguments.output / target / name) for name in arguments.sets]

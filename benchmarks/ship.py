@@ -1,8 +1,8 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
     python benchmarks/ship.py guitar runs/mine --summary "..." --trained-on "..."
-    python benchmarks/ship.py guitar runs/joint_wide_finish --gate -16             # output 0 of a joint training
-    python benchmarks/ship.py piano runs/joint_wide --output 1 --gate -18          # the other one
+    python benchmarks/ship.py guitar runs/joint_wide_finish --gate -16 --rest-gate -10   # output 0 of a joint training
+    python benchmarks/ship.py piano runs/joint_wide --output 1 --gate -16 --rest-gate -10     # the other one
     python benchmarks/ship.py guitar runs/one runs/another                         # two members: masks are averaged
 
 Takes the best weights of a run, or those that its name ends on (runs/joint_wide/last.weights.h5). Copies them, with
@@ -52,9 +52,10 @@ def main() -> None:
     parser.add_argument("--n-frames", type=int, help="length of a chunk at separation, where it differs from training")
     parser.add_argument("--overlap", type=float, help="of chunks at separation, where it differs from training")
     parser.add_argument("--gate", dest="gate_db", type=float, help="its gate at separation, in dB")
+    parser.add_argument("--rest-gate", dest="rest_gate_db", type=float, help="its gate of the rest")
     parser.add_argument("--output", type=int, default=0, help="of a joint training: 0 is its target, 1 the second one")
     arguments = parser.parse_args()
-    chosen = {key: getattr(arguments, key) for key in ("n_frames", "overlap", "gate_db")}
+    chosen = {key: getattr(arguments, key) for key in ("n_frames", "overlap", "gate_db", "rest_gate_db")}
     changes = {"target": arguments.name, **{key: value for key, value in chosen.items() if value is not None}}
     folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.output, changes)
     for engine in sorted(set(ENGINES) - {"keras"}):

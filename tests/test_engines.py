@@ -28,10 +28,10 @@ def test_chunks_side_by_side_are_the_chunks_one_by_one(rng, tmp_path):
     folder = tiny_model(tmp_path / "m")
     chunks = rng.random((5, *folder.settings.input_shape), np.float32)
     one_by_one = np.concatenate([open_engine(folder, threads=1).predict(chunk[None]) for chunk in chunks])
-    for threads, at_once in ((1, 1), (2, 2), (9, 4)):
+    for threads, at_once, tolerance in ((1, 1, 0), (2, 2, 0), (4, 4, 0), (6, 3, 1e-6), (14, 3, 1e-6)):
         engine = open_engine(folder, threads=threads)
         assert engine.chunks_at_once == at_once
-        np.testing.assert_array_equal(engine.predict(chunks), one_by_one)
+        assert np.abs(engine.predict(chunks) - one_by_one).max() <= tolerance
 
 
 def test_unknown_engine(tmp_path):

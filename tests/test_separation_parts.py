@@ -134,6 +134,32 @@ def test_activity_and_warnings(rng):
     assert warnings_of(heard(silence, silence), "guitar") == ["The song is silent."]
 
 
+def test_levels_do_not_depend_on_blocks(rng):
+    rate, step, size = 8000, 800, 10_250
+    growing = np.linspace(0.1, 1, size, dtype=np.float32)[:, None]
+    stems = growing * rng.standard_normal((2, size, 2)).astype(np.float32)
+    steps = (stems[:, start : start + step].astype(float) for start in range(0, size, step))
+    expected_db = 10 * np.log10(np.transpose([np.mean(step**2, axis=(1, 2)) for step in steps]))
+    for cut in (1, 777, 800, 801, 3000, 20_000):
+        meter = ActivityMeter(rate)
+        for start in range(0, size, cut):
+            meter.add(*stems[:, start : start + cut])
+        activity = meter.finish(1.0)
+        assert np.allclose([activity.instrument_dbfs, activity.rest_dbfs], expected_db, atol=1e-3)
+
+
+def test_threads_give_the_same_bytes(rng, tmp_path):
+    """Chunks that one call of the network takes by itself, of which as many run side by side as there are threads."""
+    model = tiny_model(tmp_path / "m", tiny_settings(n_fft=2048, n_frames=128, overlap=0.25)).path
+    write(tmp_path / "song.wav", music(rng, 8 * 22050), 22050, "PCM_24")
+    for threads in (1, 2, 3):
+        options = SeparationOptions(threads=threads, keep_mask=True)
+        separate_file(tmp_path / "song.wav", tmp_path / str(threads), model, options)
+    for name in ("instrument.wav", "rest.wav", "mask.zip"):
+        one, two, three = ((tmp_path / threads / "song" / name).read_bytes() for threads in "123")
+        assert one == two == three
+
+
 def test_confidence_follows_the_masks(rng, tmp_path):
     decided = tiny_model(tmp_path / "a", kernel=np.full((3, 3), -40, np.float32))
     undecided = tiny_model(tmp_path / "b", kernel=np.zeros((3, 3), np.float32))

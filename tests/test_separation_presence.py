@@ -16,22 +16,22 @@ import splitstrument
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.network.settings import SpectrogramSettings
-from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.presence import gated
+from splitstrument.separation.options import NO_GATE_DB, SeparationOptions
+from splitstrument.separation.presence import Gate, gated
 from splitstrument.separation.stream import load_model
 
 SPECTROGRAM = SpectrogramSettings(sample_rate_hz=1000, n_fft=32, hop_length=10)  # 100 frames a second
 RATE_HZ = 22050
-THRESHOLD_DB, WINDOW_S = -10, 2
+GATE, WINDOW_S = Gate(-10, -10), 2
 
 
-def _gated(mask, spectrum=None, cut=None):
+def _gated(mask, spectrum=None, cut=None, gate=GATE):
     """(n_views, n_bins, n_frames) through the gate, whole or in blocks of `cut` frames."""
     spectrum = np.ones(mask.shape, np.complex64) if spectrum is None else spectrum
     cut = cut or mask.shape[-1]
     starts = range(0, mask.shape[-1], cut)
     blocks = ((spectrum[..., start : start + cut], mask[..., start : start + cut]) for start in starts)
-    pairs = list(gated(blocks, THRESHOLD_DB, SPECTROGRAM, WINDOW_S))
+    pairs = list(gated(blocks, gate, SPECTROGRAM, WINDOW_S))
     assert np.array_equal(np.concatenate([frames for frames, _ in pairs], axis=-1), spectrum)
     return np.concatenate([frames for _, frames in pairs], axis=-1)
 
@@ -55,6 +55,14 @@ def test_an_answer_far_below_the_song_is_faded_out(level_db, lowered_db):
 def test_a_rest_far_below_the_song_is_faded_out():
     held_back = _constant(-20)
     assert _db(1 - _gated(1 - held_back)).max() < -38  # what the gate of the loud answer itself leaves out
+
+
+def test_each_part_has_a_threshold_of_its_own():
+    soft, loud = _constant(-25), 1 - _constant(-25)
+    assert np.abs(_gated(soft, gate=Gate(None, -10)) - soft).max() < 0.01  # the rest is loud
+    assert np.abs(_gated(loud, gate=Gate(-10, None)) - loud).max() < 0.01
+    assert _db(_gated(soft, gate=Gate(-10, None)).max()) < -70
+    assert _db(1 - _gated(loud, gate=Gate(None, -10))).max() < -70
 
 
 def test_what_is_neither_is_left_alone():
@@ -94,7 +102,7 @@ def test_blocks_do_not_matter(n_frames, cut, views, seed):
 
 
 def test_an_empty_stream_stays_empty():
-    assert list(gated(iter([]), THRESHOLD_DB, SPECTROGRAM)) == []
+    assert list(gated(iter([]), GATE, SPECTROGRAM)) == []
 
 
 def test_memory_is_that_of_a_window():
@@ -103,7 +111,7 @@ def test_memory_is_that_of_a_window():
     def peak(n_blocks):
         block = lambda: (np.ones((2, 17, 100), np.complex64), np.full((1, 17, 100), 0.5, np.float32))  # noqa: E731
         tracemalloc.start()
-        for _ in gated((block() for _ in range(n_blocks)), THRESHOLD_DB, SPECTROGRAM, WINDOW_S):
+        for _ in gated((block() for _ in range(n_blocks)), GATE, SPECTROGRAM, WINDOW_S):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
@@ -131,13 +139,16 @@ def test_separation_has_no_gate_unless_one_is_asked_for(song, tmp_path):
 
 def test_a_model_has_a_gate_of_its_own_which_an_option_replaces(song, tmp_path):
     plain = tiny_model(tmp_path / "plain")
-    own = load_model(tiny_model(tmp_path / "own", tiny_settings(gate_db=NEARLY_SHUT)))
-    options = SeparationOptions(gate_db=NEARLY_SHUT)
+    gates = {"gate_db": -20, "rest_gate_db": NEARLY_SHUT}
+    own = load_model(tiny_model(tmp_path / "own", tiny_settings(**gates)))
+    options = SeparationOptions(**gates)
     asked = splitstrument.separate(song, RATE_HZ, model=load_model(plain), options=options)
     np.testing.assert_array_equal(splitstrument.separate(song, RATE_HZ, model=own).instrument, asked.instrument)
-    ungated = splitstrument.separate(song, RATE_HZ, model=own, options=SeparationOptions(gate_db=-120))
-    expected = splitstrument.separate(song, RATE_HZ, model=load_model(plain)).instrument
-    assert np.abs(ungated.instrument - expected).max() < 1e-6
+    none = SeparationOptions(gate_db=-120, rest_gate_db=-120)
+    ungated = splitstrument.separate(song, RATE_HZ, model=own, options=none)
+    expected = splitstrument.separate(song, RATE_HZ, model=load_model(plain))
+    np.testing.assert_array_equal(ungated.instrument, expected.instrument)
+    assert np.sum(asked.rest**2) < 0.3 * np.sum(expected.rest**2)
 
 
 def test_the_command_line_takes_it_and_the_sidecar_says_so(song, tmp_path):
@@ -149,7 +160,7 @@ def test_the_command_line_takes_it_and_the_sidecar_says_so(song, tmp_path):
         result = CliRunner().invoke(cli, arguments)
         assert result.exit_code == 0, result.output
         options = json.loads((tmp_path / name / "song" / "separation.json").read_text())["options"]
-        assert options.get("gate_db") == (NEARLY_SHUT if flags else None)
+        assert options["gate_db"] == (NEARLY_SHUT if flags else NO_GATE_DB) and options["rest_gate_db"] == NO_GATE_DB
         instrument, _ = splitstrument.audio.read(tmp_path / name / "song" / "instrument.wav")
         energies.append(np.sum(instrument**2))
     assert energies[1] < energies[0]

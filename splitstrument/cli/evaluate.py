@@ -32,6 +32,7 @@ SUFFIXES = {"best": "", "last": "-last"}
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
 @click.option("--gate", "gate_db", type=float, help="Gate of `splitstrument separate`; the model's own by default.")
+@click.option("--rest-gate", "rest_gate_db", type=float, help="Its gate of the rest; the model's own by default.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
 @measuring
 def evaluate(
@@ -43,6 +44,7 @@ def evaluate(
     engine: str | None,
     overlap: float | None,
     gate_db: float | None,
+    rest_gate_db: float | None,
     output: Path | None,
     **flags,
 ) -> None:
@@ -66,7 +68,7 @@ def evaluate(
     found = find_model(model)
     data = describe_data(tracks)["name"]
     own = Path("results") / found.description.name if found.path.is_relative_to(SHIPPED) else found.path / "evaluation"
-    options = SeparationOptions(engine=engine, overlap=overlap, gate_db=gate_db)
+    options = SeparationOptions(engine=engine, overlap=overlap, gate_db=gate_db, rest_gate_db=rest_gate_db)
     records = {}
     for which in chosen_weights(weights):
         folder = (output or own / data).with_name((output or own / data).name + SUFFIXES[which])

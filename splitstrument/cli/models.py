@@ -70,7 +70,7 @@ def show(model: str, as_json: bool) -> None:
         ["network", str(settings.network)],
         ["spectrogram", str(settings.spectrogram)],
         ["chunk", f"{settings.n_frames} frames, {settings.chunk_s:.2f} s, overlap {settings.overlap:g}"],
-        ["gate", "none" if settings.gate_db is None else f"{settings.gate_db:g} dB"],
+        ["gates", f"instrument {_decibels(settings.gate_db)}, rest {_decibels(settings.rest_gate_db)}"],
         ["licence", description.licence],
         ["trained on", description.trained_on or "not recorded"],
         *[[f"file {name}", f"sha256 {digest} (checked)"] for name, digest in description.files.items()],
@@ -80,6 +80,10 @@ def show(model: str, as_json: bool) -> None:
     card = folder.path / "card.md"
     if card.is_file():
         click.echo("\n" + card.read_text(encoding="utf-8"))
+
+
+def _decibels(gate_db: float | None) -> str:
+    return "none" if gate_db is None else f"{gate_db:g} dB"
 
 
 @models.command()

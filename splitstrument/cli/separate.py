@@ -61,8 +61,10 @@ engine_options = options(
         "--gate",
         "gate_db",
         type=float,
-        help="Fade out what stays so many dB (negative) below the song; the default is the model's, -120 is none.",
+        help="Fade the instrument out where it stays so many dB (negative) below the song; the default is the model's, "
+        "-120 is none.",
     ),
+    click.option("--rest-gate", "rest_gate_db", type=float, help="The same for the rest."),
     click.option(
         "--channels",
         type=click.Choice(["mix", "magnitude", "each"]),

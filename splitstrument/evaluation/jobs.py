@@ -6,6 +6,7 @@ where it was and a changed one starts again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -93,7 +94,8 @@ def job_key(job: TrackJob) -> str:
     parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
     if isinstance(job.estimates, ModelEstimates):
         model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)
-        parts += [model.folder.description.files, model.engine.name, job.estimates.options.model_dump()]
+        options = job.estimates.options.resolved(model.settings)
+        parts += [model.folder.description.files, model.engine.name, options.model_dump()]
     else:
         files = (job.estimates.instrument, job.estimates.rest)
         parts += [path and path.is_file() and sha256_of(path) for path in files]
@@ -185,8 +187,11 @@ def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, r
     separation = SongSeparation(
         mixture, info.n_channels, info.sample_rate_hz, model.settings, network_masks(model, options), options
     )
-    with audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer:
-        for block in separation.instrument_blocks():
+    with (
+        audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer,
+        contextlib.closing(separation.instrument_blocks()) as blocks,
+    ):
+        for block in blocks:
             writer.write(block)
     elapsed = time.perf_counter() - started
     record["separation_s"] = round(elapsed, 3)

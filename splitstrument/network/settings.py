@@ -151,9 +151,9 @@ class ModelSettings(Settings):
     overlap
         Share of a chunk that the next one covers at separation; the masks are cross-faded by a Hann window. 0 is the
         thesis's way: chunks side by side.
-    gate_db
-        At separation instrument and rest fade out where they stay this far below the song for long (see
-        `splitstrument.separation.presence`); a negative number. None: nothing fades.
+    gate_db, rest_gate_db
+        At separation the instrument (the rest) fades out where it stays this far below the song for long (see
+        `splitstrument.separation.presence`); negative numbers. None: it does not fade.
     """
 
     target: Target = "guitar"
@@ -162,6 +162,7 @@ class ModelSettings(Settings):
     normalisation: Literal["chunk_maximum", "none"] = "chunk_maximum"
     overlap: float = Field(0.0, ge=0, le=0.875)
     gate_db: float | None = Field(None, ge=-120, lt=0)
+    rest_gate_db: float | None = Field(None, ge=-120, lt=0)
     network: NetworkSettings = HourglassSettings()
 
     @model_validator(mode="after")

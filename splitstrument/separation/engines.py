@@ -85,8 +85,8 @@ class OnnxEngine:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        self.chunks_at_once = min(threads, MAX_PARALLEL)
-        options.intra_op_num_threads = threads // self.chunks_at_once
+        options.intra_op_num_threads = -(-threads // MAX_PARALLEL)
+        self.chunks_at_once = threads // options.intra_op_num_threads
         options.inter_op_num_threads = 1
         # idle threads must not turn in circles on cores that the pipeline's other stages need
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

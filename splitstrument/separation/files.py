@@ -132,6 +132,7 @@ def separate_file(
     """
     options = options or SeparationOptions()
     loaded = load_model(model, options.engine, options.threads)
+    options = options.resolved(loaded.settings)
     identity = ModelIdentity.of(loaded.folder, loaded.engine.name)
     masks = network_masks(loaded, options)
     return _Job(Path(song), Path(folder), loaded.settings, identity, masks, options).run(progress, block_size)

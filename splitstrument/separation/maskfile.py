@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,10 +103,10 @@ def read_header(path: str | Path) -> MaskHeader:
         raise _damaged(path) from None
 
 
-def stored_masks(path: str | Path) -> Callable[[Iterator[Complex]], Iterator[tuple[Complex, Float]]]:
+def stored_masks(path: str | Path) -> Callable[[Iterator[Complex]], Generator[tuple[Complex, Float], None, None]]:
     """Pair the frames of a stream with the masks of a file, as `masks.estimate_masks` does with the network's."""
 
-    def pair(spectra: Iterator[Complex]) -> Iterator[tuple[Complex, Float]]:
+    def pair(spectra: Iterator[Complex]) -> Generator[tuple[Complex, Float], None, None]:
         header, queue = read_header(path), ArrayQueue(axis=-1)
         blocks = _blocks(Path(path), header)
         for spectrum in spectra:

@@ -37,7 +37,8 @@ class ChunkLayout:
     def __init__(self, model: ModelSettings, overlap: float | None = None, at_once: int = 1) -> None:
         self.size = model.n_frames
         self.step = max(1, round(self.size * (1 - (model.overlap if overlap is None else overlap))))
-        self.batch = max(at_once, BATCH_VALUES // (model.spectrogram.n_bins * self.size))
+        batch = max(1, BATCH_VALUES // (model.spectrogram.n_bins * self.size))
+        self.batch = -(-batch // at_once) * at_once  # none of those that run side by side is left without a chunk
         self.lead = self.size // 2
 
     @property
@@ -78,10 +79,12 @@ def estimate_masks(
     for block in _padded(spectra, layout, counter):
         queue.push(block)
         while len(queue) >= wanted:
-            yield from emit(*_advance(queue, layout.batch, model, predict, fade, channels))
+            for spectrum, mask in _advance(queue, layout.batch, model, predict, fade, channels):
+                yield from emit(spectrum, mask)
     while len(queue) >= layout.size:
         n_chunks = min(layout.batch, (len(queue) - layout.size) // layout.step + 1)
-        yield from emit(*_advance(queue, n_chunks, model, predict, fade, channels))
+        for spectrum, mask in _advance(queue, n_chunks, model, predict, fade, channels):
+            yield from emit(spectrum, mask)
     if len(queue):
         rest = queue.pop(len(queue))
         yield from emit(rest, fade.take(rest.shape[-1]))
@@ -89,13 +92,16 @@ def estimate_masks(
 
 def _advance(
     queue: ArrayQueue, n_chunks: int, model: ModelSettings, predict: Predict, fade: _CrossFade, channels: Channels
-) -> tuple[Complex, Float]:
-    """Ask the network for the next chunks; return the frames that no later chunk will change."""
+) -> Iterator[tuple[Complex, Float]]:
+    """Ask the network for the next chunks; yield the frames that no later chunk will change, a step at a time.
+
+    Later stages round by block, so the blocks must not depend on how many chunks are asked for at once.
+    """
     layout = fade.layout
     spectrum = queue.peek(layout.step * (n_chunks - 1) + layout.size)
     fade.add(chunk_masks(_network_view(spectrum, channels), n_chunks, layout, model, predict))
-    n_done = layout.step * n_chunks
-    return queue.pop(n_done), fade.take(n_done)
+    for _ in range(n_chunks):
+        yield queue.pop(layout.step), fade.take(layout.step)
 
 
 def _network_view(spectrum: Complex, channels: Channels) -> Float:

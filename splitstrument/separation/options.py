@@ -6,10 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
 
 Stem = Literal["instrument", "rest"]
 STEMS: tuple[Stem, ...] = ("instrument", "rest")
+NO_GATE_DB = -120.0
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
 
@@ -45,9 +47,9 @@ class SeparationOptions(Settings):
         Threads of the engine; None is one per available core.
     overlap
         Share of a chunk that the next one covers; None takes the model's own.
-    gate_db
-        Instrument and rest fade out where they stay this far below the song for long (see
-        `splitstrument.separation.presence`); a negative number, -120 for no gate. None takes the model's own.
+    gate_db, rest_gate_db
+        The instrument (the rest) fades out where it stays this far below the song for long (see
+        `splitstrument.separation.presence`); negative numbers, -120 for no gate. None takes the model's own.
     channels
         ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
         channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times
@@ -62,6 +64,7 @@ class SeparationOptions(Settings):
     threads: int | None = Field(None, ge=1, le=256)
     overlap: float | None = Field(None, ge=0, le=0.875)
     gate_db: float | None = Field(None, ge=-120, lt=0)
+    rest_gate_db: float | None = Field(None, ge=-120, lt=0)
     channels: Literal["mix", "magnitude", "each"] = "mix"
     mask: MaskOptions = MaskOptions()
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
@@ -70,3 +73,12 @@ class SeparationOptions(Settings):
     start_s: float = Field(0.0, ge=0)
     duration_s: float | None = Field(None, gt=0)
     keep_mask: bool = False
+
+    def resolved(self, model: ModelSettings) -> SeparationOptions:
+        """The same, with the model's own overlap and gates where none were chosen."""
+        own = {
+            "overlap": model.overlap,
+            "gate_db": model.gate_db or NO_GATE_DB,
+            "rest_gate_db": model.rest_gate_db or NO_GATE_DB,
+        }
+        return self.model_copy(update={key: value for key, value in own.items() if getattr(self, key) is None})

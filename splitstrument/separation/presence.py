@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
@@ -23,9 +24,17 @@ TINY = 1e-20  # of power: in digital silence nothing stands out, and nothing is 
 Levels = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Gate:
+    """Levels against the song, over a window, at which the instrument (the rest) is lowered by 6 dB; None: never."""
+
+    instrument_db: float | None = None
+    rest_db: float | None = None
+
+
 def gated(
     masks: Iterator[tuple[Complex, Float]],
-    threshold_db: float,
+    gate: Gate,
     spectrogram: SpectrogramSettings,
     window_s: float = WINDOW_S,
 ) -> Iterator[tuple[Complex, Float]]:
@@ -35,8 +44,6 @@ def gated(
     ----------
     masks
         Blocks: spectrum (n_channels, n_bins, any number of frames) and mask (1 or n_channels, n_bins, as many frames).
-    threshold_db
-        Level against the song, over a window, at which instrument or rest is lowered by 6 dB.
     window_s
         Length of the window (Hann), in seconds.
 
@@ -58,7 +65,7 @@ def gated(
         while waiting and levels is not None and levels.shape[-1] >= waiting[0][1].shape[-1] + 2 * half:
             spectrum, mask = waiting.popleft()
             n_frames = mask.shape[-1]
-            yield spectrum, _through(mask, levels[..., : n_frames + 2 * half], window, threshold_db)
+            yield spectrum, _through(mask, levels[..., : n_frames + 2 * half], window, gate)
             levels = levels[..., n_frames:]
 
 
@@ -67,21 +74,28 @@ def _levels(spectrum: Complex, mask: Float) -> Levels:
     power = spectrum.real**2 + spectrum.imag**2
     if len(mask) < len(power):
         power = power.mean(axis=0, keepdims=True)
-    gains = (mask**2, (1 - mask) ** 2, np.ones_like(mask))
-    return np.stack([(gain * power).sum(axis=1, dtype=np.float64) for gain in gains])
+    instrument = mask * power
+    rest = power - instrument
+    parts = (np.einsum("vbt,vbt->vt", mask, instrument), np.einsum("vbt,vbt->vt", 1 - mask, rest), power.sum(axis=1))
+    return np.stack(parts).astype(np.float64)
 
 
 def _silence(like: Levels, n_frames: int) -> Levels:
     return np.zeros((*like.shape[:-1], n_frames))
 
 
-def _through(mask: Float, levels: Levels, window: Levels, threshold_db: float) -> Float:
+def _through(mask: Float, levels: Levels, window: Levels, gate: Gate) -> Float:
     """The mask of a block; `levels` reach half a window farther on both sides."""
     around = np.lib.stride_tricks.sliding_window_view(levels, len(window), axis=-1) @ window + TINY
-    instrument, rest = (_open(part / around[2], threshold_db)[:, None].astype(np.float32) for part in around[:2])
+    instrument, rest = (
+        _open(part / around[2], threshold_db)[:, None].astype(np.float32)
+        for part, threshold_db in zip(around[:2], (gate.instrument_db, gate.rest_db), strict=True)
+    )
     return instrument * (1 - rest * (1 - mask))
 
 
-def _open(share: Levels, threshold_db: float) -> Levels:
+def _open(share: Levels, threshold_db: float | None) -> Levels:
     """Gain of a part that has this share of the song's power: from 0 to 1."""
+    if threshold_db is None:
+        return np.ones_like(share)
     return 1 / (1 + np.exp((threshold_db - 10 * np.log10(share)) / WIDTH_DB))

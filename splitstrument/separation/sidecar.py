@@ -55,7 +55,7 @@ class ModelRecord(Settings):
 
 
 class Sidecar(Settings):
-    """Contents of the sidecar; `options` names the engine that was in use."""
+    """Contents of the sidecar; `options` names the engine, overlap and gates that were in use."""
 
     format: Literal[1] = 1
     song: FileRecord

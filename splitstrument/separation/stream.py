@@ -1,9 +1,9 @@
 """The streaming engine: blocks of a song in, blocks of its instrument out, in memory that does not grow with the song.
 
 resample -> STFT -> chunks -> masks -> gate -> after the mask -> inverse STFT -> resample back.
-Reading, the network and writing run in a thread each, a few chunks apart, so that no core waits for another stage.
-Every piece is cut into units of its own, so that the output does not depend on how the input arrived. What the model
-cannot see (above its Nyquist frequency) is not in the instrument and so stays in the rest.
+Reading, the network, the gates, and writing run in a thread each, a few chunks apart, so that no core waits for another
+stage. Every piece is cut into units of its own, so that the output does not depend on how the input arrived. What the
+model cannot see (above its Nyquist frequency) is not in the instrument and so stays in the rest.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.separation.activity import Certainty
 from splitstrument.separation.engines import Engine, open_engine
 from splitstrument.separation.masks import ChunkLayout, estimate_masks
-from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.options import NO_GATE_DB, SeparationOptions
 from splitstrument.separation.postprocess import MaskProcessor
-from splitstrument.separation.presence import gated
+from splitstrument.separation.presence import Gate, gated
 from splitstrument.separation.queues import ahead
 from splitstrument.separation.store import find_model
 from splitstrument.separation.transforms import istft_blocks, stft_blocks
 from splitstrument.spectrogram import Complex, Float
 
 Progress = Callable[[float, float], bool | None]
-MaskStream = Iterator[tuple[Complex, Float]]
+MaskStream = Generator[tuple[Complex, Float], None, None]
 
 
 @dataclass(frozen=True)
@@ -117,24 +117,33 @@ class SongSeparation:
             yield block
 
     def _masked(self, spectra: Iterator[Complex]) -> Iterator[Complex]:
-        for spectrum, mask in self.masks(spectra):
-            if self.on_mask:
-                self.on_mask(mask)
-            self.certainty.add(spectrum, mask)
-            yield spectrum * self.process(mask, spectrum)
+        with contextlib.closing(self.masks(spectra)) as pairs:
+            for spectrum, mask in pairs:
+                if self.on_mask:
+                    self.on_mask(mask)
+                self.certainty.add(spectrum, mask)
+                yield spectrum * self.process(mask, spectrum)
 
 
 def network_masks(model: LoadedModel, options: SeparationOptions) -> Callable[[Iterator[Complex]], MaskStream]:
     """Masks from the network, through the gate where the options or the model have one."""
     settings = model.settings
-    gate_db = settings.gate_db if options.gate_db is None else options.gate_db
+    options = options.resolved(settings)
+    gate = _gate_of(options)
     layout = ChunkLayout(settings, options.overlap, model.engine.chunks_at_once)
 
     def masks(spectra: Iterator[Complex]) -> MaskStream:
-        found = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
-        return found if gate_db is None else gated(found, gate_db, settings.spectrogram)
+        estimates = estimate_masks(spectra, settings, model.engine.predict, layout, options.channels)
+        with contextlib.closing(ahead(estimates)) as found:
+            yield from gated(found, gate, settings.spectrogram) if gate else found
 
     return masks
+
+
+def _gate_of(options: SeparationOptions) -> Gate | None:
+    """The gate of resolved options; None where nothing would fade."""
+    thresholds = [None if db == NO_GATE_DB else db for db in (options.gate_db, options.rest_gate_db)]
+    return Gate(*thresholds) if thresholds != [None, None] else None
 
 
 class Report:

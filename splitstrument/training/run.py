@@ -11,7 +11,14 @@ from splitstrument.training.loop import Loop, heed
 from splitstrument.training.pipeline import Streams, open_streams
 from splitstrument.training.records import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.state import Position, differing_keys, read_record, restore_state, settings_fingerprint
+from splitstrument.training.state import (
+    SEPARATION_KEYS,
+    Position,
+    differing_keys,
+    read_record,
+    restore_state,
+    settings_fingerprint,
+)
 from splitstrument.training.step import Trainer, build_trainer, load_initial_weights
 from splitstrument.training.team import Alone, Member, Workers
 from splitstrument.training.tracks import TrackSets, load_tracks, locate
@@ -78,6 +85,7 @@ def _first_line(trainer: Trainer, tracks: TrackSets, streams: Streams, position:
 def _resumed_position(run: RunFolder, settings: TrainingSettings, tracks: TrackSets) -> Position:
     position, fingerprint = read_record(run.path)
     differing = differing_keys(settings_fingerprint(settings), fingerprint)
+    differing = [key for key in differing if key.removeprefix("model.") not in SEPARATION_KEYS]
     if differing:
         raise TrainingError(
             f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "

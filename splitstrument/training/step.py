@@ -17,7 +17,7 @@ from splitstrument.network.losses import make_loss
 from splitstrument.network.statistics import estimate_statistics, normalization_statistics
 from splitstrument.training.muon import ConvolutionalMuon
 from splitstrument.training.settings import ComputeSettings, OptimizerSettings, TrainingSettings
-from splitstrument.training.state import differing_keys
+from splitstrument.training.state import SEPARATION_KEYS, differing_keys
 from splitstrument.training.team import Alone, Team, Workers
 
 
@@ -164,7 +164,8 @@ def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
     network = theirs.network.model_copy(update={"members": 1}) if several else theirs.network
     if network != ours.network or theirs.input_shape != ours.input_shape:
         found = theirs.model_copy(update={"network": network})
-        differing = differing_keys(found.model_dump(mode="json"), ours.model_dump(mode="json"))
+        before, now = (model.model_dump(mode="json", exclude=SEPARATION_KEYS) for model in (found, ours))
+        differing = differing_keys(before, now)
         raise TrainingError(
             f"init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
             "use the same network settings."
