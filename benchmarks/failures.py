@@ -1,12 +1,12 @@
 """Find the seconds that a shipped model spoils most, and put them beside its card to hear.
 
     python benchmarks/failures.py guitar
-    python benchmarks/failures.py piano --seconds 6
+    python benchmarks/failures.py piano --pairs data/corpus/dev/heldout/test/piano --tracks 'freedoom_*'
 
-Looks through the excerpts that ship (`datasets/sample`: their licences allow passing them on; no model was trained on
-them), window by window. Writes failures.yaml and OGG files into the model's folder: for each of the worst windows, at
-most one a song, the song, what the model takes for the instrument, and the instrument; and the window without the
-instrument in which most of it comes out all the same. The demonstrator's page of models plays them.
+Looks through the excerpts that ship (`datasets/sample`) or other songs that no model was trained on and whose licences
+allow passing them on, window by window. Writes failures.yaml and OGG files into the model's folder: for each of the
+worst windows, at most one a song, the song, what the model takes for the instrument, and the instrument; and the window
+without the instrument in which most of it comes out all the same. The demonstrator's page of models plays them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def main() -> None:
     """Write one model's failures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=SAMPLES)
+    parser.add_argument("--pairs", type=Path, help="folder of pairs [default: the excerpts that ship]")
+    parser.add_argument("--tracks", default="*", help="pattern of the songs' names: those that may be passed on")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--count", type=int, default=2, help="songs of which the worst seconds are kept")
     arguments = parser.parse_args()
@@ -69,7 +72,8 @@ def main() -> None:
 def _choose(arguments: argparse.Namespace) -> tuple[list[Window], Window]:
     """The worst window of each of the worst songs, and the one with the loudest leak."""
     worst, leaks = [], []
-    for pair in find_pairs(Path(SAMPLES[arguments.model])):
+    pairs = find_pairs(arguments.pairs or Path(SAMPLES[arguments.model]))
+    for pair in (pair for pair in pairs if fnmatch(pair.name, arguments.tracks)):
         windows = list(windows_of(pair.instrument, pair.rest, pair.name, arguments.model, arguments.seconds))
         worst.append(min(windows, key=lambda window: window.gain_db))
         leaks.append(max(windows, key=lambda window: window.leak_db))

@@ -1,8 +1,8 @@
 """Put a trained run into the package as a shipped model, and record what it scores on the shipped sample.
 
     python benchmarks/ship.py guitar runs/mine --summary "..." --trained-on "..."
-    python benchmarks/ship.py guitar runs/joint_wide_finish --gate -16 --rest-gate -10   # output 0 of a joint training
-    python benchmarks/ship.py piano runs/joint_wide --output 1 --gate -16 --rest-gate -10     # the other one
+    python benchmarks/ship.py guitar runs/joint_wide_finish --gate -16 --rest-gate -10     # output 0 of a joint one
+    python benchmarks/ship.py piano runs/joint_wide --output 1 --gate -16 --rest-gate -10  # the other one
     python benchmarks/ship.py guitar runs/one runs/another                         # two members: masks are averaged
 
 Takes the best weights of a run, or those that its name ends on (runs/joint_wide/last.weights.h5). Copies them, with

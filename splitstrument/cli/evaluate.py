@@ -32,7 +32,7 @@ SUFFIXES = {"best": "", "last": "-last"}
 @click.option("--engine", help="Inference engine (see `splitstrument models`).")
 @click.option("--overlap", type=click.FloatRange(0, 0.875), help="Overlap of chunks; the model's own by default.")
 @click.option("--gate", "gate_db", type=float, help="Gate of `splitstrument separate`; the model's own by default.")
-@click.option("--rest-gate", "rest_gate_db", type=float, help="Its gate of the rest; the model's own by default.")
+@click.option("--rest-gate", "rest_gate_db", type=float, help="The same for the rest.")
 @click.option("--keep-estimates", is_flag=True, help="Keep the separated instruments as float WAV files.")
 @measuring
 def evaluate(
