@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from evaluation_helpers import RATE, good_estimates, make_references, write_estimates, write_pair
+from tiny_models import tiny_model, tiny_settings
 
 from splitstrument import audio
 from splitstrument.cli.score import score as score_command
@@ -146,6 +147,19 @@ def test_a_changed_estimate_is_scored_again(tmp_path, rng):
     assert values_of(second["tracks"], ESTIMATE, "rest", "sdr") != values_of(first["tracks"], ESTIMATE, "rest", "sdr")
 
 
+def test_a_model_whose_gate_has_changed_is_scored_again(tmp_path, rng):
+    """Its weights and their hashes are the same; the record tells which gate and overlap it was measured with."""
+    write_pair(tmp_path / "data" / "tracks_8000hz", "a", make_references(rng, 2.0))
+    records = []
+    for gate_db in (None, -0.001):
+        model = tiny_model(tmp_path / "m", tiny_settings(sample_rate_hz=RATE, gate_db=gate_db, overlap=0.25)).path
+        records.append(evaluate_model(str(model), tmp_path / "data", tmp_path / "out", settings=SMALL))
+    first, second = (values_of(record["tracks"], ESTIMATE, "instrument", "usdr") for record in records)
+    assert first != second
+    used = records[1]["settings"]["separation"]
+    assert (used["gate_db"], used["rest_gate_db"], used["overlap"]) == (-0.001, -120, 0.25)
+
+
 def test_a_track_without_instrument_is_kept_and_said(tmp_path, rng):
     references = make_references(rng, 2.0)
     references[0] = 0
@@ -161,8 +175,6 @@ def test_a_track_without_instrument_is_kept_and_said(tmp_path, rng):
 
 def test_a_model_is_evaluated_like_any_tool_on_its_estimates(tmp_path, rng):
     """Separating inside `evaluate`, or before it with `separate` and then `score`, gives the same numbers."""
-    from tiny_models import tiny_model, tiny_settings
-
     from splitstrument.separation.api import separate
 
     references = make_references(rng, 2.0)
