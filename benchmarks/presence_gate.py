@@ -21,7 +21,7 @@ from splitstrument.separation.presence import Gate, gated
 from splitstrument.spectrogram import istft, stft
 
 THRESHOLDS_DB = (None, -18.0, -16.0, -14.0, -12.0)
-REST_THRESHOLDS_DB = (None, -18.0, -14.0, -12.0, -10.0, -8.0)
+REST_THRESHOLDS_DB = (None, -18.0, -16.0, -14.0, -12.0, -10.0, -8.0)
 
 
 def main() -> None:

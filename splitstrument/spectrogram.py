@@ -46,7 +46,7 @@ def frames_stft(padded: Float, n_fft: int, hop_length: int) -> Complex:
     (n_channels, n_bins, n_frames) complex64
     """
     _check(n_fft, hop_length)
-    channels = np.ascontiguousarray(padded.T)  # a window reads neighbouring samples: four times as fast
+    channels = np.ascontiguousarray(padded.T)  # windows are read sample after sample: faster
     frames = sliding_window_view(channels, n_fft, axis=1)[:, ::hop_length]  # (n_channels, n_frames, n_fft)
     spectrum = np.fft.rfft(frames * hann(n_fft), axis=-1)
     return np.ascontiguousarray(spectrum.transpose(0, 2, 1)).astype(np.complex64, copy=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import soundfile
@@ -175,6 +177,7 @@ def test_progress_and_cancelling(rng, tmp_path, model):
     with pytest.raises(CancelledError):
         separate_file(tmp_path / "song.wav", tmp_path / "new", model, progress=lambda done, total: done < 0.5)
     assert not (tmp_path / "new").exists()
+    assert not [thread.name for thread in threading.enumerate() if thread.name == "splitstrument-ahead"]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])

@@ -239,6 +239,15 @@ def test_a_taken_folder_and_a_changed_recipe_are_refused(folder, demanding_run, 
         run_of(tiny_settings(folder), tmp_path / "empty", resume=True)
 
 
+def test_a_training_goes_on_with_another_overlap_and_gate(folder, tmp_path):
+    """They are for separation: the weights do not know them, the model does."""
+    run_of(tiny_settings(folder, epochs=1), tmp_path / "run")
+    settings = tiny_settings(folder, epochs=2)
+    model = settings.model.model_copy(update={"overlap": 0.25, "gate_db": -16.0})
+    run_of(settings.model_copy(update={"model": model}), tmp_path / "run", resume=True)
+    assert read_model_folder(tmp_path / "run").settings == model
+
+
 def test_a_training_goes_on_only_with_the_tracks_it_had(tmp_path, rng):
     """Batches are a function of the tracks: with others the result would not be that of a training never stopped."""
     folder = make_pairs(tmp_path / "d", ["a", "b", "c"], rng)

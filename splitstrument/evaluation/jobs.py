@@ -94,8 +94,7 @@ def job_key(job: TrackJob) -> str:
     parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
     if isinstance(job.estimates, ModelEstimates):
         model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)
-        options = job.estimates.options.resolved(model.settings)
-        parts += [model.folder.description.files, model.engine.name, options.model_dump()]
+        parts += [model.folder.description.files, model.engine.name, job.estimates.options.model_dump()]
     else:
         files = (job.estimates.instrument, job.estimates.rest)
         parts += [path and path.is_file() and sha256_of(path) for path in files]

@@ -24,7 +24,7 @@ from splitstrument.modelfolder import KERAS_FILES, ONNX_FILE, ModelFolder
 from splitstrument.spectrogram import Float
 
 INT8_FILE = "model.int8.onnx"
-MAX_PARALLEL = 4  # chunks that are computed side by side: each holds some 30 MB of the shipped networks' activations
+MAX_PARALLEL = 4  # chunks that are computed side by side: each needs some 60 MB with the shipped networks
 
 
 class Engine(Protocol):
@@ -74,8 +74,8 @@ class KerasEngine:
 class OnnxEngine:
     """ONNX Runtime on ``model.onnx``, in full float32.
 
-    Chunks run side by side, one core each, rather than one chunk on all cores: nothing waits inside a chunk, which is
-    a fifth faster on two cores and leaves the time between chunks to the rest of the pipeline.
+    Chunks run side by side, one core each, rather than one chunk on all cores: nothing waits inside a chunk, and no
+    core is held between chunks, when the rest of the pipeline needs it.
     """
 
     name, model_file = "onnxruntime", ONNX_FILE
