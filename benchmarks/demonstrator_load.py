@@ -32,6 +32,7 @@ from splitstrument.files import write_yaml  # noqa: E402
 
 
 def main() -> None:
+    """Start a server, send it visitors, and print what they met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--visitors", type=int, default=50)
     parser.add_argument("--songs", type=int, default=20)

@@ -43,7 +43,6 @@ SETS = {
 GUITAR_ONLY = ("real", "sample")
 EQ_FROM = "data/corpus_development/{target}"
 THESIS_SDR = {"guitar": 0.73, "piano": -7.28}  # medians of tables 6 and 10: other data, never to be compared as equals
-LIMIT_SECONDS = 20
 SILENT_DB = -200.0
 SYSTEMS = ("mixture", "eq", ESTIMATE, "irm")
 
@@ -151,7 +150,7 @@ def _limit_data(jobs: list[Job]) -> Path | None:
 
 
 def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, Any]:
-    """Medians over the tracks of `data`: what comes out where there is nothing to separate.
+    """Medians over the whole songs of `data`: what comes out where there is nothing to separate.
 
     ``solo_db``: level of the instrument against what went in, the instrument alone; ``absent_db``: level of the
     instrument against the mixture where the song has none; ``silence_db``: level of the answer to digital silence.
@@ -159,7 +158,7 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
     solo, absent = [], []
     for pair in find_pairs(data, 22050):
         for path, levels in ((pair.instrument, solo), (pair.rest, absent)):
-            signal, rate_hz = _loudest(path)
+            signal, rate_hz = audio.read(path)
             if np.mean(signal**2) > 1e-7:
                 separated = splitstrument.separate(signal, rate_hz, model=model, options=options)
                 levels.append(_level_db(separated.instrument, signal))
@@ -172,15 +171,6 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
         "absent_worst_db": max(absent),
         "silence_db": SILENT_DB if not out.any() else float(20 * np.log10(np.abs(out).max())),
     }
-
-
-def _loudest(path: Path) -> tuple[np.ndarray, int]:
-    """The loudest seconds of a file."""
-    signal, rate_hz = audio.read(path)
-    size = LIMIT_SECONDS * rate_hz
-    starts = range(0, max(1, len(signal) - size), rate_hz)
-    best = max(starts, key=lambda start: float(np.mean(signal[start : start + size] ** 2)))
-    return signal[best : best + size], rate_hz
 
 
 def _level_db(signal: np.ndarray, reference: np.ndarray) -> float:

@@ -118,8 +118,12 @@ class DeviceSource:
             ThreadPoolExecutor(self.settings.data.workers) as pool,
             progress("reading", len(self.tracks), "tracks") as advance,
         ):
-            for _ in pool.map(fill, range(len(self.tracks))):
-                advance(1)
+            try:
+                for _ in pool.map(fill, range(len(self.tracks))):
+                    advance(1)
+            except BaseException:  # Ctrl-C as well: do not read all others first
+                pool.shutdown(cancel_futures=True)
+                raise
         return [ops.convert_to_tensor(side) for side in sides]
 
     def _make(self, audio: list[Any], draw: dict[str, Any]) -> dict[str, Any]:
