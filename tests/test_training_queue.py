@@ -88,13 +88,14 @@ def test_a_missing_recipe_is_named(recipe, tmp_path):
         read_jobs([queue_of(recipe, {"recipe": "absent.yaml"})], tmp_path)
 
 
-def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp_path):
+def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp_path, capfd):
     entries = [{"recipe": "tiny.yaml", "name": "broken", "set": {"loss.name": "absent"}}, {"recipe": "tiny.yaml"}]
     arguments = ["queue", str(queue_of(recipe, *entries)), "-o", str(tmp_path / "runs"), "--json"]
     result = CliRunner().invoke(cli, arguments)
     assert isinstance(result.exception, TrainingError)
     assert "1 of 2 trainings failed: broken" in str(result.exception)
     broken, tiny = json.loads(result.stdout)
+    assert capfd.readouterr().out == "", "the trainings print beside the queue's JSON"
     assert (broken["state"], tiny["state"], tiny["epochs"]) == ("failed", "finished", 1)
     assert "Unknown loss" in broken["message"]
     written = (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns
@@ -106,7 +107,7 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp
 class DeafTraining:
     """A training that is told to stop before it can hear it."""
 
-    stderr = ()
+    stdout = ()
 
     def send_signal(self, number):
         """Hear nothing."""

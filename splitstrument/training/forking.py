@@ -21,8 +21,8 @@ class ForkedProcess:
 
     Attributes
     ----------
-    stderr
-        What the process writes there, to be read as it comes.
+    stdout
+        What the process writes there and to stderr, to be read as it comes.
     """
 
     def __init__(self, arguments: Sequence[str]) -> None:
@@ -36,10 +36,11 @@ class ForkedProcess:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(reading)
+            os.dup2(writing, 1)
             os.dup2(writing, 2)
             _run(arguments)
         os.close(writing)
-        self.stderr: TextIO = os.fdopen(reading, encoding="utf-8", errors="replace")
+        self.stdout: TextIO = os.fdopen(reading, encoding="utf-8", errors="replace")
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
@@ -48,7 +49,7 @@ class ForkedProcess:
 
     def wait(self) -> int:
         """Wait for the end; the exit status, or minus the signal that ended it."""
-        self.stderr.close()
+        self.stdout.close()
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 

@@ -181,13 +181,18 @@ def run_job(job: Job, extra: Sequence[str] = (), warm: bool = False) -> Status:
 
 
 def _started(command: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, encoding="utf-8", errors="replace")
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    )
 
 
 def _echo(process: Process) -> str:
-    """Show the training's progress as it comes; give back its last line, which is the error if there was one."""
+    """Show on stderr what the training prints, as it comes; give back its last line, the error if there was one.
+
+    Standard output is the queue's own, for its table or its JSON.
+    """
     last = ""
-    for line in process.stderr or ():
+    for line in process.stdout or ():
         sys.stderr.write(line)
         sys.stderr.flush()
         last = line.strip() or last
