@@ -15,8 +15,8 @@ demo: $(VENV)/.demo  ## install, start the demonstrator with the shipped models 
 test: $(VENV)/.dev lint  ## install everything, then lint, types, unit, contract, end-to-end and browser tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-slow: $(VENV)/.dev  ## the long checks as well (an hour or more)
-	$(BIN)/python -m pytest -m "slow" $(ARGS)
+test-slow: $(VENV)/.dev  ## the long checks (a quarter of an hour on two cores)
+	$(BIN)/python -m pytest -m "slow" -n 2 --dist worksteal $(ARGS)
 
 test-tfio: $(VENV)-tfio/.tfio  ## the pipeline tests with tensorflow-io, in an environment of its own
 	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/test_training_reading.py tests/test_training_data.py tests/test_hourglass.py $(ARGS)
