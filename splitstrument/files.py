@@ -69,7 +69,8 @@ def safe_name(name: str, max_length: int = 120) -> str:
 
     Letters of every alphabet are kept; an empty result becomes ``untitled``.
     """
-    cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", name).strip().lstrip(".").rstrip(". ")
+    text = name.encode("utf-8", "replace").decode()  # names of files need not be text: what is none becomes ?
+    cleaned = re.sub(r'[\x00-\x1f\x7f/\\:*?"<>|]+', "_", text).strip().lstrip(".").rstrip(". ")
     while len(cleaned.encode("utf-8")) > max_length:
         cleaned = cleaned[:-1]
     return cleaned.rstrip(". ") or "untitled"

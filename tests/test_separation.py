@@ -203,6 +203,40 @@ def test_a_truncated_song_is_refused(rng, tmp_path, model):
     assert not (tmp_path / "out").exists()
 
 
+CONTAINERS = [("WAV", "PCM_16"), ("WAVEX", "PCM_24"), ("RF64", "FLOAT"), ("W64", "PCM_16"), ("AIFF", "PCM_16"),
+              ("AU", "PCM_16")]  # fmt: skip
+
+
+@pytest.mark.parametrize(("container", "subtype"), CONTAINERS)
+def test_a_song_shorter_than_its_header_says_is_refused_and_can_be_saved(rng, tmp_path, model, container, subtype):
+    song = tmp_path / "song.wav"
+    soundfile.write(song, music(rng, 60000), 44100, subtype, format=container)
+    separate_file(song, tmp_path / "whole", model)
+    song.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+    with pytest.raises(AudioFileError, match=r"bytes before the length that its header gives: .* --duration 0\.6"):
+        separate_file(song, tmp_path / "out", model)
+    assert separate_file(song, tmp_path / "out", model, SeparationOptions(duration_s=0.5)).n_samples == 22050
+
+
+@pytest.mark.parametrize("unknown", [0xFFFFFFFF, 0x7FFFFFFF])
+def test_a_stream_whose_writer_did_not_know_its_length_is_taken(rng, tmp_path, model, unknown):
+    song = tmp_path / "song.wav"
+    write(song, music(rng, 30000), 44100, "PCM_16")
+    content = bytearray(song.read_bytes())
+    for place in (4, content.index(b"data") + 4):
+        content[place : place + 4] = unknown.to_bytes(4, "little")
+    song.write_bytes(content)
+    assert separate_file(song, tmp_path / "out", model).n_samples == 30000
+
+
+def test_an_mp3_that_ends_before_its_length_gets_a_warning(rng, tmp_path, model):
+    song = tmp_path / "song.mp3"
+    write(song, music(rng, 130000), 44100)
+    assert not any("cut off" in warning for warning in separate_file(song, tmp_path / "a", model).warnings)
+    song.write_bytes(song.read_bytes()[: song.stat().st_size // 2])
+    assert any("it may be cut off" in warning for warning in separate_file(song, tmp_path / "b", model).warnings)
+
+
 def test_infinite_values_are_refused(rng, tmp_path, model):
     song = music(rng, 10000)
     song[5000] = np.inf

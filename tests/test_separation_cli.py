@@ -99,7 +99,19 @@ def test_existing_outputs(folder, splitstrument):
     status, out, _ = splitstrument(*arguments, "--skip-existing", "--json")
     assert status == 0 and json.loads(out)["skipped"] == ["songs/one.wav"]
     assert (folder / "out/one/instrument.wav").stat().st_mtime_ns == before
+    sidecar = (folder / "out/one/separation.json").read_bytes()
+    status, _, errors = splitstrument(*arguments, "--skip-existing", "--format", "flac")
+    assert status == 1 and "not all outputs of songs/one.wav do" in errors
+    assert (folder / "out/one/separation.json").read_bytes() == sidecar
     assert splitstrument(*arguments, "--overwrite")[0] == 0
+
+
+def test_a_name_that_is_no_text_does_not_stop_the_others(folder, splitstrument):
+    odd = folder / os.fsdecode(b"songs/caf\xe9.wav")
+    odd.write_bytes((folder / "songs/one.wav").read_bytes())
+    status, out, errors = splitstrument("separate", "songs", "--model", "model", "-o", "out", "--json")
+    assert status == 1 and "caf?.wav is not valid text" in errors
+    assert len(json.loads(out)["songs"]) == 2 and list(json.loads(out)["errors"]) == ["songs/caf?.wav"]
 
 
 def test_two_songs_of_one_name_are_not_mixed_up(folder, rng, splitstrument):
@@ -176,6 +188,17 @@ def test_rerun_gives_the_same_bytes(folder, splitstrument):
     status, out, _ = splitstrument("rerun", "out/one/separation.json", "-o", "again")
     assert status == 0 and out.count("the same bytes") == 3
     assert (folder / "again/one/rest.wav").read_bytes() == (folder / "out/one/rest.wav").read_bytes()
+
+
+def test_rerun_replaces_nothing_unasked(folder, splitstrument):
+    splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "out")
+    splitstrument("separate", "songs/one.wav", "--model", "model", "-o", "strong", "--strength", 2)
+    before = (folder / "strong/one/instrument.wav").read_bytes()
+    status, _, errors = splitstrument("rerun", "out/one/separation.json", "-o", "strong")
+    assert status == 1 and "exists already: give --overwrite" in errors
+    assert (folder / "strong/one/instrument.wav").read_bytes() == before
+    assert splitstrument("rerun", "out/one/separation.json", "-o", "strong", "--overwrite")[0] == 0
+    assert (folder / "strong/one/instrument.wav").read_bytes() == (folder / "out/one/instrument.wav").read_bytes()
 
 
 def test_rerun_refuses_another_song_or_model(folder, splitstrument):

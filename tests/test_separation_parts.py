@@ -132,6 +132,8 @@ def test_activity_and_warnings(rng):
     assert "Nearly everything was taken for piano" in warnings_of(heard(sound, silence), "piano")[0]
     assert "undecided" in warnings_of(heard(sound, sound, 0.1), "guitar")[0]
     assert warnings_of(heard(silence, silence), "guitar") == ["The song is silent."]
+    mostly_silent = np.concatenate([sound / 20, *[silence] * 20])  # -46 dBFS for a second, -59 dBFS in the mean
+    assert "Nearly everything" in warnings_of(heard(mostly_silent, 0 * mostly_silent), "guitar")[0]
 
 
 def test_levels_do_not_depend_on_blocks(rng):

@@ -282,10 +282,19 @@ def _status(errors: dict[Path, str]) -> int:
 )
 @click.argument("sidecar", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Keep the new outputs in this folder.")
+@click.option("--overwrite", is_flag=True, help="Replace outputs that are there already.")
 @click.option("--song", type=click.Path(path_type=Path), help="Where the song is now, if it was moved.")
 @click.option("--model", help="Where the model is now, if it was moved.")
 @options(json_option, quiet_option)
-def rerun(sidecar: Path, output: Path | None, song: Path | None, model: str | None, as_json: bool, quiet: bool) -> int:
+def rerun(
+    sidecar: Path,
+    output: Path | None,
+    overwrite: bool,
+    song: Path | None,
+    model: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Repeat a separation from its SIDECAR and compare the bytes.
 
     Without --output the new files are compared with the recorded hashes and thrown away. The exit status is 0 only if
@@ -298,7 +307,7 @@ def rerun(sidecar: Path, output: Path | None, song: Path | None, model: str | No
         _terminable(),
         show_progress("Separating again", total, "s", quiet) as advance,
     ):
-        result = rerun_sidecar(sidecar, output or Path(scratch), song, model, _Advance(advance))
+        result = rerun_sidecar(sidecar, output or Path(scratch), song, model, _Advance(advance), overwrite)
     if as_json:
         print_json({"same": result.same, "outputs": result.separated.as_dict() if output else None})
     else:

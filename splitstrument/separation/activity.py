@@ -128,7 +128,7 @@ class Certainty:
 def warnings_of(activity: Activity, target: str) -> list[str]:
     """Plain sentences where the separation has probably failed; empty where nothing looks wrong."""
     instrument, rest = _mean_db(activity.instrument_dbfs), _mean_db(activity.rest_dbfs)
-    if max(instrument, rest) <= AUDIBLE_DBFS:
+    if max(level.max(initial=SILENT_DBFS) for level in (activity.instrument_dbfs, activity.rest_dbfs)) <= AUDIBLE_DBFS:
         return ["The song is silent."]
     if activity.audible_share < NONE_SHARE:
         return [f"Hardly any {target} was found: perhaps there is none in this song."]

@@ -97,8 +97,9 @@ def make_plan(
     plan = Plan([], [], {})
     owners: dict[Path, Path] = {}
     for song in songs:
-        outputs = output_paths(song, folder, model.description.name, options)
         try:
+            _check_name(song)
+            outputs = output_paths(song, folder, model.description.name, options)
             if existing == "skip" and all(path.exists() for path in outputs):
                 plan.skipped.append(song)
                 continue
@@ -106,9 +107,22 @@ def make_plan(
             _check_outputs(planned, owners, existing)
             plan.songs.append(planned)
         except SplitstrumentError as error:
-            plan.errors[song] = str(error)
+            plan.errors[_printable(song)] = str(error)
     _check_space(folder, plan)
     return plan
+
+
+def _check_name(song: Path) -> None:
+    """Refuse a name that is no text: the sidecar, JSON and messages could not hold it."""
+    if _printable(song) != song:
+        raise AudioFileError(
+            f"The name of {_printable(song)} is not valid text (UTF-8): rename the file or its folder."
+        )
+
+
+def _printable(path: Path) -> Path:
+    """The path with a question mark for every byte of it that is no text."""
+    return Path(str(path).encode("utf-8", "replace").decode())
 
 
 def _planned(song: Path, outputs: list[Path], options: SeparationOptions) -> Planned:
@@ -133,6 +147,11 @@ def _check_outputs(planned: Planned, owners: dict[Path, Path], existing: str) ->
             raise SettingsError(f"{planned.song} would be overwritten by its own output: use another output folder.")
         if path.exists() and existing == "refuse":
             raise SettingsError(f"{path} exists already: give --overwrite or --skip-existing.")
+        if path.exists() and existing == "skip":
+            raise SettingsError(
+                f"{path} exists already, but not all outputs of {planned.song} do: "
+                "give --overwrite or another --output."
+            )
     owners.update(dict.fromkeys(planned.outputs, planned.song))
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 
 from splitstrument.audio import DEFAULT_BLOCK, open_audio
 from splitstrument.errors import AudioFileError
@@ -28,7 +27,7 @@ from splitstrument.separation.options import STEMS, SeparationOptions
 from splitstrument.separation.queues import ArrayQueue
 from splitstrument.separation.samples import to_float32
 from splitstrument.separation.sidecar import ModelIdentity, write_sidecar
-from splitstrument.separation.source import SongPart, part_of
+from splitstrument.separation.source import SongPart, part_of, warnings_of_length
 from splitstrument.separation.stream import (
     LoadedModel,
     MaskStream,
@@ -188,7 +187,7 @@ class _Job:
             # whatever goes wrong, the files come to nothing before their folder is looked at
             with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():
                 n_samples, activity = self._stream(part, stems, mask, report, block_size)
-            result = self._result(stems, activity, n_samples, mask, started, file)
+            result = self._result(stems, activity, n_samples, mask, started, part)
         write_sidecar(result, self.identity, self.options, sha256_of(self.song))
         return result
 
@@ -227,9 +226,9 @@ class _Job:
         n_samples: int,
         mask: MaskWriter | None,
         started: float,
-        file: soundfile.SoundFile,
+        part: SongPart,
     ) -> SeparatedSong:
-        warnings = warnings_of(activity, self.model.target)
+        warnings = warnings_of(activity, self.model.target) + warnings_of_length(part, n_samples)
         if stems.switched:
             warnings.append(f"Integers would have clipped, so the stems were written as {stems.subtype} WAV.")
         return SeparatedSong(
@@ -239,9 +238,9 @@ class _Job:
             rest=stems.paths.get("rest"),
             mask=mask.path if mask else None,
             sidecar=self._path("separation", "json"),
-            sample_rate_hz=file.samplerate,
+            sample_rate_hz=part.file.samplerate,
             n_samples=n_samples,
-            n_channels=file.channels,
+            n_channels=part.file.channels,
             subtype=stems.subtype,
             null_db=None if self.options.format in LOSSY else stems.null.db,
             activity=activity,

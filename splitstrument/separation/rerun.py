@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from splitstrument.errors import AudioFileError, ModelError
+from splitstrument.errors import AudioFileError, ModelError, SettingsError
 from splitstrument.files import sha256_of
 from splitstrument.modelfolder import ModelFolder
-from splitstrument.separation.files import SeparatedSong, separate_file
+from splitstrument.separation.files import SeparatedSong, output_paths, separate_file
 from splitstrument.separation.sidecar import Sidecar, read_sidecar
 from splitstrument.separation.store import find_model
 from splitstrument.separation.stream import Progress
@@ -28,6 +28,7 @@ def rerun_sidecar(
     song: str | Path | None = None,
     model: str | Path | None = None,
     progress: Progress | None = None,
+    overwrite: bool = False,
 ) -> Rerun:
     """Separate again as a sidecar says, into `folder`.
 
@@ -35,16 +36,23 @@ def rerun_sidecar(
     ----------
     song, model
         Where they are now, if they were moved; their hashes must be those recorded.
+    overwrite
+        Replace outputs that are there already.
 
     Raises
     ------
     AudioFileError, ModelError
         If song or model are missing or are not those of the sidecar.
+    SettingsError
+        If an output exists.
     """
     path = Path(path)
     sidecar = read_sidecar(path)
     found = find_song(sidecar, path, song)
     model_folder = _find_model(sidecar, path, model)
+    for output in output_paths(found, Path(folder), model_folder.description.name, sidecar.options):
+        if output.exists() and not overwrite:
+            raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
     separated = separate_file(found, folder, model_folder, sidecar.options, progress)
     outputs = {stem: getattr(separated, stem) for stem in sidecar.outputs}
     same = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,14 @@ from splitstrument.separation.samples import Native, SampleType
 RATES_HZ = (1000, 1_536_000)
 MAX_CHANNELS = 64
 LOUDEST = 1e6
+
+# what libsndfile logs of a file that is shorter than its header says; it gives the length of what is there
+SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+LENGTH_UNKNOWN = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))  # what streams say: not known yet
+WIDEST_SAMPLE_BYTES = 8
+MP3_FORMATS = ("MP3", "MPEG")
+MP3_TAG_BYTES = 4096
+MP3_MISSING_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class SongPart:
             left -= len(block)
             _check_values(block, self.path)
             yield block
-        if left and (self.limited or self.file.format not in ("MP3", "MPEG")):
+        if left and (self.limited or self.file.format not in MP3_FORMATS):
             raise AudioFileError(
                 f"{self.path} ends {left} samples before the length that its header gives: it is cut off or damaged, "
                 "get it again."
@@ -73,8 +82,44 @@ def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -
             f"{path} is {file.frames / rate:.2f} s long, so nothing is left after --start {options.start_s:g}."
         )
     left = file.frames - start
+    if options.duration_s is None and (missing := missing_bytes(file)):
+        raise AudioFileError(
+            f"{path} ends {missing} bytes before the length that its header gives: it is cut off, get it again "
+            f"(or take what there is by --duration {left / rate:.2f})."
+        )
     wanted = left if options.duration_s is None else max(1, round(options.duration_s * rate))
     return SongPart(file, path, start, min(left, wanted), wanted < left)
+
+
+def missing_bytes(file: soundfile.SoundFile) -> int:
+    """Bytes of audio that the header of an open file promises and the file lacks, where the header tells.
+
+    WAV, RF64, W64, AIFF and AU tell, FLAC and CAF cannot be read if they are cut off, and an Ogg file's header has no
+    length. Headers of streams, whose writer could not know the length, promise nothing.
+    """
+    for promised, held in ((int(a), int(b)) for a, b in SHORT.findall(file.extra_info)):
+        streamed = any(promised in unknown for unknown in LENGTH_UNKNOWN)
+        if promised - held >= WIDEST_SAMPLE_BYTES * file.channels and not streamed:
+            return promised - held
+    return 0
+
+
+def warnings_of_length(part: SongPart, n_samples: int) -> list[str]:
+    """A sentence if an MP3 gave `n_samples`, fewer than its first frame states: many that were cut on purpose do."""
+    missing_s = (part.n_samples - n_samples) / part.file.samplerate
+    if missing_s < MP3_MISSING_S or not _mp3_states_length(part.path):
+        return []
+    return [f"The song ends {missing_s:.1f} s before the length that its file states: it may be cut off."]
+
+
+def _mp3_states_length(path: Path) -> bool:
+    """Tell whether the first frame, behind the ID3 tag, counts the others (Xing, 2000); else the length is a guess."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3":
+            file.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False)))
+        first = head + file.read(MP3_TAG_BYTES)
+    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
 
 
 def _check_values(block: Native, path: Path) -> None:
