@@ -64,7 +64,8 @@ class ModelFolder:
             if name in self.description.files:
                 return self._checked(name)
         raise ModelError(
-            f"The model {self.path} has none of {', '.join(names)}: export it with `splitstrument models export`."
+            f"The model {self.path} has none of {', '.join(names)}: export it with `splitstrument models export` "
+            "(int8: with its --calibrate)."
         )
 
     def _checked(self, name: str) -> Path:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from tiny_models import music, reference_mask, tiny_model, tiny_settings
@@ -105,6 +109,16 @@ def test_keras_weights_of_another_network_are_refused(exported, tmp_path):
     write_model_folder(tmp_path, ModelDescription(name="m", model=other), ["best.weights.h5"])
     with pytest.raises(ModelError, match="does not fit the network"):
         open_engine(read_model_folder(tmp_path), "keras")
+
+
+def test_onnx_runtime_keeps_no_records_of_what_it_runs(tmp_path):
+    """From 1.29 on it collects telemetry by default, and marks the temporary folder when it does."""
+    code = "import splitstrument, onnxruntime"
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "ORT_DISABLE_TELEMETRY")}
+    for home in ("TMPDIR", "HOME", "XDG_CACHE_HOME"):
+        environment[home] = str(tmp_path)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert not list(tmp_path.rglob("*"))
 
 
 @pytest.mark.slow

@@ -15,8 +15,9 @@ from evaluation_helpers import RATE, good_estimates, make_references, write_esti
 from tiny_models import tiny_model, tiny_settings
 
 from splitstrument import audio
+from splitstrument.cli import cli
 from splitstrument.cli.score import score as score_command
-from splitstrument.errors import DatasetError
+from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.problems import clipped_samples, find_shift
 from splitstrument.evaluation.record import read_evaluation, values_of
@@ -189,6 +190,27 @@ def test_a_model_is_evaluated_like_any_tool_on_its_estimates(tmp_path, rng):
         assert ours == pytest.approx(theirs, abs=1e-3), measure
     assert record["tracks"][0]["times_real_time"] > 0
     assert not (tmp_path / "out" / "estimates").exists()
+
+
+def test_an_interrupted_evaluation_leaves_no_estimate(tmp_path, rng, monkeypatch):
+    write_pair(tmp_path / "data", "a", make_references(rng, 2.0))
+    model = tiny_model(tmp_path / "m", tiny_settings(RATE))
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("splitstrument.evaluation.jobs.score_system", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_model(str(model.path), tmp_path / "data", tmp_path / "out", SMALL)
+    assert not list((tmp_path / "out").rglob("*.wav"))
+
+
+@pytest.mark.parametrize("options", [("--gate", "5"), ("--rest-gate", "0"), ("--engine", "steam")])
+def test_options_of_no_separation_are_refused_in_one_sentence(tmp_path, rng, options):
+    write_pair(tmp_path / "data", "a", make_references(rng, 1.0))
+    model = tiny_model(tmp_path / "m", tiny_settings(RATE))
+    result = CliRunner().invoke(cli, ["evaluate", str(model.path), "--tracks", str(tmp_path / "data"), *options])
+    assert isinstance(result.exception, SettingsError) and "\n" not in str(result.exception)
 
 
 def test_newcomers_mistakes(tmp_path, rng):

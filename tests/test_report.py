@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html.parser
+import json
 import re
 import struct
 import zlib
@@ -147,6 +148,8 @@ def test_command_says_what_is_missing(runs, tmp_path):
     assert result.exit_code == 1 and "splitstrument evaluate" in str(result.exception)
     result = CliRunner().invoke(report_command, [str(runs / "run0"), "--rosetta"])
     assert result.exit_code == 0
+    as_json = CliRunner().invoke(report_command, [str(runs / "run0"), "--rosetta", "--json"])
+    assert json.loads(as_json.output)["markdown"].strip() == result.output.strip()
     assert "OTHER DATA" in result.output and re.search(r"Table 6 +\| +guitar .* 0\.73", result.output)
 
 

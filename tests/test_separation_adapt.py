@@ -127,6 +127,11 @@ def test_mistakes_are_told_in_one_sentence(rng, tmp_path, song):
         adapt(model_folder(tmp_path / "plain", plain), [song], tmp_path / "a")
     assert not (tmp_path / "a").exists()
 
+    for name in ("instrument", "rest"):
+        write(tmp_path / "pairs" / "x" / f"{name}_x.wav", music(rng, 3 * RATE), RATE)
+    wrong = ("--tracks", tmp_path / "pairs", "--track", "x", "--track", "y", "-o", tmp_path / "a")
+    done = run("models", "adapt", tmp_path / "m", *wrong)
+    assert done.returncode == 1 and "has no track y: choose from x." in done.stderr
     done = run("models", "adapt", tmp_path / "m", "-o", tmp_path / "a")
     assert done.returncode == 1 and "nothing to adapt to" in done.stderr and "Traceback" not in done.stderr
 

@@ -32,6 +32,8 @@ def test_names_and_paths(shipped, tmp_path, monkeypatch):
 
 
 def test_unknown_models(shipped, tmp_path):
+    with pytest.raises(ModelError, match="There is no folder .*nowhere"):
+        list_models(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="did you mean 'piano'"):
         find_model("pianoo")
     with pytest.raises(ModelError, match="the shipped models are guitar, piano"):

@@ -104,6 +104,27 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp
     assert (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("name", ["result.json", "failure.json", "state/state.npz"])
+def test_one_damaged_run_does_not_stop_the_others(recipe, tmp_path, name):
+    damaged = tmp_path / "runs" / "hurt" / name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"{")
+    entries = [{"recipe": "tiny.yaml", "name": "hurt"}, {"recipe": "tiny.yaml"}]
+    arguments = ["queue", str(queue_of(recipe, *entries)), "-o", str(tmp_path / "runs"), "--json", "--no-export"]
+    hurt, tiny = json.loads(CliRunner().invoke(cli, arguments).stdout)
+    assert (hurt["state"], tiny["state"]) == ("failed", "finished")
+    assert damaged.name in hurt["message"] and "is damaged" in hurt["message"]
+
+
+def test_a_dry_run_is_json_if_asked_and_scale_wants_a_stand_in(recipe, tmp_path):
+    arguments = ["queue", str(queue_of(recipe, {"recipe": "tiny.yaml"})), "-o", str(tmp_path / "runs"), "--dry-run"]
+    ((program, *command),) = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
+    assert (program, command[0]) == ("splitstrument", "train")
+    for refused in ([*arguments, "--scale", "2"], ["train", str(recipe), "--scale", "2"]):
+        result = CliRunner().invoke(cli, refused)
+        assert result.exit_code == 2 and "add --stand-in" in result.stderr
+
+
 class DeafTraining:
     """A training that is told to stop before it can hear it."""
 

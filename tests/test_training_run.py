@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -237,6 +238,16 @@ def test_a_taken_folder_and_a_changed_recipe_are_refused(folder, demanding_run, 
         run_of(tiny_settings(folder, **DEMANDING).model_copy(update={"batch_size": 1}), demanding_run, resume=True)
     with pytest.raises(TrainingError, match="holds no training to resume"):
         run_of(tiny_settings(folder), tmp_path / "empty", resume=True)
+
+
+@pytest.mark.parametrize("kept", [0, 50, 0.5])
+def test_a_damaged_state_is_told_in_one_sentence(folder, demanding_run, tmp_path, kept):
+    shutil.copytree(demanding_run, tmp_path / "run")
+    state = tmp_path / "run" / "state" / "state.npz"
+    size = kept if isinstance(kept, int) else int(kept * state.stat().st_size)
+    state.write_bytes(state.read_bytes()[:size])
+    with pytest.raises(TrainingError, match="is damaged"):
+        run_of(tiny_settings(folder, **DEMANDING), tmp_path / "run", resume=True)
 
 
 def test_a_training_goes_on_with_another_overlap_and_gate(folder, tmp_path):

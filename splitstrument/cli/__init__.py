@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
 
 import splitstrument
 from splitstrument.errors import CancelledError, SplitstrumentError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes are no answers to a command
 
 # name -> (module:object, help in one line); the table keeps `--help` from importing any command
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,7 +67,7 @@ def cli() -> None:
     \b
     splitstrument separate song.mp3 --model guitar -o stems
     splitstrument train trainings/quickstart.yaml
-    splitstrument evaluate runs/quickstart --tracks datasets/sample/evaluation
+    splitstrument evaluate runs/quickstart --tracks datasets/sample/real
     """
 
 

@@ -62,13 +62,17 @@ def evaluate(
     from splitstrument.evaluation.run import describe_data, evaluate_model
     from splitstrument.evaluation.weights import model_with
     from splitstrument.modelfolder import SHIPPED
+    from splitstrument.separation.engines import engine_kind
     from splitstrument.separation.options import SeparationOptions
     from splitstrument.separation.store import find_model
+    from splitstrument.settings import validate
 
     found = find_model(model)
     data = describe_data(tracks)["name"]
     own = Path("results") / found.description.name if found.path.is_relative_to(SHIPPED) else found.path / "evaluation"
-    options = SeparationOptions(engine=engine, overlap=overlap, gate_db=gate_db, rest_gate_db=rest_gate_db)
+    chosen = {"engine": engine, "overlap": overlap, "gate_db": gate_db, "rest_gate_db": rest_gate_db}
+    options = validate(chosen, SeparationOptions, "The options")
+    engine_kind(found, engine)  # once, and not for every track
     records = {}
     for which in chosen_weights(weights):
         folder = (output or own / data).with_name((output or own / data).name + SUFFIXES[which])

@@ -65,12 +65,17 @@ def queue(
     extra: tuple[str, ...] = ("--no-export",) if no_export else ()
     if stand_in:
         extra += ("--stand-in", str(stand_in), *(word for text in scale for word in ("--scale", text)))
+    elif scale:
+        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     if dry_run:
-        for job in jobs:
-            click.echo(" ".join(["splitstrument", *job.command(extra)[3:]]))
+        commands = [["splitstrument", *job.command(extra)[3:]] for job in jobs]
+        if as_json:
+            print_json(commands)
+        else:
+            click.echo("\n".join(" ".join(command) for command in commands))
         return
     if report:
-        write_report(jobs, report, tracks, eq_from)
+        write_report(jobs, report, tracks, eq_from, as_json)
         return
     if not status:
         run_jobs(jobs, retry, extra, warm)
@@ -81,17 +86,20 @@ def queue(
         raise TrainingError(f"{len(failed)} of {len(jobs)} trainings failed: {', '.join(failed)}; see the table.")
 
 
-def write_report(jobs: list[Job], report: Path, tracks: Path | None, eq_from: Path | None) -> None:
-    """Score what has finished and write the tables."""
+def write_report(jobs: list[Job], report: Path, tracks: Path | None, eq_from: Path | None, as_json: bool) -> None:
+    """Score what has finished, write the tables and print them; as JSON their file and who is in it."""
     from splitstrument.cli import queue_report
 
     if tracks is None or eq_from is None:
         raise click.UsageError("--report needs --tracks (held-out pairs) and --eq-from (pairs for the fixed EQ).")
     scored = queue_report.score_jobs(jobs, tracks, eq_from)
     waiting = [job.name for job in jobs if job.name not in {one.job.name for one in scored}]
-    text = queue_report.report(scored)
-    write_text(report, text + (f"\nNot finished: {', '.join(waiting)}.\n" if waiting else ""))
-    click.echo(text)
+    text = queue_report.report(scored) + (f"\nNot finished: {', '.join(waiting)}.\n" if waiting else "")
+    write_text(report, text)
+    if as_json:
+        print_json({"report": report, "scored": [one.job.name for one in scored], "not_finished": waiting})
+    else:
+        click.echo(text)
 
 
 def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = (), warm: bool = False) -> None:

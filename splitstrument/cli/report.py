@@ -38,7 +38,11 @@ def report(
     from splitstrument.evaluation.report import rosetta_markdown, write_report
 
     if rosetta:
-        click.echo(rosetta_markdown(list(evaluations)))
+        text = rosetta_markdown(list(evaluations))
+        if as_json:
+            print_json({"markdown": text})
+        else:
+            click.echo(text)
         return
     files = write_report(list(evaluations), output, title, examples)
     if as_json:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from splitstrument.cli.common import jobs_option, json_option, options, print_json, quiet_option, scheduler_option
+from splitstrument.files import safe_name
 
 measuring = options(
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the results."),
@@ -40,7 +41,7 @@ def score(references: Path, estimates: Path, name: str | None, output: Path | No
     """
     from splitstrument.evaluation.run import score_files
 
-    folder = output or Path("results") / "scores" / (name or estimates.name)
+    folder = output or Path("results") / "scores" / safe_name(name or estimates.name)
     record = score_files(references, estimates, folder, settings_of(flags), flags["eq_from"], workers_of(flags), name)
     show(record, folder, flags["as_json"])
 

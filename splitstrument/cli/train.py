@@ -91,6 +91,8 @@ def train(
 
         settings = stand_in_settings(settings, stand_in, read_scale(*scale))
         click.echo(settings.summary, err=True)
+    elif scale:
+        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     if check:
         choose_backend()
         print_check(settings, recipe.parent, as_json)

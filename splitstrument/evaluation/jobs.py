@@ -125,13 +125,15 @@ def _score_track(job: TrackJob) -> dict[str, Any]:
         "scores": {},
     }
     started = time.perf_counter()
-    estimates, problems = _open_estimates(job, info, record)
-    if estimates:
-        problems += _score_estimates(job, estimates, record)
-    for name in job.systems:
-        system = partial(_baseline, name, job, info.sample_rate_hz)
-        record["scores"][name] = score_system(job.pair, system, job.framewise)
-    _drop_temporary(job, problems)
+    try:
+        estimates, problems = _open_estimates(job, info, record)
+        if estimates:
+            problems += _score_estimates(job, estimates, record)
+        for name in job.systems:
+            system = partial(_baseline, name, job, info.sample_rate_hz)
+            record["scores"][name] = score_system(job.pair, system, job.framewise)
+    finally:  # after Ctrl-C as well
+        _drop_temporary(job)
     record["problems"] = [vars(problem) for problem in problems]
     record["elapsed_s"] = round(time.perf_counter() - started, 3)
     record["peak_memory_mb"] = peak_memory_mb()
@@ -210,7 +212,7 @@ def _estimate_path(job: TrackJob) -> Path:
     return job.folder / "estimates" / safe_name(job.pair.name) / "instrument.wav"
 
 
-def _drop_temporary(job: TrackJob, problems: list[Problem]) -> None:
+def _drop_temporary(job: TrackJob) -> None:
     if isinstance(job.estimates, FileEstimates) or job.keep_estimates:
         return
     path = _estimate_path(job)

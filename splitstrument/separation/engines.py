@@ -189,13 +189,14 @@ def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | N
     SettingsError, MissingExtraError
         If there is no such engine, or its package is not installed.
     """
-    kind = _kind(folder, engine)
+    kind = engine_kind(folder, engine)
     opened = kind.open(folder, threads or available_cores())
     _try(opened, folder)
     return opened
 
 
-def _kind(folder: ModelFolder, engine: str | None) -> EngineKind:
+def engine_kind(folder: ModelFolder, engine: str | None = None) -> EngineKind:
+    """The entry of `ENGINES` that `open_engine` opens; its errors are those of the name and the package."""
     if engine is None:
         return next((ENGINES[name] for name in EXACT if ENGINES[name].fits(folder)), _none_fits(folder))
     if engine not in ENGINES:

@@ -101,15 +101,15 @@ def import_keras2(
     ModelError
         If a file is missing, damaged, or describes another network than the thesis's hourglass.
     """
-    try:
-        from splitstrument.network.build import build_network
-    except ImportError:
-        raise missing_extra("Importing a Keras 2 model", "train") from None
     source, destination = Path(source), Path(destination)
     weights_path = next((source / file for file in WEIGHTS_FILES if (source / file).is_file()), None)
     if weights_path is None:
         raise ModelError(f"{source} has no {' or '.join(WEIGHTS_FILES)}: copy the weights there.")
     theirs = read_graph(source / JSON_FILE)
+    try:
+        from splitstrument.network.build import build_network
+    except ImportError:
+        raise missing_extra("Importing a Keras 2 model", "train") from None
     settings = settings_of(theirs, source / JSON_FILE, target, sample_rate_hz)
     network = build_network(settings)
     pairs = pair_layers(theirs, LayerGraph(network.get_config()), source / JSON_FILE)

@@ -13,7 +13,16 @@ RUNS = Path("runs")
 
 
 def list_models(*folders: str | Path) -> list[ModelFolder]:
-    """The shipped models, and those in or directly below `folders` (``runs`` in the working folder unless given)."""
+    """The shipped models, and those in or directly below `folders` (``runs`` in the working folder unless given).
+
+    Raises
+    ------
+    ModelError
+        If one of `folders` is not there, or a model in it is damaged.
+    """
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise ModelError(f"There is no folder {folder}: expected one that holds models.")
     found = list(shipped_models().values())
     for folder in map(Path, folders or (RUNS,)):
         found += [path.parent for path in sorted([*folder.glob(MODEL_FILE), *folder.glob(f"*/{MODEL_FILE}")])]

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from splitstrument.errors import SettingsError
+from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.files import safe_name, write_json
 from splitstrument.settings import Settings, read_yaml, validate
 from splitstrument.training.forking import ForkedProcess
@@ -134,12 +134,19 @@ def read_jobs(paths: Sequence[Path], output: Path | None = None, suffix: str = "
 
 def status_of(job: Job) -> Status:
     """Read how far a job has come from its run folder."""
+    try:
+        return _read_status(job)
+    except TrainingError as error:
+        return Status(job.name, "failed", message=str(error))
+
+
+def _read_status(job: Job) -> Status:
     position = read_record(job.folder)[0] if (job.folder / STATE_FILE).is_file() else None
     state, message = "waiting", ""
     if (job.folder / RESULT_FILE).is_file():
-        state, message = "finished", json.loads((job.folder / RESULT_FILE).read_text())["reason"]
+        state, message = "finished", _recorded(job.folder / RESULT_FILE, "reason")
     elif (job.folder / FAILURE_FILE).is_file():
-        state, message = "failed", json.loads((job.folder / FAILURE_FILE).read_text())["message"]
+        state, message = "failed", _recorded(job.folder / FAILURE_FILE, "message")
     elif is_locked(job.folder):
         state = "running"
     elif position:
@@ -150,6 +157,14 @@ def status_of(job: Job) -> Status:
     loss, seconds = (rows[-1]["loss"], sum(row["seconds"] for row in rows)) if rows else (None, 0.0)
     cpu_s = sum(row["cpu_s"] for row in rows) if rows and all("cpu_s" in row for row in rows) else None
     return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message, cpu_s)
+
+
+def _recorded(path: Path, key: str) -> str:
+    """One entry of a JSON file of a run folder."""
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))[key])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise TrainingError(f"{path} is damaged: remove it, and the queue goes on with this training.") from None
 
 
 def run_job(job: Job, extra: Sequence[str] = (), warm: bool = False) -> Status:

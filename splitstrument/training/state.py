@@ -6,7 +6,11 @@ content with what a training that was never stopped has: see ``tests/test_traini
 
 from __future__ import annotations
 
+import contextlib
 import json
+import zipfile
+import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,13 +115,16 @@ def differing_keys(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "
     return keys
 
 
-def _open_state(folder: Path) -> Any:
+@contextlib.contextmanager
+def _open_state(folder: Path) -> Iterator[Any]:
+    """The saved arrays; whatever is wrong with the file, when it is opened or read, is one error."""
     path = folder / STATE_FILE
     if not path.is_file():
         raise TrainingError(f"{folder} holds no training to resume (no {STATE_FILE}): train without --resume.")
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with np.load(path, allow_pickle=False) as file:
+            yield file
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise TrainingError(f"{path} is damaged ({error}): train again without --resume.") from None
 
 
