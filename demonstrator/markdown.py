@@ -26,11 +26,16 @@ def _blocks(lines: list[str]) -> Iterator[str]:
             yield f"<pre><code>{html.escape(chr(10).join(lines[position + 1 : end]))}</code></pre>"
             position = end + 1
             continue
-        while end < len(lines) and kind not in ("heading", "blank") and _kind(lines[end]) == kind:
+        while end < len(lines) and kind not in ("heading", "blank") and _goes_on(kind, lines[end]):
             end += 1
         if kind != "blank":
             yield RENDERERS[kind](lines[position:end])
         position = end
+
+
+def _goes_on(kind: str, line: str) -> bool:
+    """Whether a line belongs to a block of this kind; a list's wrapped items go on in indented lines."""
+    return _kind(line) == kind or (kind == "list" and line[:1].isspace() and _kind(line) == "paragraph")
 
 
 def _kind(line: str) -> str:
@@ -56,8 +61,13 @@ def _paragraph(lines: list[str]) -> str:
 
 
 def _list(lines: list[str]) -> str:
-    items = "".join(f"<li>{_inline(re.sub(r'^([-*]|[0-9]+[.]) ', '', line.strip()))}</li>" for line in lines)
-    return f"<ul>{items}</ul>"
+    items: list[str] = []
+    for line in lines:
+        if _kind(line) == "list":
+            items.append(re.sub(r"^([-*]|\d+\.) ", "", line.strip()))
+        else:
+            items[-1] += f" {line.strip()}"
+    return f"<ul>{''.join(f'<li>{_inline(item)}</li>' for item in items)}</ul>"
 
 
 def _table(lines: list[str]) -> str:

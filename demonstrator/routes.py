@@ -133,6 +133,7 @@ def status_of(site: Site, job: Job) -> dict[str, Any]:
         left = mean * (position + 1) / site.settings.workers if job.active else None
     return {
         "state": job.state,
+        "cancelling": job.active and bool(job.cancel),
         "position": position + 1 if job.state == "queued" else 0,
         "progress": round(job.progress, 3),
         "stage": job.stage or ("waiting" if job.state == "queued" else ""),

@@ -215,16 +215,20 @@ class Site:
         job_id = new_id()
         target = self.store.job_folder(job_id)
         target.mkdir()
-        for path in self.store.job_folder(job.id).glob("song.*"):
+        for path in self.store.job_folder(self._root(job).id).glob("song.*"):
             _link_or_copy(path, target / path.name)
         return self.add_job(
             job_id, kind="separate", owner=owner, address=address, title=job.title, model=model, origin=job.origin,
             song=job.song, options={key: value for key, value in job.options.items() if key == "link"},
         )  # fmt: skip
 
+    def _root(self, job: Job) -> Job:
+        """The job that a variant was made from, in whose folder the song lies; any other job itself."""
+        return (self.store.get(job.parent) if job.parent and job.kind == "variant" else job) or job
+
     def variant(self, job: Job, strength: int, owner: str, address: str) -> Job:
         """The same separation with its mask at another strength."""
-        root = (self.store.get(job.parent) if job.parent and job.kind == "variant" else job) or job
+        root = self._root(job)
         if strength == 100:
             return root
         found = self.store.find_variant(root.id, strength)

@@ -145,6 +145,14 @@ def test_two_models_on_one_song_can_be_compared(done):
     assert client.get(f"/compare/{path[7:]}/{stranger[7:]}").status == 400
 
 
+def test_another_model_can_be_asked_for_on_the_page_of_another_strength(client):
+    path = client.send(song_bytes(1), model="guitar")
+    client.wait(path)
+    variant = client.post(f"{path}/strength", {"strength": "200"}).headers["location"]
+    client.wait(variant)
+    client.wait(client.post(f"{variant}/again", {"model": "piano"}).headers["location"])
+
+
 def test_a_song_without_the_instrument_gets_a_plain_warning(client):
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros((44_100, 2), np.float32), 44_100, format="WAV")
@@ -360,6 +368,20 @@ def test_cancel_of_a_running_and_of_a_waiting_song(client, server):
     assert not list((server.site.store.job_folder(running[7:]) / "result").rglob("*.wav"))
     after = client.send(song_bytes(0.3))
     client.wait(after)  # the worker lives on
+
+
+def test_the_page_of_a_song_that_is_being_cancelled_says_so_without_scripts(client, server, monkeypatch):
+    path = client.send(song_bytes(40), model="slow")
+    client.wait(path, "running")
+    assert "Cancelling" not in client.get(path).text
+    with monkeypatch.context() as patch:
+        patch.setattr(server.site.store, "cancel_requested", lambda job_id: False)  # the worker looks later
+        client.post(f"{path}/cancel")
+        text, status = client.get(path).text, client.status(path)
+    assert status["state"] == "running" and status["cancelling"] is True
+    assert "Cancelling…" in text and re.search(r"<button[^>]* disabled>Cancel</button>", text)
+    client.wait(path, "cancelled")
+    assert client.status(path)["cancelling"] is False
 
 
 def test_titles_are_shown_escaped_and_never_paths(client):

@@ -6,6 +6,7 @@ Screenshots go to the folder that SCREENSHOTS names (a temporary one unless set)
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -15,9 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
-from demonstrator_site import Client, make_model, running_server, settings_for, song_bytes
+from demonstrator_site import RATE, Client, make_model, running_server, settings_for, song_bytes
 
 pytestmark = pytest.mark.browser
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -41,6 +44,8 @@ def browser():
 def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     guitar, piano = make_model(folder / "guitar", "guitar"), make_model(folder / "piano", "piano", 0.6)
+    scores = {"best fixed EQ fitted on training songs": {"SDR": -0.51, "SIR": 12.15, "SAR": 238.08, "SI-SDR": -2.59}}
+    (guitar / "scores.yaml").write_text(yaml.safe_dump({"held out": scores}))
     return [guitar, piano, make_model(folder / "slow", "guitar", work=4)]
 
 
@@ -235,6 +240,24 @@ def test_cancel(page, server):
     page.wait_for_selector("text=Cancelled.")
 
 
+def test_cancel_is_answered_at_once_and_not_taken_back(page, server):
+    page.goto(server.url)
+    page.check("input[value=slow]")
+    page.set_input_files("#file", {"name": "answered.wav", "mimeType": "audio/wav", "buffer": song_bytes(60)})
+    page.click("text=Separate")
+    until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0")
+    page.evaluate("document.addEventListener('submit', (event) => event.preventDefault())")  # the server hears it later
+    page.click("#cancel button")
+    said = "[document.getElementById('stage').textContent, document.querySelector('#cancel button').disabled]"
+    assert page.evaluate(said) == ["Cancelling…", True]
+    for _ in range(2):
+        with page.expect_response("**/status") as answer:
+            pass
+    assert answer.value.json()["state"] == "running" and page.evaluate(said) == ["Cancelling…", True]
+    page.evaluate("document.getElementById('cancel').submit()")
+    page.wait_for_selector("text=Cancelled.")
+
+
 def test_reload_in_the_middle_of_a_job(page, server):
     page.goto(server.url)
     page.check("input[value=slow]")
@@ -340,6 +363,67 @@ def test_strength_slider_changes_the_sound_in_place(page, song_url, shots):
     assert page.input_value("#strength") == "300"
 
 
+SHOWN = """() => {
+  const main = document.querySelector("main").cloneNode(true);
+  for (const one of main.querySelectorAll("noscript, .transport, #strength-state, script")) one.remove();
+  const all = (selector, value) => [...main.querySelectorAll(selector)].map(value);
+  return {
+    text: main.textContent.replace(/\\s+/g, " "), links: all("a", (one) => one.href),
+    forms: all("form", (one) => one.action), pictures: all("img", (one) => one.src),
+    warnings: all(".warning", (one) => one.textContent),
+    labels: all("[aria-label]", (one) => one.getAttribute("aria-label")),
+    values: all("input:not([type=hidden])", (one) => one.value),
+  };
+}"""
+
+
+def apply_strength(page, percent: int) -> None:
+    """Move the slider as a hand does, and wait for the result."""
+    page.locator("#strength").fill(str(percent))
+    page.locator("#strength").dispatch_event("change")
+    until(page, "document.getElementById('strength-state').textContent === 'Done.'")
+
+
+def own_song(page, server, name: str, song: bytes) -> str:
+    """A finished song that this browser has sent, and may delete."""
+    page.goto(server.url)
+    page.set_input_files("#file", {"name": name, "mimeType": "audio/wav", "buffer": song})
+    page.click("text=Separate")
+    page.wait_for_selector(READY)
+    return page.url
+
+
+def test_after_a_change_of_strength_the_whole_page_is_the_one_that_a_reload_shows(page, server):
+    high = 0.3 * np.sin(2 * np.pi * 6000 * np.arange(4 * RATE) / RATE)  # little of it gets through the mask, or nothing
+    buffer = io.BytesIO()
+    soundfile.write(buffer, high, RATE, format="WAV")
+    original = own_song(page, server, "follows.wav", buffer.getvalue())
+    first = page.evaluate(SHOWN)
+    page.click("#loop")
+    page.click("#play")
+    until(page, "window.Player.audio.currentTime > 0.2")
+    apply_strength(page, 300)
+    until(page, "!window.Player.audio.paused && window.Player.audio.currentTime > 0.2")
+    followed, url = page.evaluate(SHOWN), page.url
+    page.reload()
+    page.wait_for_selector(READY)
+    assert page.url == url != original and page.evaluate(SHOWN) == followed
+    assert "compare with it" in followed["text"] and first["warnings"] != followed["warnings"] != []
+    assert "audible for 0 percent" in str(followed["labels"]) and "audible for 0 percent" not in str(first["labels"])
+    apply_strength(page, 100)
+    assert page.url == original and page.evaluate(SHOWN) == first
+
+
+def test_delete_after_a_change_of_strength_leaves_the_original(page, server):
+    original = own_song(page, server, "stays.wav", song_bytes(1))
+    apply_strength(page, 200)
+    variant = page.url
+    page.click("text=Delete this song")
+    page.wait_for_selector("#ask")
+    client = Client(server.url)
+    assert [client.get(url[len(server.url) - 1 :]).status for url in (original, variant)] == [200, 404]
+
+
 def test_compare_two_models_without_a_gap(page, song_url, shots):
     open_song(page, song_url)
     page.select_option("#model", "piano")
@@ -422,6 +506,18 @@ def test_every_page_fits_and_can_be_read(context, server, song_url, shots, reque
         assert width <= inner, f"{title} is {width} pixels wide on a screen of {inner}"
         assert page.evaluate(CONTRAST) == [], title
         page.screenshot(path=shots / f"{name}_{title}.png", full_page=True)
+
+
+@pytest.mark.parametrize("context", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_scores_show_numbers_on_a_phone_without_scrolling(page, server):
+    page.goto(server.url + "scores")
+    visible = page.eval_on_selector_all(
+        ".scroll",
+        """boxes => boxes.map((box) => [...box.querySelectorAll("tbody tr:first-child td")].filter(
+          (cell) => /^-?[0-9.]+$/.test(cell.textContent)
+            && cell.getBoundingClientRect().right <= box.getBoundingClientRect().right + 1).length)""",
+    )
+    assert visible[0] == 4 and len(visible) == 2 and visible[1] >= 2
 
 
 def test_every_control_has_a_name_and_can_be_reached(page, song_url):

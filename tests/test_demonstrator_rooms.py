@@ -234,6 +234,12 @@ def test_model_cards_are_escaped():
     assert "<li>one</li><li><code>two</code></li>" in html and "href" not in html
 
 
+def test_wrapped_items_of_a_model_card_stay_one_item_each():
+    html = to_html("- **Trained\n  on** <b>\n  songs\n- `two`\n1. three\n\tmore\nAfter.\n\n  Alone.")
+    items = "<li><strong>Trained on</strong> &lt;b&gt; songs</li><li><code>two</code></li><li>three more</li>"
+    assert html == f"<ul>{items}</ul>\n<p>After.</p>\n<p>Alone.</p>"
+
+
 # ---- links
 
 

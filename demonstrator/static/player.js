@@ -234,9 +234,11 @@ window.Player = (() => {
   async function load(next) {
     config = next;
     const answer = await fetch(config.view);
-    if (!answer.ok) { fail(); return; }
+    const loaded = answer.ok ? await answer.json() : null;
+    if (config !== next) return;  // something else was asked for meanwhile
+    if (!loaded) { fail(); return; }
     const was = { time: audio.currentTime, playing: !audio.paused };
-    view = await answer.json();
+    view = loaded;
     audio.src = config.play;
     setSpeed(Number(byId("speed").value));
     byId("seek").max = view.duration_s;
@@ -255,7 +257,5 @@ window.Player = (() => {
   }
   load(config);
   requestAnimationFrame(frame);
-  return { audio, lanes, load, loop, state: () => ({ context, gains, master }), images: (urls) => {
-    for (const lane of lanes) if (lane.image && urls[lane.key]) lane.image.src = urls[lane.key];
-  } };
+  return { audio, lanes, load, loop, state: () => ({ context, gains, master }) };
 })();

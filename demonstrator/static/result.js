@@ -5,8 +5,6 @@
   const slider = document.getElementById("strength");
   const text = document.getElementById("strength-text");
   const state = document.getElementById("strength-state");
-  const canvas = document.getElementById("activity");
-  const share = document.getElementById("share");
   const FLOOR_DB = -70;
   const AUDIBLE_DB = -50;
   let wanted = 0;
@@ -14,6 +12,7 @@
 
   function drawActivity() {
     if (!view || !view.activity.instrument_dbfs) return;
+    const canvas = document.getElementById("activity");
     const levels = view.activity.instrument_dbfs;
     const scale = window.devicePixelRatio || 1;
     const box = canvas.getBoundingClientRect();
@@ -44,16 +43,26 @@
     }
   }
 
-  function show(id) {
-    const old = new RegExp("/songs/[0-9a-f]{32}", "g");
-    const config = JSON.parse(document.getElementById("player").dataset.config.replace(old, `/songs/${id}`));
-    for (const link of document.querySelectorAll("#downloads a")) link.href = `/songs/${id}/${link.dataset.file}`;
-    for (const image of document.querySelectorAll(".figures img, .lane img")) {
-      image.src = image.getAttribute("src").replace(old, `/songs/${id}`);
+  // The page of a result as the server renders it; `show` takes its parts over, so that nothing is said twice.
+  async function fetchPage(id) {
+    const answer = await fetch(`/songs/${id}`);
+    if (!answer.ok) throw new Error(`The result cannot be shown (${answer.status}): reload the page.`);
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  }
+
+  function show(id, page) {
+    for (const part of document.querySelectorAll("[data-part]")) {
+      part.replaceWith(page.querySelector(`[data-part=${part.dataset.part}]`));
     }
-    share.value = share.value.replace(old, `/songs/${id}`);
+    for (const lane of document.querySelectorAll(".lane")) {
+      lane.querySelector("img").src = page.querySelector(`.lane[data-lane=${lane.dataset.lane}] img`).src;
+    }
+    for (const kept of document.querySelectorAll("form[data-action]")) {
+      kept.action = `/songs/${id}/${kept.dataset.action}`;
+    }
     history.replaceState(null, "", `/songs/${id}`);
-    return window.Player.load(config);
+    drawActivity();
+    return window.Player.load(JSON.parse(page.getElementById("player").dataset.config));
   }
 
   async function apply() {
@@ -65,9 +74,10 @@
       const data = await answer.json();
       if (!answer.ok) throw new Error(data.error);
       if (!(await settle(data.id, mine))) return;
-      await show(data.id);
-      state.textContent = "Done.";
-      form.dataset.shown = data.id;
+      const page = await fetchPage(data.id);
+      if (mine !== wanted) return;
+      await show(data.id, page);
+      if (mine === wanted) state.textContent = "Done.";
     } catch (error) {
       if (mine === wanted) state.textContent = error.message;
     }
@@ -80,7 +90,9 @@
   document.addEventListener("songview", (event) => { view = event.detail; drawActivity(); });
   window.addEventListener("resize", drawActivity);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawActivity);
-  document.getElementById("copy").addEventListener("click", async (event) => {
+  document.addEventListener("click", async (event) => {  // not on the button, which comes anew with its part
+    if (event.target.id !== "copy") return;
+    const share = document.getElementById("share");
     share.select();
     try { await navigator.clipboard.writeText(share.value); event.target.textContent = "Copied"; }
     catch { document.execCommand("copy"); }

@@ -6,6 +6,8 @@
   const bar = document.getElementById("bar");
   const stage = document.getElementById("stage");
   const left = document.getElementById("left");
+  const cancel = document.getElementById("cancel");  // only who sent the song has it
+  let cancelling = false;
 
   function clock(seconds) {
     const whole = Math.max(1, Math.ceil(seconds));
@@ -16,8 +18,16 @@
     if (element.textContent !== text) element.textContent = text;
   }
 
+  function showCancelling() {
+    cancelling = true;
+    set(stage, "Cancelling…");
+    set(left, "");
+    if (cancel) cancel.querySelector("button").disabled = true;
+  }
+
   function show(status) {
     if (!["queued", "running"].includes(status.state)) { location.reload(); return false; }
+    if (cancelling || status.cancelling) { showCancelling(); return true; }  // what runs takes seconds to stop
     if (status.state === "queued") {
       bar.removeAttribute("value");
       set(stage, `Waiting: number ${status.position} in the queue.`);
@@ -42,5 +52,6 @@
     }
     if (again) setTimeout(poll, 700);
   }
+  if (cancel) cancel.addEventListener("submit", showCancelling);
   poll();
 })();
