@@ -271,7 +271,10 @@ class Sound(Page):
             raise Refusal("400 Bad Request", "start and end should be seconds.") from None
         if not 0 <= start < end <= start + MAX_EXCERPT_S or end > 1e6:
             raise Refusal("400 Bad Request", f"Expected 0 <= start < end, at most {MAX_EXCERPT_S:g} s apart.")
-        body = wav_bytes(*excerpt(item, [(start, end)], query.whole == "1"))
+        try:
+            body = wav_bytes(*excerpt(item, [(start, end)], query.whole == "1"))
+        except SplitstrumentError as error:  # here, since web.py makes an internal error of it outside
+            raise Refusal("409 Conflict", str(error)) from None
         web.header("Content-Type", "audio/wav")
         web.header("Content-Length", str(len(body)))
         web.header("Cache-Control", "private, max-age=600")

@@ -7,7 +7,8 @@ mappings key by key (lists and scalars replace), validates, and remembers which 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -16,18 +17,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from splitstrument.errors import SettingsError
+from splitstrument.yamlsize import check_expansion
 
 MAX_YAML_BYTES = 8_000_000
-MAX_YAML_ALIASES = 100
 MAX_BASES = 10
 FLAG_ORIGIN = "command line"
 DEFAULT_ORIGIN = "default"
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base of all settings: frozen, and an unknown key is an error, as is a number that is infinite or none (NaN)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=Settings)
@@ -59,7 +60,8 @@ def read_yaml(path: str | Path, max_bytes: int = MAX_YAML_BYTES) -> Any:
     Raises
     ------
     SettingsError
-        If the file is missing, too large, no YAML, not UTF-8, or expands aliases more than `MAX_YAML_ALIASES` times.
+        If the file is missing, too large, no YAML, not UTF-8, or larger in memory than `check_expansion`
+        allows.
     """
     path = Path(path)
     try:
@@ -76,13 +78,15 @@ def parse_yaml(text: str, name: str) -> Any:
     """Parse YAML text with the safe loader; `name` is what errors call it."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=loader))
-        if aliases > MAX_YAML_ALIASES:
-            raise SettingsError(f"{name} uses {aliases} YAML aliases; at most {MAX_YAML_ALIASES} are allowed.")
+        check_expansion(yaml.parse(text, Loader=loader), name)
         return yaml.load(text, Loader=loader)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, *_YAML_VALUE_ERRORS) as error:
         problem = " ".join(str(error).split())[:300]
         raise SettingsError(f"{name} is not valid YAML ({problem}): mend that line.") from None
+
+
+# what the safe loader lets through for values that only look like dates or numbers, such as 2020-02-31 or !!bool x
+_YAML_VALUE_ERRORS = (ValueError, ArithmeticError, LookupError, AttributeError, TypeError)
 
 
 def load_settings(path: str | Path, cls: type[S], overrides: Mapping[str, Any] | None = None) -> Loaded[S]:
@@ -177,16 +181,32 @@ def _set_dotted(data: dict[str, Any], dotted: str, value: Any) -> None:
 def _explain(error: ValidationError, cls: type[BaseModel]) -> str:
     """One sentence for the first problem that pydantic found."""
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"])[:120]
     if first["type"] == "extra_forbidden":
-        name = str(first["loc"][-1])
-        close = difflib.get_close_matches(name, _known_keys(cls), n=1, cutoff=0.6)
-        return f"unknown key '{key}'" + (f"; did you mean '{close[0]}'?" if close else ".")
+        return f"unknown key '{key}'{did_you_mean(str(first['loc'][-1]), _known_keys(cls)) or '.'}"
     if first["type"] == "missing":
         return f"the key '{key}' is missing."
     message = first["msg"].removeprefix("Value error, ")
-    received = repr(first.get("input"))
-    return f"'{key}': {message} (received {received[:120]})." if key else f"{message} (received {received[:120]})."
+    received = short_repr(first.get("input"))
+    return f"'{key}': {message} (received {received})." if key else f"{message} (received {received})."
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'guitar'?`` where one of `known` is near to `name`, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def short_repr(value: Any) -> str:
+    """What came, for an error message: at most 120 characters, however large or deep it is."""
+    try:
+        return _short.repr(value)[:120]
+    except ValueError:
+        return "a number of too many digits to show"
+
+
+_short = reprlib.Repr()
+_short.maxlevel, _short.maxstring, _short.maxother, _short.maxlong = 3, 120, 120, 120
 
 
 def _known_keys(cls: type[BaseModel], depth: int = 4) -> list[str]:

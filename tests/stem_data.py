@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +25,18 @@ def write_tone(path: Path, hz: float = 440.0, **options) -> Path:
     """A sine on disk."""
     audio.write(path, tone(hz, **options), options.get("rate", RATE))
     return path
+
+
+def hide_folder(monkeypatch, hidden):
+    """Make one folder unreadable, also for root, who may read everything."""
+    scandir = os.scandir
+
+    def refusing(path="."):
+        if Path(path) == hidden:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
 
 
 def make_medleydb(root: Path) -> Path:

@@ -21,6 +21,7 @@ from splitstrument.stems.checks.levels import LevelMeter
 from splitstrument.stems.checks.run import check_dataset, check_track, duplicate_findings
 from splitstrument.stems.checks.settings import CheckSettings
 from splitstrument.stems.marks import read_marks, set_mark
+from splitstrument.stems.statistics import measure_file
 
 RATE = 22050
 # what docs/quality.md reports as hardly ever found
@@ -204,6 +205,17 @@ def test_level_meter_agrees_with_a_direct_computation(rng):
     assert meter.loudest_dbfs == pytest.approx(20 * np.log10(0.2), abs=0.1) and meter.loud_s == 2
     assert meter.peak == np.abs(samples).max()
     assert meter.dc == pytest.approx(np.abs(samples.mean(0)).max(), rel=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [1e30, 3e38])
+def test_float_files_of_any_values_are_measured_without_warnings(tmp_path, rng, value):
+    for name in ("guitar", "drums", "mix"):
+        signs = np.sign(rng.standard_normal((6 * RATE, 2)))
+        audio.write(tmp_path / "Song" / name / f"{name}.wav", (value * signs).astype(np.float32), RATE, "FLOAT")
+    assert {"clipping", "dc"} <= {finding.check for finding in check_track(tmp_path / "Song").findings}
+    measured = measure_file(("Song", "guitar", tmp_path / "Song" / "guitar" / "guitar.wav"))
+    assert measured.peak == pytest.approx(value) and measured.active_dbfs == 0
 
 
 def test_sum_gains_are_the_least_squares_solution(tmp_path, rng):

@@ -63,3 +63,12 @@ def test_json_has_no_nan():
         print_json({"sdr": float("inf"), "list": (1.5, float("nan"))})
         text = out.getvalue().decode()
     assert json.loads(text) == {"sdr": None, "list": [1.5, None]}
+
+
+def test_names_in_tables_are_no_markup(capsys):
+    from splitstrument.cli.common import print_table
+
+    names = ["a[/b] bass.wav", "[red]", "[bold]gtr.wav", ":guitar:"]
+    print_table(["[red]track", "n"], [[name, 1] for name in names], "Songs of [/x]")
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in [*names, "[red]track", "Songs of [/x]"])

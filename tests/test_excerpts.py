@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from splitstrument import audio
-from splitstrument.errors import DatasetError
+from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.pairs import find_pairs
+from splitstrument.settings import load_settings
 from splitstrument.stems.excerpts import Example, Excerpt, ExcerptRecipe, cut_excerpts
 
 
@@ -49,3 +50,11 @@ def test_unknown_tracks_and_late_excerpts_are_named(pairs, tmp_path):
         cut_excerpts(recipe(tracks={"b": Excerpt(start_s=0, duration_s=1)}), pairs, tmp_path / "out")
     with pytest.raises(DatasetError, match=r"instrument_a\.wav ends at 5\.0 s"):
         cut_excerpts(recipe(tracks={"a": Excerpt(start_s=4, duration_s=2)}), pairs, tmp_path / "out")
+
+
+def test_an_excerpt_that_starts_never_is_refused(tmp_path):
+    (tmp_path / "recipe.yaml").write_text(
+        "{name: a, target: b, source: c, licence: d, attribution: e, tracks: {a: {start_s: .inf, duration_s: 1}}}"
+    )
+    with pytest.raises(SettingsError, match=r"'tracks\.a\.start_s': Input should be a finite number"):
+        load_settings(tmp_path / "recipe.yaml", ExcerptRecipe)

@@ -89,6 +89,30 @@ def test_excerpt_is_the_sum_of_the_stems(dataset):
     assert soundfile.info(io.BytesIO(wav_bytes(samples, rate))).duration == 2
 
 
+def test_what_cannot_be_read_is_told_and_the_others_are_heard(dataset):
+    (dataset / "alpha" / "guitar" / "two.wav").write_text("no audio")
+    item = listening_queue(dataset, "guitar")[1]
+    assert "two.wav" in overview(item).problem and len(overview(item).splits) == 5
+    (dataset / "alpha" / "guitar" / "one.wav").write_text("no audio")
+    seen = overview(item)
+    assert "one.wav" in seen.problem and "two.wav" in seen.problem
+    assert (seen.duration_s, seen.splits, seen.spectrum.max()) == (0, (), 0)
+    with pytest.raises(DatasetError, match="no guitar stem that can be read"):
+        excerpt(item, [(0, 1)])
+    (dataset / "alpha" / "drums" / "d.wav").write_text("no audio")
+    with pytest.raises(DatasetError, match="no stem that can be read"):
+        excerpt(item, [(0, 1)], in_mix=True)
+
+
+def test_a_file_that_breaks_off_is_told(dataset):
+    whole = 0.1 * np.ones((60 * RATE, 1), np.float32) * np.random.default_rng(1).standard_normal((60 * RATE, 1))
+    path = dataset / "alpha" / "guitar" / "one.flac"
+    audio.write(path, whole.astype(np.float32), RATE)
+    path.write_bytes(path.read_bytes()[:200_000])
+    seen = overview(listening_queue(dataset, "guitar")[1])
+    assert "one.flac" in seen.problem and seen.audible[1] > 5
+
+
 def run_in_terminal(arguments, keys, tmp_path):
     """Run the command in a pseudo-terminal; send each key after the text that it waits for."""
     master, slave = pty.openpty()
@@ -151,6 +175,15 @@ def test_keys_play_mark_and_go_on_through_a_terminal(dataset, player, tmp_path):
     assert read_marks(dataset / "beta", "guitar") == {"bad_quality", "checked"}
     assert read_marks(dataset / "alpha", "guitar") == {"checked"} and not read_marks(dataset / "gamma", "guitar")
     assert "2 accepted, 1 of 3 left" in text
+
+
+def test_an_unreadable_stem_is_shown_marked_and_passed(dataset, player, tmp_path):
+    for path in (dataset / "beta" / "guitar").iterdir():
+        path.write_text("no audio")
+    keys = [("cannot be read", "w"), ("playing nothing", "m"), ("marks: missing", "n"), ("2/3  alpha", "x")]
+    status, text = run_in_terminal([str(dataset), "--target", "guitar", "--player", player[0]], keys, tmp_path)
+    assert status == 0 and "one.wav" in text
+    assert read_marks(dataset / "beta", "guitar") == {"missing"}
 
 
 def test_the_player_gets_suspicious_seconds_and_splits(dataset, player):

@@ -46,6 +46,16 @@ def test_the_bar_ends_full(monkeypatch):
     assert "100 %" in text and "separating" in text
 
 
+def test_names_are_no_markup(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("sys.stderr", Terminal())
+    with progress("a[/b] [red]", 1) as advance:
+        advance(1, "[/] [bold]gtr.wav")
+    text = module.sys.stderr.getvalue()
+    assert "a[/b] [red]" in text and "[/] [bold]gtr.wav" in text
+
+
 def test_errors_pass_through(monkeypatch):
     monkeypatch.setattr("sys.stderr", Terminal())
     with pytest.raises(ValueError, match="inside"), progress("x", 1):

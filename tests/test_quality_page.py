@@ -103,6 +103,19 @@ def test_a_dataset_that_was_never_checked_says_so(server, dataset):
     assert f"dataset check {dataset}" in client.ask("/quality/")[1].decode()
 
 
+def test_a_stem_that_cannot_be_read_has_a_page_to_mark_it(server, dataset):
+    (dataset / "alpha" / "guitar" / "g.wav").write_text("no audio")
+    client, told = Client(server), []
+    for item in client.items():
+        status, page, _ = client.ask(f"/quality/{item}")
+        assert status == 200 and b'data-mark="missing"' in page
+        if b'class="warning"' in page:
+            told.append(item)
+            status, body, _ = client.ask(f"/quality/{item}/sound?start=0&end=1")
+            assert status == 409 and b"cannot be read as audio" in page and b"no guitar stem that can be read" in body
+    assert told
+
+
 def test_sound_is_the_asked_seconds(server):
     client = Client(server)
     item = client.items()[0]

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from click.testing import CliRunner
 
+from splitstrument.errors import SettingsError
 from splitstrument.pairs import check_pair, find_pairs
 from splitstrument.stems.rendering import catalogue, charts, mma, parts
 from splitstrument.stems.rendering.draws import stream
@@ -184,6 +186,23 @@ def test_without_refuses_unknown_steps(tmp_path):
     done = cli("dataset", "render", ROOT / "datasets" / "corpus.yaml", "--without", "magic", "--dry-run")
     assert done.returncode == 1
     assert "--without magic is no step" in done.stderr
+
+
+@pytest.mark.parametrize("scale", ["inf", "nan", "0", "-1", "1e9"])
+def test_hours_have_limits_however_they_are_given(scale):
+    from splitstrument.cli.dataset_render import render
+
+    result = CliRunner().invoke(render, [str(ROOT / "datasets" / "corpus.yaml"), "--dry-run", "--scale", scale])
+    assert result.exit_code == 2 or (isinstance(result.exception, SettingsError) and "'hours'" in str(result.exception))
+
+
+@pytest.mark.parametrize("flag", ["--scale", "--track-s", "--seed"])
+@pytest.mark.parametrize("value", ["inf", "nan", "-1", "-5"])
+def test_a_dry_run_refuses_stand_ins_that_cannot_be_made(flag, value):
+    from splitstrument.cli.dataset_render import stand_ins
+
+    result = CliRunner().invoke(stand_ins, ["--dry-run", flag, value])
+    assert result.exit_code == 2 and f"Invalid value for '{flag}'" in result.output
 
 
 @needs_mma

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from splitstrument.errors import SettingsError
-from splitstrument.settings import Settings, load_settings, read_yaml
+from splitstrument.settings import Settings, load_settings, parse_yaml, read_yaml
 
 
 class Optimizer(Settings):
@@ -48,6 +48,8 @@ def test_base_chain_merges_mappings_and_remembers_origins(tmp_path):
         ("epochs: 3", "the key 'name' is missing"),
         ("name: x\nepochs: many", "'epochs': .*received 'many'"),
         ("name: x\noptimizer: {learning_rate: -1}", "'optimizer.learning_rate': .*greater than 0.*received -1"),
+        ("name: x\noptimizer: {learning_rate: .inf}", "'optimizer.learning_rate': .*finite number .received inf"),
+        ("name: x\noptimizer: {learning_rate: .nan}", "'optimizer.learning_rate': .*finite number .received nan"),
         ("- a\n- b", "should hold keys and values, but holds list"),
         ("name: [x", "is not valid YAML"),
         ("name: !!python/object/apply:os.system ['true']", "is not valid YAML"),
@@ -70,9 +72,71 @@ def test_yaml_bomb_is_refused(tmp_path):
         read_yaml(tmp_path / "bomb.yaml")
 
 
-def test_deep_nesting_and_huge_files_are_refused(tmp_path):
-    write(tmp_path, deep="a: " + "[" * 5_000)
-    with pytest.raises(SettingsError, match="not valid YAML"):
+def bomb(kind, n_levels=8, width=9):
+    """Fewer aliases than are allowed, which stand for 9 ** 8 values."""
+    lines = [f"a0: &a0 {'{x: 1}' if kind == 'mappings' else '[x]'}"]
+    for level in range(1, n_levels + 1):
+        aliases = [f"*a{level - 1}"] * width
+        if kind == "mappings":
+            value = "{" + ", ".join(f"k{i}: {alias}" for i, alias in enumerate(aliases)) + "}"
+        else:
+            value = "[" + ", ".join(aliases) + "]"
+        lines.append(f"a{level}: &a{level} {value}")
+    return lines
+
+
+@pytest.mark.parametrize("kind", ["mappings", "lists"])
+@pytest.mark.parametrize("key", ["", "optimizer", "name"])
+def test_few_aliases_that_stand_for_much_are_refused(tmp_path, kind, key):
+    lines = bomb(kind)
+    write(tmp_path, bomb="\n".join([f"{key}:", *(f"  {line}" for line in lines)] if key else lines))
+    with pytest.raises(SettingsError, match="stand for more than 100000 values"):
+        load_settings(tmp_path / "bomb.yaml", Training)
+
+
+@pytest.mark.parametrize("text", ["a: &a {b: *a}", "a: &a [[*a]]"])
+def test_aliases_inside_of_themselves_are_refused(text):
+    with pytest.raises(SettingsError, match=r"alias \*a inside of what it stands for"):
+        parse_yaml(text, "x")
+
+
+def test_ordinary_aliases_are_expanded():
+    text = "a: &a {x: [1, 2]}\nb: *a\nc: {<<: *a, y: 3}\nd: &d 4\ne: *d"
+    both = {"x": [1, 2]}
+    assert parse_yaml(text, "x") == {"a": both, "b": both, "c": {**both, "y": 3}, "d": 4, "e": 4}
+    with pytest.raises(SettingsError, match="undefined alias"):
+        parse_yaml("a: *nowhere", "x")
+
+
+def test_what_came_is_shown_in_short(tmp_path):
+    write(tmp_path, leaf=f"name: [{', '.join(['[1, 2, 3]'] * 50_000)}]")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(tmp_path / "leaf.yaml", Training)
+    assert "received [[1, 2, 3], " in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["2020-13-45", "2020-02-31", "2020-01-01 25:00:00", "!!int x", "!!bool x", "!!float x", "!!timestamp x"],
+)
+def test_what_only_looks_like_a_date_or_number_is_bad_yaml(tmp_path, value):
+    write(tmp_path, leaf=f"name: {value}")
+    with pytest.raises(SettingsError, match="leaf.yaml is not valid YAML"):
+        load_settings(tmp_path / "leaf.yaml", Training)
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "-" + "1" * 5000, "0x" + "f" * 5000])
+def test_endless_numbers_are_refused(number):
+    for text in (f"epochs: {number}", f"{number}: 1" if number[0] != "0" else f"? {number}\n: 1"):
+        with pytest.raises(SettingsError, match="digits"):
+            parse_yaml(text, "x")
+    assert parse_yaml(f"name: '{number}'", "x") == {"name": number}
+
+
+@pytest.mark.parametrize("deep", ["a: " + "[" * 5_000, "- " * 100_000 + "x", "a: " + "{a: " * 101 + "1" + "}" * 101])
+def test_deep_nesting_and_huge_files_are_refused(tmp_path, deep):
+    write(tmp_path, deep=deep)
+    with pytest.raises(SettingsError, match="nested deeper than 100 levels"):
         read_yaml(tmp_path / "deep.yaml")
     write(tmp_path, huge="#" * 2000)
     with pytest.raises(SettingsError, match="larger than 1000 bytes"):

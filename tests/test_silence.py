@@ -148,6 +148,13 @@ def test_fade_must_fit_into_a_silence():
         validate({"min_silence_s": 0.02}, SilenceSettings, "recipe")
 
 
+@pytest.mark.parametrize("key", ["min_silence_s", "threshold_dbfs", "below_audible"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_settings_are_finite_numbers(key, value):
+    with pytest.raises(SettingsError, match=f"'{key}': Input should be"):
+        validate({key: value}, SilenceSettings, "recipe")
+
+
 def write_pairs(folder: Path, rng: np.random.Generator, rates=(44100, 22050)) -> None:
     """A sparse instrument over a steady rest, the same music at every rate."""
     envelope = np.repeat([0, 1, 0, 1, 0], [88200, 44100, 132300, 44100, 44117])

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 import yaml
-from stem_data import MAKERS, make_medleydb, make_rockband, make_slakh, make_solo, write_tone
+from stem_data import MAKERS, hide_folder, make_medleydb, make_rockband, make_slakh, make_solo, write_tone
 
 from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.files import inside, safe_name
@@ -87,6 +87,20 @@ def test_a_half_downloaded_track_is_listed_with_what_is_missing(name, tmp_path):
     assert "missing" in problem
 
 
+def test_a_folder_that_cannot_be_read_is_named(source_and_root, monkeypatch):
+    source, root = source_and_root
+    hidden = max((path for path in root.iterdir() if path.is_dir()), key=str)
+    before = source.tracks(root)
+    hide_folder(monkeypatch, hidden)
+    try:
+        tracks = source.tracks(root)
+    except DatasetError as error:
+        assert f"The folder {hidden} cannot be read (Permission denied)" in str(error)
+    else:
+        assert [track.name for track in tracks] == [track.name for track in before]
+        assert [track.name for track in tracks if track.problems] == [hidden.name]
+
+
 def test_metadata_cannot_name_files_outside(tmp_path):
     root = make_medleydb(tmp_path / "raw")
     write_tone(tmp_path / "outside.wav")
@@ -98,7 +112,10 @@ def test_metadata_cannot_name_files_outside(tmp_path):
     assert "leads out of" in track.problems[-1]
 
 
-@pytest.mark.parametrize("text", ["stems: 3", "[1, 2]", "stems: {S01: {}}", "a: &a [1]\nb: [" + "*a," * 200 + "]"])
+@pytest.mark.parametrize(
+    "text",
+    ["stems: 3", "[1, 2]", "stems: {S01: {}}", "date: 2020-02-31", "a: &a [1]\nb: [" + "*a," * 200 + "]"],
+)
 def test_broken_metadata_spoils_only_its_own_track(text, tmp_path):
     root = make_medleydb(tmp_path)
     (root / "Metadata" / "Artist_One_METADATA.yaml").write_text(text)

@@ -136,6 +136,26 @@ def test_command_writes_lists_and_the_record(tmp_path):
     assert CliRunner().invoke(split_command, [str(tmp_path)]).exit_code == 2
 
 
+def test_a_track_picked_twice_counts_once(tmp_path):
+    make_dataset(tmp_path, 4)
+    arguments = ["--pick", "song 2", "--pick", "song 2", "--pick-validation", "song 1", "--pick-validation", "song 1"]
+    done = CliRunner().invoke(split_command, [str(tmp_path), *arguments, "--json", "--quiet"])
+    assert json.loads(done.stdout)["evaluation"] == ["song 2"] and json.loads(done.stdout)["validation"] == ["song 1"]
+
+
+def test_a_track_picked_for_both_sides_is_refused(tmp_path):
+    make_dataset(tmp_path, 4)
+    with pytest.raises(DatasetError, match="'song 2' is picked for evaluation and for validation: pick it for one"):
+        split_command.main([str(tmp_path), "--pick", "song 2", "--pick-validation", "song 2"], standalone_mode=False)
+    assert not (tmp_path / "evaluation.yaml").exists()
+
+
+def test_levels_of_a_part_that_is_not_there_are_refused(tmp_path):
+    make_dataset(tmp_path, 4)
+    with pytest.raises(DatasetError, match="'guitarr': the classes here are drums, guitar; did you mean 'guitar'"):
+        split_command.main([str(tmp_path), "--pick", "song 2", "--level-of", "guitarr"], standalone_mode=False)
+
+
 def test_levels_come_from_the_loudest_file():
     from splitstrument.stems.split import with_levels
 

@@ -57,10 +57,26 @@ def test_stage_is_told_by_the_layout(organised, tmp_path):
         stage_of(tmp_path / "empty")
 
 
+def test_a_rate_that_is_not_there_is_refused(organised, tmp_path):
+    for rate in (8000, 16000):
+        for part in ("instrument", "rest"):
+            audio.write(tmp_path / "p" / f"tracks_{rate}hz" / "x" / f"{part}_x.wav", tone(1, -20, rate), rate)
+    for rate in (8000, 16000):
+        assert dataset_statistics(tmp_path / "p", InlineExecutor(), rate, True).files[0].sample_rate_hz == rate
+    inside = dataset_statistics(tmp_path / "p" / "tracks_8000hz", InlineExecutor(), 8000, True)
+    assert inside.files[0].sample_rate_hz == 8000
+    with pytest.raises(DatasetError, match="no pairs of 12345 Hz: it has tracks_16000hz, tracks_8000hz"):
+        dataset_statistics(tmp_path / "p", InlineExecutor(), 12345, True)
+    with pytest.raises(DatasetError, match="no pairs of 16000 Hz: it has 8000 Hz"):
+        dataset_statistics(tmp_path / "p" / "tracks_8000hz", InlineExecutor(), 16000, True)
+    with pytest.raises(DatasetError, match="organised stems, which have no rate to choose"):
+        dataset_statistics(organised, InlineExecutor(), 8000, True)
+
+
 def test_command_goes_on_after_a_broken_file_and_says_so(organised):
     (organised / "song 0" / "guitar" / "broken.wav").write_text("not audio")
     result = CliRunner().invoke(stats, [str(organised), "--json", "--quiet"])
-    assert result.exit_code == 1 and "broken.wav" in result.stderr
+    assert result.exit_code == 1 and result.stderr.count("broken.wav") == 1
     assert json.loads(result.stdout)["parts"][1]["n_files"] == 2
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from stem_data import make_medleydb, make_rockband, make_slakh, tone, write_tone
+from stem_data import hide_folder, make_medleydb, make_rockband, make_slakh, tone, write_tone
 
 from splitstrument import audio
 from splitstrument.cli import cli
@@ -22,6 +23,7 @@ from splitstrument.pairs import check_pair, find_pairs
 from splitstrument.stems import build as build_module
 from splitstrument.stems.build import build
 from splitstrument.stems.marks import set_mark
+from splitstrument.stems.organise import OrganiseSettings, organise
 from splitstrument.stems.passport import write_passport
 from splitstrument.stems.recipe import DatasetRecipe, read_recipe
 
@@ -151,6 +153,101 @@ def test_marks_and_removed_songs_take_their_pairs_away(tmp_path):
     assert kept.is_file()
 
 
+def test_what_no_build_made_stays(tmp_path):
+    recipe = recipe_of(tmp_path, ("rockband", make_rockband(tmp_path / "raw")), silence={"to": 0.7})
+    output = recipe.output
+    mine = [
+        write_tone(output / "stems" / "my_song" / "guitar" / "a.wav"),
+        write_tone(output / "tracks_8000hz" / "mine" / "instrument_mine.wav"),
+        write_tone(output / "tracks_8000hz" / "mine" / "rest_mine.wav"),
+        write_tone(output / "mixed" / "tracks_8000hz" / "mine" / "instrument_mine.wav"),
+        write_tone(output / "mixed" / "tracks_8000hz" / "mine" / "rest_mine.wav"),
+        output / ".my.part.txt",
+    ]
+    mine[-1].write_text("notes")
+    (output / ".x.partdir").mkdir()
+    (output / ".a.12345678.part").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (output / "stems" / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    leftover = output / "stems" / ".guitar.abcd_123.part.flac"
+    leftover.touch()
+    for _ in range(2):
+        _, passport = run(recipe)
+        assert list(passport["tracks"]) == ["Band - Song", "Other - Song"]
+    assert all(path.is_file() for path in mine)
+    assert (output / ".x.partdir").is_dir() and (output / ".a.12345678.part").is_dir()
+    assert (output / "stems" / "linked").is_symlink()
+    assert not leftover.exists()
+
+
+def test_of_a_song_that_left_only_what_people_made_stays(tmp_path):
+    raw = make_rockband(tmp_path / "raw")
+    recipe = recipe_of(tmp_path, sources=[{"source": "rockband", "root": raw, "place": "copy"}])
+    run(recipe)
+    track = recipe.output / "stems" / "Other - Song"
+    set_mark(track, "guitar", "checked")
+    (track / "guitar" / "notes.txt").write_text("a fine song")
+    write_tone(track / "drums" / "01 - Kick Drum.wav", 77.0)  # somebody's own instead of the copy
+    shutil.rmtree(raw / "Other - Song")
+    run(recipe)
+    assert sorted(path.name for path in track.rglob("*")) == [
+        "01 - Kick Drum.wav",
+        "drums",
+        "guitar",
+        "guitar_checked",
+        "notes.txt",
+    ]
+    assert [pair.name for pair in find_pairs(recipe.output)] == ["Band - Song"]
+
+
+def test_a_track_that_fails_keeps_its_stems_and_marks_and_is_not_mixed(tmp_path):
+    raw = make_rockband(tmp_path / "raw")
+    recipe = recipe_of(tmp_path, ("rockband", raw))
+    run(recipe)
+    track = recipe.output / "stems" / "Other - Song"
+    set_mark(track, "guitar", "checked")
+    whole = (raw / "Other - Song" / "05 - Guitar.wav").read_bytes()
+    (raw / "Other - Song" / "05 - Guitar.wav").write_bytes(b"")
+    built, _ = run(recipe)
+    assert list(built.failures) == ["Other - Song"]
+    assert (track / "guitar_checked").is_file()
+    assert [pair.name for pair in find_pairs(recipe.output)] == ["Band - Song"]
+    (raw / "Other - Song" / "05 - Guitar.wav").write_bytes(whole)
+    assert not run(recipe)[0].failures
+    assert {pair.name for pair in find_pairs(recipe.output)} == {"Band - Song", "Other - Song"}
+
+
+@pytest.mark.parametrize("source", ["rockband", "folders"])
+def test_songs_out_of_sight_are_not_taken_for_removed(tmp_path, monkeypatch, source):
+    raw = tmp_path / "raw"
+    for song in ("One", "Two"):
+        for number, name in enumerate(("guitar", "bass")):
+            write_tone(raw / song / f"{name}.wav", 100.0 * (number + 1) + len(song))
+    recipe = recipe_of(tmp_path, (source, raw))
+    run(recipe)
+    track = recipe.output / "stems" / "Two"
+    set_mark(track, "guitar", "checked")
+    hide_folder(monkeypatch, raw / "Two")
+    try:
+        assert "cannot be read" in run(recipe)[0].failures["Two"]
+    except DatasetError as error:
+        assert "cannot be read" in str(error)
+    assert (track / "guitar_checked").is_file()
+    assert (track / "guitar" / "guitar.wav").is_file()
+
+
+def test_pairs_of_a_rate_or_a_step_that_left_the_recipe_are_removed(tmp_path):
+    raw = make_rockband(tmp_path / "raw")
+    mix = {"require_checked": False, "channels": "mono"}
+    run(recipe_of(tmp_path, ("rockband", raw), silence={"to": 0.7}, mix={**mix, "sample_rates_hz": [RATE, 4000]}))
+    recipe = recipe_of(tmp_path, ("rockband", raw), mix={**mix, "sample_rates_hz": [RATE]})
+    for _ in range(2):
+        built, _ = run(recipe)
+        files = {path.relative_to(recipe.output).as_posix() for path in recipe.output.rglob("*.flac")}
+        assert files == set(built.files)
+    assert built.n_fresh == 0
+
+
 def test_marks_of_a_file_are_imported_once(tmp_path):
     marks = tmp_path / "marks.yaml"
     marks.write_text(
@@ -189,6 +286,34 @@ def test_silence_step_and_a_dataset_that_takes_its_pairs_from_another(tmp_path):
     assert built.n_fresh == 1
     again, _ = run(read_recipe(tmp_path / "less.yaml"))
     assert again.n_fresh == 0
+
+
+@pytest.mark.parametrize("inner", ["", "less"])
+def test_an_output_that_would_replace_its_origin_is_refused(tmp_path, inner):
+    write_recipe(tmp_path)
+    make_rockband(tmp_path / "raw")
+    data = {"name": "less", "target": "guitar", "output": str(tmp_path / "set" / inner), "pairs_from": "recipe.yaml"}
+    (tmp_path / "less.yaml").write_text(yaml.safe_dump(data))
+    data |= {"name": "least", "pairs_from": "middle.yaml"}
+    (tmp_path / "least.yaml").write_text(yaml.safe_dump(data))
+    data |= {"name": "middle", "pairs_from": "recipe.yaml", "output": str(tmp_path / "middle")}
+    (tmp_path / "middle.yaml").write_text(yaml.safe_dump(data))
+    for name in ("less", "least"):
+        with pytest.raises(DatasetError, match="would replace those pairs: choose another output"):
+            run(read_recipe(tmp_path / f"{name}.yaml"))
+    assert not (tmp_path / "set").exists()
+    assert not (tmp_path / "middle").exists()
+
+
+@pytest.mark.parametrize("inner", ["", "set"])
+def test_an_output_in_a_raw_dataset_is_refused(tmp_path, inner):
+    raw = make_rockband(tmp_path / "raw")
+    before = sorted(raw.rglob("*"))
+    with pytest.raises(DatasetError, match="lies in the raw dataset"):
+        run(recipe_of(tmp_path, ("rockband", raw), output=raw / inner))
+    with pytest.raises(DatasetError, match="lies in the raw dataset"):
+        organise(raw, raw / inner, OrganiseSettings(source="rockband"), InlineExecutor(), quiet=True)
+    assert sorted(raw.rglob("*")) == before
 
 
 def test_planted_leaks_are_found(tmp_path):
@@ -284,7 +409,7 @@ def _kill_at(folder: Path, raw: Path, step: str) -> None:
         "organise": (build_module, "organise_track", 2, False),
         "mix": (audio.AudioWriter, "write", 4, True),
         "silence": (build_module, "cut_track", 2, True),
-        "record": (steps, "write_json", 2, False),
+        "record": (steps, "write_json", 4, False),  # of two for each track
     }[step]
     function, calls = getattr(module, name), []
 

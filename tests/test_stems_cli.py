@@ -75,6 +75,18 @@ def test_silence_prints_both_histograms_and_draws_them(tmp_path):
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.parametrize("name", ["plot.txt", "plot"])
+@pytest.mark.parametrize("command", [("stats", "{pairs}"), ("silence", "{pairs}", "-o", "{out}")])
+def test_a_plot_that_is_no_picture_is_refused_before_any_work(tmp_path, name, command):
+    for part in ("instrument", "rest"):
+        audio.write(tmp_path / "pairs" / "song" / f"{part}_song.wav", tone(90, 1.0), 8000)
+    places = {"pairs": tmp_path / "pairs", "out": tmp_path / "out"}
+    arguments = [argument.format(**places) for argument in command]
+    result = CliRunner().invoke(cli, ["dataset", *arguments, "--plot", str(tmp_path / name)])
+    assert result.exit_code == 2 and f"{name}' names no picture: end it in .png or .svg or .pdf" in result.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
+
+
 def test_names_proposes_for_a_folder(tmp_path):
     guesses = json.loads(run("names", make_cambridge(tmp_path) / "Band_Tune_Full", "--json"))
     assert [guess["stem_class"] for guess in guesses] == ["drums", "guitar", "piano", "vocals"]
@@ -98,6 +110,11 @@ def test_sources_lists_describes_and_looks(tmp_path):
         (("silence", "{empty}", "-o", "{out}"), "holds no pairs"),
         (("silence", "{empty}", "--to", "3", "-o", "{out}"), "'to'"),
         (("marks", "export", "{empty}", "{out}", "--class", "guitar"), "holds no organised track"),
+        (("marks", "export", "{stems}", "{out}", "--class", "guitarr"), "did you mean 'guitar'?"),
+        (("marks", "import", "{stems}", "{out}", "--class", "guitarr"), "did you mean 'guitar'?"),
+        (("check", "{stems}", "--target", "gitar"), "'gitar': the classes here are"),
+        (("check", "{stems}", "--target", "gitar", "--dry-run"), "did you mean 'guitar'?"),
+        (("silence", "{empty}", "-o", "{out}", "--min-silence", "inf"), "finite number (received inf)"),
         (("organise", "nothing", "{empty}", "-o", "{out}"), "'nothing' is no source"),
         (("organise", "rockband", "{empty}", "-o", "{out}"), "expected <any folders>/<song>"),
         (("build", "no_such_recipe"), "There is no recipe 'no_such_recipe'"),
@@ -108,6 +125,17 @@ def test_mistakes_get_one_sentence(tmp_path, capsys, arguments, message):
     run("organise", "rockband", make_rockband(tmp_path / "raw"), "-o", tmp_path / "stems")
     places = {name: str(tmp_path / name) for name in ("stems", "empty", "out")}
     assert message in errors(capsys, *(argument.format(**places) for argument in arguments))
+
+
+def test_organise_fails_when_a_track_is_left_out_and_mix_does_not_take_it(tmp_path, capsys):
+    raw = make_rockband(tmp_path / "raw")
+    (raw / "Other - Song" / "06 - Vocals.wav").write_text("no audio")
+    text = errors(capsys, "organise", "rockband", raw, "-o", tmp_path / "stems", "--quiet")
+    assert "Tracks left out: 1, the first of them Other - Song" in text
+    assert "get their files again" in text
+    assert json.loads(run("organise", "rockband", raw, "-o", tmp_path / "stems", "--json", ok=False))["tracks"] == 1
+    run("mix", tmp_path / "stems", "--target", "guitar", "--unchecked", "--rate", "8000", "-o", tmp_path / "pairs")
+    assert [pair.name for pair in find_pairs(tmp_path / "pairs")] == ["Band - Song"]
 
 
 @pytest.mark.slow

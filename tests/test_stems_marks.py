@@ -53,13 +53,24 @@ def test_what_is_usable():
         assert not is_usable({"checked", defect}, require_checked=False)
 
 
-def test_import_replaces_reports_unknown_tracks_and_stays_inside(tmp_path):
+def test_import_replaces_and_reports_unknown_tracks(tmp_path):
     (tmp_path / "set" / "Song").mkdir(parents=True)
+    (tmp_path / "set" / ".checks").mkdir()
     set_mark(tmp_path / "set" / "Song", "guitar", "bleed")
-    missing = import_marks(tmp_path / "set", "guitar", {"Song": {"checked"}, "Gone": {"checked"}, "../evil": {"bleed"}})
-    assert missing == ["Gone", "../evil"]
+    marks = {"Song": {"checked"}, "Gone": {"checked"}, ".checks": {"bleed"}}
+    assert import_marks(tmp_path / "set", "guitar", marks) == ["Gone", ".checks"]
     assert read_marks(tmp_path / "set" / "Song", "guitar") == {"checked"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["set"]
+    assert not list((tmp_path / "set" / ".checks").iterdir())
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../evil", "Song/", "/tmp", "a\0b"])
+def test_import_stays_inside_the_dataset(tmp_path, name):
+    (tmp_path / "set" / "Song").mkdir(parents=True)
+    (tmp_path / "guitar_bleed").touch()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DatasetError, match="cannot be a folder of the dataset"):
+        import_marks(tmp_path / "set", "guitar", {"Song": {"checked"}, name: {"checked"}})
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,7 @@ def test_import_replaces_reports_unknown_tracks_and_stays_inside(tmp_path):
         ("Song: {checked: maybe}", "true or false"),
         ("Song: {chekced: true}", "unknown mark 'chekced'"),
         ("Song: 3", "true or false"),
+        ("Song: {checked: 2020-02-31}", "is not valid YAML"),
     ],
 )
 def test_wrong_files(tmp_path, text, message):

@@ -146,6 +146,25 @@ def test_marks_and_classes_decide(tmp_path, stems, marks, options, reason):
     assert bool(list(tmp_path.glob("out/**/*.flac"))) == (not reason)
 
 
+def test_the_old_pair_of_a_track_that_is_skipped_now_is_removed(tmp_path):
+    track = make_track(tmp_path / "a[1]", {"guitar/a": tone(200), "bass/b": tone(100)})
+    other = make_track(tmp_path / "a1", {"guitar/a": tone(200), "bass/b": tone(100)})
+    for folder in (track, other):
+        mix_track(folder, tmp_path / "out", settings_of())
+    mine = tmp_path / "out" / f"tracks_{RATE}hz" / "a[1]" / "instrument_a[1].txt"
+    mine.write_text("my notes")
+    set_mark(track, "guitar", "bleed")
+    assert mix_track(track, tmp_path / "out", settings_of()).skipped == "marked bleed"
+    assert [pair.name for pair in find_pairs(tmp_path / "out")] == ["a1"]
+    assert [path.name for path in mine.parent.iterdir()] == [mine.name]
+
+
+def test_a_rate_that_is_given_twice_is_made_once(tmp_path):
+    track = make_track(tmp_path / "song", {"guitar/a": tone(200), "bass/b": tone(100)})
+    report = mix_track(track, tmp_path / "out", settings_of(sample_rates_hz=(RATE, 4000, RATE)))
+    assert [path.parent.parent.name for path in report.files[::2]] == [f"tracks_{RATE}hz", "tracks_4000hz"]
+
+
 def test_a_rest_of_silence(tmp_path):
     track = make_track(tmp_path / "song", {"guitar/a": tone(200)})
     mix_track(track, tmp_path / "out", settings_of(empty_rest="silence"))

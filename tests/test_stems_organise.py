@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
-from stem_data import MAKERS, make_cambridge, make_medleydb, make_rockband, make_solo, write_tone
+from stem_data import MAKERS, make_cambridge, make_medleydb, make_rockband, make_solo, tone, write_tone
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError, SettingsError
@@ -110,12 +113,100 @@ def test_equal_names_in_two_folders_of_a_song_both_survive(tmp_path):
     assert [path.name for path in stems_of(folder)["guitar"]] == ["take1_guitar.wav", "take2_guitar.wav"]
 
 
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["a/x/guitar.wav", "b/x/guitar.wav"], ["a_x_guitar.wav", "b_x_guitar.wav"]),
+        (
+            ["a/x/guitar.wav", "b/x/GUITAR.wav", "a_x_guitar.wav"],
+            [r"a_x_guitar \w{8}.wav", "a_x_guitar.wav", "b_x_GUITAR.wav"],
+        ),
+        (["guitar 1:2.wav", "guitar 1?2.wav", "guitar.wav"], [r"guitar 1_2 \w{8}.wav"] * 2 + ["guitar.wav"]),
+        ([f"guitar {'ü' * 100} {n}.wav" for n in "12"], [r"guitar ü+ \w{8}.wav"] * 2),
+        ([f"guitar {'ü' * 100}.wav"], ["guitar ü{54}.wav"]),
+        (["guitar .wav", "guitar" + "r" * 110 + ".wav"], ["guitar .wav", "guitar" + "r" * 110 + ".wav"]),
+    ],
+)
+def test_no_stem_is_lost_to_another_of_the_same_name(tmp_path, files, expected):
+    for number, file in enumerate(files, 1):
+        write_tone(tmp_path / "raw" / "Song" / file, 100.0 * number)
+    for _ in range(2):
+        report = run(tmp_path / "raw", tmp_path / "out", "folders")
+    stems = report.index.tracks["Song"].stems
+    (folder,) = track_folders(tmp_path / "out")
+    found = sorted(path for paths in stems_of(folder).values() for path in paths)
+    assert sorted(stem.file for stem in stems) == [path.relative_to(folder).as_posix() for path in found]
+    assert len({sha256_of(path) for path in found}) == len(files)
+    assert all(re.fullmatch(pattern, path.name) for pattern, path in zip(expected, found, strict=True)), found
+    assert all(len(path.name.encode()) <= 120 for path in found)
+
+
 def test_a_damaged_stem_fails_its_track_only(tmp_path):
     root = make_rockband(tmp_path / "raw")
     (root / "r" / "Band - Song" / "guitar.ogg").write_text("this is text")
     report = run(root, tmp_path / "out", "rockband")
     assert list(report.index.tracks) == ["Other - Song"]
     assert "cannot be read as audio" in report.problems["Band - Song"]
+
+
+def test_of_a_track_that_fails_nothing_is_placed_and_marks_stay(tmp_path):
+    root = make_rockband(tmp_path / "raw")
+    (root / "r" / "Band - Song" / "song.ogg").write_text("this is text")
+    track = tmp_path / "out" / "Band - Song"
+    (track / "guitar").mkdir(parents=True)
+    (track / "guitar" / "notes.txt").write_text("mine")
+    set_mark(track, "guitar", "checked")
+    run(root, tmp_path / "out", "rockband")
+    assert {path.name for path in track.rglob("*")} == {"guitar", "notes.txt", "guitar_checked"}
+    (root / "r" / "Band - Song" / "song.ogg").unlink()
+    run(root, tmp_path / "out", "rockband")
+    write_tone(root / "r" / "Band - Song" / "crowd.ogg").write_text("this is text")
+    run(root, tmp_path / "out", "rockband")
+    assert sorted(stems_of(track)) == ["guitar", "other"]  # placed by the run before
+
+
+@pytest.mark.parametrize("place", ["link", "copy"])
+def test_stems_that_left_the_source_are_removed_and_foreign_files_stay(tmp_path, place):
+    root = make_rockband(tmp_path / "raw")
+    song, track = root / "r" / "Band - Song", tmp_path / "out" / "Band - Song"
+    run(root, tmp_path / "out", "rockband", place=place)
+    (track / "guitar" / "rhythm.ogg").write_bytes((track / "other" / "rhythm.ogg").read_bytes())
+    (track / "other" / "rhythm.ogg").unlink()  # a person moved it
+    write_tone(track / "other" / "mine.wav")
+    write_tone(track / "vocals" / "guitar.ogg", 555.0)  # of a stem's name, but not that stem
+    (song / "rhythm.ogg").unlink()
+    (song / "guitar.ogg").rename(song / "lead.ogg")
+    report = run(root, tmp_path / "out", "rockband", place=place)
+    found = {name: [path.name for path in paths] for name, paths in stems_of(track).items()}
+    assert found == {"guitar": ["lead.ogg"], "other": ["mine.wav", "song.ogg"], "vocals": ["guitar.ogg"]}
+    assert [stem.file for stem in report.index.tracks["Band - Song"].stems] == ["guitar/lead.ogg", "other/song.ogg"]
+
+
+def test_a_copy_follows_a_raw_file_of_the_same_size(tmp_path):
+    raw, copy = tmp_path / "raw" / "Song" / "guitar.wav", tmp_path / "out" / "Song" / "guitar" / "guitar.wav"
+    for hz in (200.0, 300.0):
+        write_tone(raw, hz)
+        run(tmp_path / "raw", tmp_path / "out", "folders", place="copy")
+        assert sha256_of(copy) == sha256_of(raw)
+
+
+def test_pieces_follow_their_recording(tmp_path):
+    recording = tmp_path / "raw" / "guitar" / "Evening.wav"
+    for hz in (200.0, 300.0):
+        write_tone(recording, hz, seconds=12.0)
+        run(tmp_path / "raw", tmp_path / "out", "solo")
+        (piece,) = stems_of(tmp_path / "out" / "Evening 01")["guitar"]
+        assert (audio.read(piece)[0] == audio.read(recording)[0]).all()
+
+
+@pytest.mark.parametrize(("level", "suffix"), [(0.9, ".flac"), (1.7, ".wav")])
+def test_pieces_of_float_recordings_are_not_clipped(tmp_path, level, suffix):
+    recording = tmp_path / "raw" / "guitar" / "Evening.wav"
+    audio.write(recording, tone(200.0, 12.0, level), 8000, "FLOAT")
+    run(tmp_path / "raw", tmp_path / "out", "solo")
+    (piece,) = stems_of(tmp_path / "out" / "Evening 01")["guitar"]
+    assert piece.suffix == suffix
+    np.testing.assert_allclose(audio.read(piece)[0], audio.read(recording)[0], atol=2**-23)
 
 
 def test_nothing_whole_is_an_error_that_says_where_to_get_it(tmp_path, shared_data):

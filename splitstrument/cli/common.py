@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,23 +33,51 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return apply
 
 
+class FiniteRange(click.FloatRange):
+    """A number within limits that is neither infinite nor NaN, which `click.FloatRange` lets through."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert as `click.FloatRange` does, then refuse what is not finite."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
+
+
+class PicturePath(click.Path):
+    """Path of a picture to write, whose suffix is known before any work is done for it."""
+
+    suffixes = (".png", ".svg", ".pdf")
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert as `click.Path` does, then refuse what no picture is named."""
+        path = Path(str(super().convert(value, param, ctx)))
+        if path.suffix.lower() not in self.suffixes:
+            self.fail(f"{str(path)!r} names no picture: end it in {' or '.join(self.suffixes)}.", param, ctx)
+        return path
+
+
 def print_json(data: Any) -> None:
     """Print JSON to standard output; values that JSON lacks (NaN, infinity) become null."""
     click.echo(json.dumps(_finite(data), indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
-    """Print an aligned table; numbers to the right."""
+    """Print an aligned table; numbers to the right, and names as they are, also where they look like rich's markup."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, box=SIMPLE, title_justify="left")
+    table = Table(title=title and Text(title, style="table.title"), box=SIMPLE, title_justify="left")
     for index, name in enumerate(header):
         numeric = bool(rows) and all(isinstance(row[index], int | float | None) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(Text(_cell(value)) for value in row))
     Console(width=None if _is_terminal() else 160).print(table)
 
 

@@ -29,10 +29,9 @@ _class_option = click.option("--class", "stem_class", required=True, help="Class
 @_class_option
 def export_marks(dataset: Path, file: Path, stem_class: str) -> None:
     """Write the marks of DATASET to FILE."""
-    from splitstrument.stems.index import track_folders
-    from splitstrument.stems.marks import read_all_marks, write_marks_file
+    from splitstrument.stems.marks import check_class_here, read_all_marks, write_marks_file
 
-    track_folders(dataset)  # says what is wrong where this is no organised dataset
+    check_class_here(dataset, stem_class)
     found = read_all_marks(dataset, stem_class)
     write_marks_file(file, found)
     click.echo(f"{file}: marks of {len(found)} tracks.")
@@ -44,11 +43,10 @@ def export_marks(dataset: Path, file: Path, stem_class: str) -> None:
 @_class_option
 def import_marks(dataset: Path, file: Path, stem_class: str) -> None:
     """Make the marks of DATASET equal to those in FILE; tracks that are only in one of them stay as they are."""
-    from splitstrument.stems.index import track_folders
+    from splitstrument.stems.marks import check_class_here, read_marks_file
     from splitstrument.stems.marks import import_marks as run
-    from splitstrument.stems.marks import read_marks_file
 
-    track_folders(dataset)
+    check_class_here(dataset, stem_class)
     found = read_marks_file(file)
     missing = run(dataset, stem_class, found)
     click.echo(f"{len(found) - len(missing)} tracks marked; {len(missing)} of the file are not in {dataset}.")

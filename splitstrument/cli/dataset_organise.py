@@ -45,7 +45,8 @@ def organise(
 ) -> None:
     """Lay the stems of a raw dataset out as <track>/<class>/<stem>, with a track index.
 
-    SOURCE is a name of `splitstrument dataset sources`, ROOT the dataset's folder.
+    SOURCE is a name of `splitstrument dataset sources`, ROOT the dataset's folder. Tracks that are incomplete or
+    cannot be read are left out and named, and the exit status is 1.
 
     \b
     splitstrument dataset organise rockband ~/songs -o data/mine
@@ -63,16 +64,28 @@ def organise(
         return
     with track_executor(jobs, scheduler) as executor:
         report = run(root, output, settings, executor, quiet)
-    if as_json:
-        print_json({"tracks": len(report.index.tracks), **{key: vars(report)[key] for key in _LISTS}})
-        return
-    click.echo(f"{output} now holds {len(report.index.tracks)} tracks.")
-    for title, items in (("left out", report.problems), ("unknown, set aside as excluded", report.unknown)):
-        for name, what in items.items():
-            click.echo(f"{title}: {name} ({what})")
+    _show(report, output, as_json)
 
 
 _LISTS = ("problems", "unknown", "proposed")
+
+
+def _show(report, output: Path, as_json: bool) -> None:
+    from splitstrument.errors import DatasetError
+
+    if as_json:
+        print_json({"tracks": len(report.index.tracks), **{key: vars(report)[key] for key in _LISTS}})
+    else:
+        click.echo(f"{output} now holds {len(report.index.tracks)} tracks.")
+        for title, items in (("left out", report.problems), ("unknown, set aside as excluded", report.unknown)):
+            for name, what in items.items():
+                click.echo(f"{title}: {name} ({what})")
+    if report.problems:
+        name, reason = next(iter(report.problems.items()))
+        raise DatasetError(
+            f"Tracks left out: {len(report.problems)}, the first of them {name} ({reason}): get their files again and "
+            "repeat this, or remove them from the raw dataset."
+        )
 
 
 def _preview(root: Path, settings, as_json: bool) -> None:

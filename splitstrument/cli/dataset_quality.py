@@ -54,8 +54,11 @@ def check(
     from splitstrument.stems.checks.run import check_dataset
     from splitstrument.stems.checks.settings import CheckSettings
     from splitstrument.stems.index import track_folders
+    from splitstrument.stems.marks import check_class_here
 
     settings = load_settings(settings_file, CheckSettings).settings if settings_file else CheckSettings()
+    if target:
+        check_class_here(dataset, target)
     if dry_run:
         click.echo(f"would check {len(track_folders(dataset))} tracks and write {dataset / 'checks.yaml'}")
         return

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import (
+    FiniteRange,
     dry_run_option,
     jobs_option,
     json_option,
@@ -32,10 +33,8 @@ ingredients_option = click.option(
 @options(
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder to write [default: data/<name>]."),
     ingredients_option,
-    click.option(
-        "--hours", type=click.FloatRange(min=0, min_open=True), help="Hours of music, instead of the recipe's."
-    ),
-    click.option("--scale", type=click.FloatRange(min=0, min_open=True), help="Share of the recipe's hours."),
+    click.option("--hours", type=FiniteRange(min=0, min_open=True), help="Hours of music, instead of the recipe's."),
+    click.option("--scale", type=FiniteRange(min=0, min_open=True), help="Share of the recipe's hours."),
     click.option("--seed", type=click.IntRange(min=0), help="Another seed: other music."),
     click.option("--without", multiple=True, metavar="STEP", help="Switch off one step of `realism` (repeatable)."),
     click.option("--only", type=click.Choice(["train", "validation", "test"]), help="Another part of the songs."),
@@ -107,9 +106,23 @@ def fetch(names: tuple[str, ...], output: Path, as_json: bool) -> None:
 @click.command("stand-ins")
 @click.argument("names", nargs=-1)
 @options(
-    click.option("--scale", default=0.05, show_default=True, help="Share of the published numbers of tracks."),
-    click.option("--track-s", default=60.0, show_default=True, help="Seconds of each track."),
-    click.option("--seed", default=5000, show_default=True, help="Seed of the first stand-in."),
+    click.option(
+        "--scale",
+        type=FiniteRange(min=0, min_open=True, max=1),
+        default=0.05,
+        show_default=True,
+        help="Share of the published numbers of tracks.",
+    ),
+    click.option(
+        "--track-s",
+        type=FiniteRange(min=5, min_open=True, max=600),
+        default=60.0,
+        show_default=True,
+        help="Seconds of each track.",
+    ),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=5000, show_default=True, help="Seed of the first stand-in."
+    ),
     click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("data/stand_ins"), show_default=True),
     ingredients_option,
     jobs_option,
@@ -168,7 +181,9 @@ def _settings(recipe: Path, hours: float | None, scale: float | None, seed: int 
         key: value for key, value in {"hours": hours, "seed": seed, "part": only}.items() if value is not None
     }
     settings = load_settings(recipe, CorpusRecipe, overrides).settings
-    return settings.model_copy(update={"hours": settings.hours * scale}) if scale else settings
+    if scale is None:
+        return settings
+    return load_settings(recipe, CorpusRecipe, {**overrides, "hours": settings.hours * scale}).settings
 
 
 def _forecast(settings: Any, output: Path, ingredients: Path) -> dict[str, Any]:

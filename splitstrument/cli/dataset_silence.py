@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from splitstrument.cli.common import (
+    PicturePath,
     dry_run_option,
     jobs_option,
     json_option,
@@ -28,7 +29,7 @@ from splitstrument.cli.common import (
 @click.option("--min-silence", "min_silence_s", default=1.0, show_default=True, help="Shorter gaps stay, in seconds.")
 @click.option("--order", type=click.Choice(["longest", "ends_first"]), default="longest", show_default=True)
 @click.option("--last", type=click.Choice(["whole", "shortened"]), default="whole", show_default=True)
-@click.option("--plot", type=click.Path(path_type=Path), help="Write the histograms as a picture (extra: train).")
+@click.option("--plot", type=PicturePath(), help="Write the histograms as .png, .svg or .pdf (extra: train).")
 @options(jobs_option, scheduler_option, dry_run_option, quiet_option, json_option)
 def silence(
     pairs: Path,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import (
+    PicturePath,
     dry_run_option,
     jobs_option,
     json_option,
@@ -59,13 +60,16 @@ def split(
     splitstrument dataset split data/mine --evaluation 10 --genres genre_tables --dry-run
     """
     from splitstrument.executor import track_executor
+    from splitstrument.stems.classes import check_target
     from splitstrument.stems.split import SplitOptions, propose, read_facts, read_genres, with_levels, write_split
-    from splitstrument.stems.statistics import dataset_statistics
+    from splitstrument.stems.statistics import dataset_statistics, files_of, stage_of
 
     if not (evaluation or validation or pick or pick_validation):
         raise click.UsageError("Say how many tracks to hold out (--evaluation, --validation) or which (--pick).")
+    pick, pick_validation = tuple(dict.fromkeys(pick)), tuple(dict.fromkeys(pick_validation))
     facts = read_facts(dataset, read_genres(genres) if genres else None)
     if level_of:
+        check_target(level_of, (part for _, part, _ in files_of(dataset, stage_of(dataset))))
         with track_executor(jobs, scheduler) as executor:
             facts = with_levels(facts, dataset_statistics(dataset, executor, quiet=quiet).files, level_of)
     chosen = SplitOptions(
@@ -100,7 +104,7 @@ def _print_split(proposal: Any) -> None:
 @click.command()
 @dataset_argument
 @click.option("--rate", type=click.IntRange(min=1), help="Which tracks_<rate>hz of pairs to measure.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Also draw hours, levels and silence (.png, .svg, .pdf).")
+@click.option("--plot", type=PicturePath(), help="Also draw hours, levels and silence (.png, .svg, .pdf).")
 @options(jobs_option, scheduler_option, json_option, quiet_option)
 def stats(
     dataset: Path, rate: int | None, plot: Path | None, jobs: int, scheduler: str | None, as_json: bool, quiet: bool
@@ -125,7 +129,8 @@ def stats(
         plot_statistics(result, plot)
         click.echo(f"written: {plot}", err=as_json)
     for name, reason in result.failures.items():
-        click.echo(f"splitstrument: {name}: {reason}", err=True)
+        # most reasons begin with the file, which is the name here
+        click.echo(f"splitstrument: {reason if reason.startswith(name) else f'{name}: {reason}'}", err=True)
     if result.failures:
         raise SystemExit(1)
 

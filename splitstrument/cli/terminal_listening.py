@@ -17,7 +17,7 @@ from typing import Protocol
 import click
 
 from splitstrument.audio import Audio
-from splitstrument.errors import MissingExtraError, SettingsError
+from splitstrument.errors import AudioFileError, DatasetError, MissingExtraError, SettingsError
 from splitstrument.stems.listening import Item, Overview, excerpt, overview, wav_bytes
 from splitstrument.stems.marks import CHECKED, MARKS, set_mark
 
@@ -205,7 +205,7 @@ def listen_in_terminal(items: Sequence[Item], player: Player) -> int:
 
 
 def _judge(item: Item, player: Player, place: str, read_key: Callable[[], str]) -> str:
-    """Play one item until a key leaves it; return that key."""
+    """Play one item until a key leaves it; return that key. One that cannot be read is shown, not played."""
     seen = overview(item)
     _describe(item, seen, place)
     spans, in_mix = [*seen.suspicious, *seen.splits], False
@@ -240,14 +240,22 @@ def _chosen_spans(key: str, seen: Overview, spans: list[tuple[float, float]]) ->
 
 
 def _play(item: Item, spans: Sequence[tuple[float, float]], in_mix: bool, player: Player) -> None:
-    if spans:
+    if not spans:
+        click.echo("  playing nothing: no second of it can be heard")
+        return
+    try:
         player.play(*excerpt(item, spans, in_mix))
-    click.echo("  playing " + (" ".join(f"{start:.0f}-{end:.0f} s" for start, end in spans) or "nothing: it is silent"))
+    except (AudioFileError, DatasetError) as error:
+        click.echo(f"  cannot be played: {error}")
+        return
+    click.echo("  playing " + " ".join(f"{start:.0f}-{end:.0f} s" for start, end in spans))
 
 
 def _describe(item: Item, seen: Overview, place: str) -> None:
     click.secho(f"\n{place}  {item.track}  [{item.stem_class}]  {seen.duration_s:.0f} s", bold=True)
     click.echo(f"  marks: {_marks_text(item)}")
+    if seen.problem:
+        click.echo(f"  cannot be read: {seen.problem}")
     for finding in item.findings:
         click.echo(f"  suspected {finding.check}: {finding.message}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from splitstrument.errors import SettingsError
 from splitstrument.files import sha256_of, write_json
@@ -56,6 +56,8 @@ class ModelRecord(Settings):
 
 class Sidecar(Settings):
     """Contents of the sidecar; `options` names the engine, overlap and gates that were in use."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # the null of a song whose energy is too small to be a number
 
     format: Literal[1] = 1
     song: FileRecord

@@ -5,14 +5,12 @@
     <output>/tracks_<rate>hz/...            the pairs
     <output>/evaluation.yaml, passport.yaml
 
-Every step of every track is done once and again only when its input changed (`steps`), in parallel over tracks; tracks
-that no longer belong are removed.
+Every step of every track is done once and again only when its input changed (`steps`), in parallel over tracks; what a
+build made for tracks that no longer belong is removed, and nothing else. A track that fails keeps its stems and marks.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -20,23 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError
-from splitstrument.files import sha256_of
+from splitstrument.files import inside, sha256_of
 from splitstrument.pairs import Pair
 from splitstrument.stems.batch import run_batch
 from splitstrument.stems.choice import chosen_tracks, renamed
 from splitstrument.stems.index import Index, TrackEntry, stems_of, write_index
 from splitstrument.stems.marks import import_marks, read_marks, read_marks_file
-from splitstrument.stems.mix import MixSettings, clear_pair, mix_track
-from splitstrument.stems.organise import none_whole, organise_track
+from splitstrument.stems.mix import MixSettings, mix_track
+from splitstrument.stems.organise import none_whole, organise_track, refuse_output_in
 from splitstrument.stems.recipe import DatasetRecipe, SourceRecipe, read_recipe
 from splitstrument.stems.silence import SilenceSettings
 from splitstrument.stems.silence_tracks import cut_track, pairs_by_track
 from splitstrument.stems.sources import RawTrack, Source
-from splitstrument.stems.steps import STATE_FOLDER, Done, building, do_once, key_of
+from splitstrument.stems.steps import Done, building, do_once, forget_others, key_of, read_record
 
 STEMS, MIXED = "stems", "mixed"
 # raised when a step would make other files from the same input
-VERSIONS = {"organise": 1, "mix": 1, "silence": 1}
+VERSIONS = {"organise": 2, "mix": 1, "silence": 1}
 MAX_ORIGINS = 5
 
 
@@ -73,17 +71,18 @@ class Built:
         return {name: sha256 for _, done in sorted(last.items()) for name, sha256 in sorted(done.files.items())}
 
 
-def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth: int = 0) -> Built:
+def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False) -> Built:
     """Build `recipe`, and first the dataset that it takes its pairs from.
 
     Raises
     ------
     DatasetError
-        If raw data is missing, no pair comes out, or another process builds the same folder.
+        If raw data is missing, no pair comes out, the output lies where it would spoil what it is made of, or another
+        process builds the same folder.
     """
-    if depth > MAX_ORIGINS:
-        raise DatasetError(f"{recipe.name} takes its pairs from itself, through others: mend `pairs_from`.")
-    origin = build(read_recipe(recipe.pairs_from), executor, quiet, depth + 1) if recipe.pairs_from else None
+    origins = _origins(recipe)
+    _refuse_output(recipe, origins)
+    origin = build(origins[0], executor, quiet) if origins else None
     chosen = _chosen(recipe)
     with building(recipe.output):
         built = Built(recipe, failures=dict(origin.failures) if origin else {})
@@ -91,8 +90,11 @@ def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth:
             built.entries, root = origin.entries, origin.recipe.output
             built.origin = root
             hashes = origin.files
+            forget_others(recipe.output, "mix", ())  # of a recipe that had sources
         else:
             _organise(built, chosen, executor, quiet)
+            if not recipe.silence:
+                forget_others(recipe.output, "silence", ())  # before the same files are mixed
             hashes = _mix(built, executor, quiet)
             root = recipe.output / MIXED
         if origin or recipe.silence:
@@ -100,6 +102,29 @@ def build(recipe: DatasetRecipe, executor: Executor, quiet: bool = False, depth:
         if not built.files:
             raise DatasetError(f"{recipe.name}: no pair came out. {_reasons(built)}")
     return built
+
+
+def _origins(recipe: DatasetRecipe) -> list[DatasetRecipe]:
+    """The dataset that the pairs come from, the one that its pairs come from, and so on."""
+    origins: list[DatasetRecipe] = []
+    origin = recipe
+    while origin.pairs_from:
+        if len(origins) == MAX_ORIGINS:
+            raise DatasetError(f"{recipe.name} takes its pairs from itself, through others: mend `pairs_from`.")
+        origin = read_recipe(origin.pairs_from)
+        origins.append(origin)
+    return origins
+
+
+def _refuse_output(recipe: DatasetRecipe, origins: list[DatasetRecipe]) -> None:
+    for origin in origins:
+        if inside(origin.output, recipe.output):
+            raise DatasetError(
+                f"{recipe.name} takes its pairs from {origin.name}, but its output {recipe.output} lies in that one's "
+                f"output {origin.output} and would replace those pairs: choose another output."
+            )
+    for source in (source for either in (recipe, *origins) for source in either.sources):
+        refuse_output_in(source.root, recipe.output)
 
 
 def _reasons(built: Built) -> str:
@@ -137,7 +162,7 @@ def _organise(
         built.failures.update(batch.failures)
         built.entries.update({name: TrackEntry.model_validate(done.report) for name, done in batch.results.items()})
         built.n_fresh += _fresh(batch.results)
-    _prune(stems, built.entries, recipe.output, "organise")
+    forget_others(recipe.output, "organise", {*built.entries, *built.failures})
     write_index(stems, Index(tracks=dict(sorted(built.entries.items()))))
     _import_marks(recipe, stems)
 
@@ -157,7 +182,9 @@ def organise_once(track: RawTrack, source: Source, dataset: Path, recipe: Source
     key = key_of("organise", VERSIONS["organise"], options, asdict(track), signature)
 
     def work() -> tuple[dict[str, Any], dict[Path, str | None]]:
-        entry = organise_track(track, source, dataset / STEMS, recipe)
+        before = read_record(dataset, "organise", track.name).get("report")
+        known = TrackEntry.model_validate(before).stems if before else ()
+        entry = organise_track(track, source, dataset / STEMS, recipe, known)
         files: dict[Path, str | None] = {dataset / STEMS / track.name / stem.file: stem.sha256 for stem in entry.stems}
         return entry.model_dump(mode="json", by_alias=True), files
 
@@ -192,7 +219,7 @@ def _mix(built: Built, executor: Executor, quiet: bool) -> dict[str, str]:
     built.mixed = batch.results
     built.failures.update(batch.failures)
     built.n_fresh += _fresh(batch.results)
-    _prune_pairs(output, [name for name, done in batch.results.items() if done.files], recipe.output, "mix")
+    forget_others(recipe.output, "mix", batch.results)
     return {name: sha256 for done in batch.results.values() for name, sha256 in done.files.items()}
 
 
@@ -222,30 +249,24 @@ def _cut(built: Built, root: Path, hashes: dict[str, str], executor: Executor, q
     recipe = built.recipe
     settings = recipe.silence or SilenceSettings(below_audible=0)
     base = root if recipe.pairs_from else recipe.output
-    tracks = [
-        (
-            pairs,
-            [hashes.get(path.relative_to(base).as_posix()) for pair in pairs for path in (pair.instrument, pair.rest)],
-        )
-        for pairs in pairs_by_track(root, recipe.sample_rates_hz).values()
-    ]
+    tracks = []
+    for pairs in pairs_by_track(root, recipe.sample_rates_hz).values():
+        files = [path.relative_to(base).as_posix() for pair in pairs for path in (pair.instrument, pair.rest)]
+        if all(name in hashes for name in files):  # others lie there, but no build made them
+            tracks.append((pairs, [hashes[name] for name in files]))
     work = partial(cut_once, root=root, dataset=recipe.output, settings=settings)
     batch = run_batch(work, tracks, executor, "silence", lambda item: item[0][0].name, quiet)
     built.cut = batch.results
     built.failures.update(batch.failures)
     built.n_fresh += _fresh(batch.results)
-    _prune_pairs(recipe.output, [name for name, done in batch.results.items() if done.files], recipe.output, "silence")
+    forget_others(recipe.output, "silence", batch.results)
 
 
-def cut_once(
-    item: tuple[list[Pair], Sequence[str | None]], root: Path, dataset: Path, settings: SilenceSettings
-) -> Done:
+def cut_once(item: tuple[list[Pair], list[str]], root: Path, dataset: Path, settings: SilenceSettings) -> Done:
     """Cut one track (its pairs, and their files' hashes) unless nothing changed."""
     pairs, hashes = item
-    files = [path for pair in pairs for path in (pair.instrument, pair.rest)]
-    known = [sha256 or sha256_of(path) for path, sha256 in zip(files, hashes, strict=True)]
-    names = [path.relative_to(root).as_posix() for path in files]
-    key = key_of("silence", VERSIONS["silence"], settings.model_dump(), names, known)
+    names = [path.relative_to(root).as_posix() for pair in pairs for path in (pair.instrument, pair.rest)]
+    key = key_of("silence", VERSIONS["silence"], settings.model_dump(), names, hashes)
 
     def work() -> tuple[dict[str, Any], dict[Path, str | None]]:
         report = cut_track(pairs, root, dataset, settings)
@@ -254,30 +275,5 @@ def cut_once(
     return do_once(dataset, "silence", pairs[0].name, key, work)
 
 
-# --- what no longer belongs ---
-
-
 def _fresh(results: dict[str, Done]) -> int:
     return sum(done.fresh for done in results.values())
-
-
-def _prune_pairs(output: Path, names: Sequence[str], dataset: Path, step: str) -> None:
-    for folder in output.glob("tracks_*hz"):
-        _prune(folder, names, dataset, step, clear_pair)
-
-
-def _prune(
-    folder: Path,
-    names: Sequence[str] | dict[str, Any],
-    dataset: Path,
-    step: str,
-    empty: Callable[[Path], None] | None = None,
-) -> None:
-    """Remove tracks that are not among `names`, and their records; hidden folders belong to other tools."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_dir() and path.name not in names and not path.name.startswith("."):
-            if empty:
-                empty(path)
-            if not empty or not any(path.iterdir()):
-                shutil.rmtree(path)
-            (dataset / STATE_FOLDER / step / f"{path.name}.json").unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.settings import read_yaml
+from splitstrument.settings import did_you_mean, read_yaml
 
 GUITAR, PIANO, VOCALS, OTHER = "guitar", "piano", "vocals", "other"
 INSTRUMENTS = (GUITAR, "bass", "drums", "percussion", PIANO, VOCALS, OTHER)
@@ -105,8 +105,9 @@ def check_target(target: str, present: Iterable[str]) -> None:
     Raises
     ------
     DatasetError
-        With the classes that there are.
+        With the nearest of the classes that there are, and all of them.
     """
     present = sorted(set(present))
     if target not in present:
-        raise DatasetError(f"No stem has the class {target!r}: the classes here are {', '.join(present) or 'none'}.")
+        known, hint = ", ".join(present) or "none", did_you_mean(target, present) or "."
+        raise DatasetError(f"No stem has the class {target!r}: the classes here are {known}{hint}")

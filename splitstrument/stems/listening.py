@@ -18,11 +18,11 @@ import soundfile
 
 from splitstrument import audio
 from splitstrument.audio import Audio
-from splitstrument.errors import DatasetError
+from splitstrument.errors import AudioFileError, DatasetError
 from splitstrument.spectrogram import hann
 from splitstrument.stems.checks.findings import ChecksFile, Finding, read_checks
 from splitstrument.stems.checks.levels import block_powers, power_db, to_mono
-from splitstrument.stems.checks.tracks import Stem, TrackStems, aligned_seconds, read_track
+from splitstrument.stems.checks.tracks import Stem, aligned_seconds, read_track
 from splitstrument.stems.classes import EXCLUDED, MIX
 from splitstrument.stems.index import stems_of, track_folders
 from splitstrument.stems.marks import CHECKED, read_marks
@@ -107,6 +107,8 @@ class Overview:
         Where to listen, in the order of time.
     suspicious
         Spans of the findings, the worst first.
+    problem
+        Why some or all of it cannot be read, as a sentence; empty where all can.
     """
 
     duration_s: float
@@ -115,14 +117,23 @@ class Overview:
     audible: Span
     splits: tuple[Span, ...]
     suspicious: tuple[Span, ...]
+    problem: str = ""
 
 
 def overview(item: Item) -> Overview:
-    """Read one class of one track in a single pass, in bounded memory."""
-    stems = _class_stems(read_track(item.folder), item.stem_class)
-    picture = _Picture(max(stem.info.duration_s for stem in stems), max(stem.info.sample_rate_hz for stem in stems))
-    for block in class_blocks(stems):
-        picture.add(block)
+    """Read one class of one track in a single pass, in bounded memory.
+
+    What cannot be read is told by `Overview.problem` and not raised: a listener marks it and goes on.
+    """
+    track = read_track(item.folder)
+    stems = track.of_class(item.stem_class)
+    problems = [reason for file, reason in track.unreadable.items() if file.split("/")[0] == item.stem_class]
+    picture = _Picture(max((stem.info.duration_s for stem in stems), default=0.0), _common_rate(stems))
+    try:
+        for block in class_blocks(stems):
+            picture.add(block)
+    except AudioFileError as error:  # a file that breaks off: the header was whole
+        problems.append(str(error))
     audible = (picture.first_s, picture.last_s) if picture.last_s > picture.first_s else (0.0, 0.0)
     return Overview(
         picture.duration_s,
@@ -131,6 +142,7 @@ def overview(item: Item) -> Overview:
         audible,
         split_spans(audible, picture.level_db),
         suspicious_spans(item.findings, picture.duration_s),
+        " ".join(problems),
     )
 
 
@@ -166,7 +178,7 @@ def suspicious_spans(findings: Sequence[Finding], duration_s: float) -> tuple[Sp
 
 def class_blocks(stems: Sequence[Stem]) -> Iterator[Audio]:
     """The sum of the stems, second by second."""
-    for second in aligned_seconds(stems, max(stem.info.sample_rate_hz for stem in stems)):
+    for second in aligned_seconds(stems, _common_rate(stems)):
         yield reduce(np.add, second.values())
 
 
@@ -182,10 +194,18 @@ def excerpt(item: Item, spans: Sequence[Span], in_mix: bool = False, gap_s: floa
     -------
     audio : (n_samples, n_channels) float32, turned down where it would clip
     sample_rate_hz
+
+    Raises
+    ------
+    DatasetError
+        If there is no stem that can be read.
     """
     track = read_track(item.folder)
-    stems = track.parts if in_mix else _class_stems(track, item.stem_class)
-    rate = max(stem.info.sample_rate_hz for stem in stems)
+    stems = track.parts if in_mix else track.of_class(item.stem_class)
+    if not stems:
+        what = "stem" if in_mix else f"{item.stem_class} stem"
+        raise DatasetError(f"{track.folder} has no {what} that can be read: see `splitstrument dataset check`.")
+    rate = _common_rate(stems)
     pieces = []
     for start, end in spans:
         read = _read_span(stems, rate, start, end)
@@ -202,13 +222,9 @@ def wav_bytes(samples: Audio, sample_rate_hz: int) -> bytes:
     return buffer.getvalue()
 
 
-def _class_stems(track: TrackStems, stem_class: str) -> tuple[Stem, ...]:
-    stems = track.of_class(stem_class)
-    if not stems:
-        raise DatasetError(
-            f"{track.folder} has no {stem_class} stem that can be read: see `splitstrument dataset check`."
-        )
-    return stems
+def _common_rate(stems: Sequence[Stem]) -> int:
+    """The highest rate; any for no stems."""
+    return max((stem.info.sample_rate_hz for stem in stems), default=44100)
 
 
 def _read_span(stems: Sequence[Stem], rate: int, start_s: float, end_s: float) -> Audio:

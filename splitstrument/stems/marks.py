@@ -17,8 +17,9 @@ from typing import Any
 
 from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.files import write_yaml
-from splitstrument.settings import read_yaml
-from splitstrument.stems.classes import check_class_name
+from splitstrument.settings import read_yaml, short_repr
+from splitstrument.stems.classes import CLASSES, check_class_name, check_target
+from splitstrument.stems.index import track_folders
 
 CHECKED = "checked"
 DEFECTS = ("missing", "inaudible", "bad_quality", "bleed", "mislabeled")
@@ -80,6 +81,19 @@ def read_all_marks(dataset: str | Path, stem_class: str) -> dict[str, frozenset[
     return {name: found for name, found in marks.items() if found}
 
 
+def check_class_here(dataset: str | Path, stem_class: str) -> None:
+    """Refuse a class that is neither one of ours (whose stems may be missing) nor one of the dataset's folders.
+
+    Raises
+    ------
+    DatasetError
+        With the nearest of the classes that there are; also where this is no organised dataset.
+    """
+    folders = [path for track in track_folders(dataset) for path in track.iterdir() if path.is_dir()]
+    if stem_class not in CLASSES:
+        check_target(stem_class, (path.name for path in folders if not path.name.startswith(".")))
+
+
 def read_marks_file(path: str | Path) -> dict[str, frozenset[str]]:
     """Read the exchange form.
 
@@ -96,7 +110,7 @@ def read_marks_file(path: str | Path) -> dict[str, frozenset[str]]:
 
 def _marks_of(track: Any, entry: Any, path: str | Path) -> frozenset[str]:
     if not isinstance(entry, dict) or not all(isinstance(value, bool) for value in entry.values()):
-        raise SettingsError(f"{path}: {track!r} should map marks to true or false (received {str(entry)[:80]}).")
+        raise SettingsError(f"{path}: {track!r} should map marks to true or false (received {short_repr(entry)}).")
     if unknown := set(entry) - set(MARKS):
         raise SettingsError(f"{path}: {track!r} has the unknown mark {min(map(str, unknown))!r}; known: {MARKS}.")
     return frozenset(mark for mark, value in entry.items() if value)
@@ -109,13 +123,30 @@ def write_marks_file(path: str | Path, marks: Mapping[str, Iterable[str]]) -> No
 
 
 def import_marks(dataset: str | Path, stem_class: str, marks: Mapping[str, Iterable[str]]) -> list[str]:
-    """Make the tracks' marks equal to `marks`; return the names that the dataset does not have."""
+    """Make the tracks' marks equal to `marks`; return the names that the dataset does not have.
+
+    Raises
+    ------
+    DatasetError
+        If a name is none that a folder of the dataset can have, such as ``..``; no mark is changed then.
+    """
     dataset, missing = Path(dataset), []
+    for track in marks:
+        _check_track_name(track)
     for track, found in marks.items():
         folder = dataset / track
-        if Path(track).name != track or not folder.is_dir():
+        if track.startswith(".") or not folder.is_dir():  # hidden folders are ours, not tracks
             missing.append(track)
             continue
         for mark in MARKS:
             set_mark(folder, stem_class, mark, mark in set(found))
     return missing
+
+
+def _check_track_name(name: str) -> None:
+    """Refuse what would lead out of the dataset or to its root."""
+    if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+        raise DatasetError(
+            f"The marks name the track {name[:80]!r}, which cannot be a folder of the dataset: "
+            "expected plain names of tracks; mend or remove that entry."
+        )

@@ -9,6 +9,7 @@ rest would pass `MixSettings.peak_dbfs`, one gain is applied to both, the same a
 from __future__ import annotations
 
 import contextlib
+import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import tee, zip_longest
@@ -16,10 +17,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from splitstrument import audio
-from splitstrument.audio import Audio, AudioInfo, AudioWriter
+from splitstrument.audio import Audio, AudioInfo, AudioWriter, is_audio_name
 from splitstrument.errors import DatasetError
 from splitstrument.settings import Settings
 from splitstrument.stems.blocks import reblock, to_channels
@@ -62,7 +63,12 @@ class MixOptions(Settings):
     length: Literal["pad", "cut"] = "pad"
     max_difference_s: float | None = Field(None, ge=0)
     empty_rest: Literal["skip", "silence"] = "skip"
-    peak_dbfs: float = Field(-1.0, le=0)
+    peak_dbfs: float = Field(-1.0, ge=-60, le=0)
+
+    @field_validator("sample_rates_hz")
+    @classmethod
+    def _each_rate_once(cls, rates_hz: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(dict.fromkeys(rates_hz))
 
 
 class MixSettings(MixOptions):
@@ -127,6 +133,8 @@ class _TooLoudError(Exception):
 def mix_track(track_folder: str | Path, output: str | Path, settings: MixSettings) -> MixReport:
     """Write ``tracks_<rate>hz/<track>/{instrument,rest}_<track>`` for every rate, or say why not.
 
+    A pair that an earlier run made of a track that is now skipped is removed at these rates.
+
     Raises
     ------
     AudioFileError, DatasetError
@@ -134,6 +142,8 @@ def mix_track(track_folder: str | Path, output: str | Path, settings: MixSetting
     """
     track_folder, output = Path(track_folder), Path(output)
     if reason := unusable(track_folder, settings):
+        for rate in settings.sample_rates_hz:
+            _remove_pair(output, rate, track_folder.name)
         return MixReport(track_folder.name, skipped=reason)
     plan = _plan(track_folder, settings)
     n_samples = _common_length(track_folder.name, plan, settings)
@@ -248,6 +258,17 @@ def clear_pair(folder: Path) -> None:
     for pattern in ("instrument_*", "rest_*", ".*.part.*"):
         for path in folder.glob(pattern):
             path.unlink()
+
+
+def _remove_pair(output: Path, rate_hz: int, track: str) -> None:
+    """Remove the pair of one track, whatever its format, and its folder unless something else lies there."""
+    folder = pair_paths(output, rate_hz, track, "")[0].parent
+    for side in ("instrument", "rest"):  # in this order, so that half a pair is never seen as one
+        for path in folder.glob(f"{side}_{glob.escape(track)}.*"):
+            if path.stem == f"{side}_{track}" and is_audio_name(path):
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _both_sides(plan: _Plan, n_samples: int) -> Iterator[Audio]:

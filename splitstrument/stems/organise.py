@@ -1,34 +1,42 @@
 """Raw dataset to organised form: ``<track>/<class>/<stem>`` by link or copy, with a track index.
 
 Nothing that a person decided is undone: a stem that already lies in some class folder of its track stays there, and
-marks stay. A stem whose class is not known goes to ``excluded`` and its instrument name into the report.
+marks stay. A stem whose class is not known goes to ``excluded`` and its instrument name into the report. Of a track
+that fails nothing stays that was placed just now, so that none is mixed without some of its stems.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import shutil
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+import soundfile
 from pydantic import Field
 
-from splitstrument.audio import AudioWriter, check_finite, open_audio, probe
+from splitstrument.audio import Audio, AudioWriter, check_finite, open_audio, probe
 from splitstrument.errors import DatasetError
-from splitstrument.files import atomic_path, safe_name, sha256_of
+from splitstrument.files import atomic_path, inside, safe_name, sha256_of
 from splitstrument.settings import Settings
-from splitstrument.stems.batch import Batch, run_batch
+from splitstrument.stems.batch import run_batch
 from splitstrument.stems.classes import EXCLUDED, GUITAR, OTHER, PIANO, InstrumentMap, read_instrument_map
 from splitstrument.stems.index import INDEX_FILE, Index, StemEntry, TrackEntry, read_index, stems_of, write_index
 from splitstrument.stems.names import Guess, classify
 from splitstrument.stems.sources import RawStem, RawTrack, Source, get_source
+from splitstrument.stems.steps import remove_empty_folders
 
 PIECE_BLOCK = 1 << 18
+MAX_NAME_BYTES = 120
 
 
 class OrganiseSettings(Settings):
@@ -70,16 +78,36 @@ def organise(
     Raises
     ------
     DatasetError
-        If the raw dataset is missing or is not what the source reads.
+        If the raw dataset is missing or is not what the source reads, or `output` lies in it.
     """
+    refuse_output_in(root, output)
     source = get_source(settings.source)
     tracks = source.tracks(root)
-    batch = organise_tracks(source, tracks, Path(output), settings, executor, quiet)
+    before = read_index(output).tracks if (Path(output) / INDEX_FILE).is_file() else {}
+    known = {name: entry.stems for name, entry in before.items() if entry.source == source.name}
+    work = partial(_organise_known, source=source, output=Path(output), settings=settings)
+    items = [(track, known.get(track.name, ())) for track in tracks]
+    batch = run_batch(work, items, executor, "organise", lambda item: item[0].name, quiet)
     if not batch.results:
         raise none_whole(root, source, batch.failures)
-    index = _merged_index(Path(output), source, batch)
+    others = {name: entry for name, entry in before.items() if entry.source != source.name}
+    index = Index(tracks={**others, **batch.results})
     write_index(output, index)
     return OrganiseReport(index, batch.failures, *_naming_counts(batch.results.values()))
+
+
+def refuse_output_in(root: str | Path, output: str | Path) -> None:
+    """Refuse to write into a raw dataset, where the next run would take the results for songs.
+
+    Raises
+    ------
+    DatasetError
+        If `output` is `root` or lies in it.
+    """
+    if inside(root, output):
+        raise DatasetError(
+            f"The output {output} lies in the raw dataset {root}, which is only read: choose a folder outside."
+        )
 
 
 def none_whole(root: str | Path, source: Source, failures: dict[str, str]) -> DatasetError:
@@ -91,21 +119,17 @@ def none_whole(root: str | Path, source: Source, failures: dict[str, str]) -> Da
     )
 
 
-def organise_tracks(
-    source: Source,
-    tracks: Sequence[RawTrack],
-    output: Path,
-    settings: OrganiseSettings,
-    executor: Executor,
-    quiet: bool = False,
-) -> Batch[TrackEntry]:
-    """Organise the given tracks, in parallel."""
-    work = partial(organise_track, source=source, output=output, settings=settings)
-    return run_batch(work, tracks, executor, "organise", lambda track: track.name, quiet)
+def _organise_known(
+    item: tuple[RawTrack, Sequence[StemEntry]], source: Source, output: Path, settings: OrganiseSettings
+) -> TrackEntry:
+    track, known = item
+    return organise_track(track, source, output, settings, known)
 
 
-def organise_track(track: RawTrack, source: Source, output: Path, settings: OrganiseSettings) -> TrackEntry:
-    """Place one track's stems and describe them.
+def organise_track(
+    track: RawTrack, source: Source, output: Path, settings: OrganiseSettings, known: Sequence[StemEntry] = ()
+) -> TrackEntry:
+    """Place one track's stems and describe them; those `known` from an earlier run that it no longer has are removed.
 
     Raises
     ------
@@ -115,13 +139,18 @@ def organise_track(track: RawTrack, source: Source, output: Path, settings: Orga
     if track.problems or not track.stems:
         raise DatasetError("; ".join(track.problems) or "no stems")
     instrument_map = read_instrument_map(settings.map)
-    placed = {path.name: path for paths in _existing_stems(output / track.name).values() for path in paths}
+    folder, names = output / track.name, _file_names(track.stems)
+    _remove_departed(folder, [stem for stem in known if Path(stem.file).name not in names])
+    placed = {path.name: path for path in _existing_stems(folder)}
     entries = []
     classes = classes_of_stems(track.stems, instrument_map, settings.min_confidence)
-    for name, stem, (stem_class, confidence) in zip(_file_names(track.stems), track.stems, classes, strict=True):
-        path = placed.get(name) or output / track.name / stem_class / name
-        _place(stem, path, settings.place)
-        entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None))
+    with _removed_on_failure(output) as new:
+        for name, stem, (stem_class, confidence) in zip(names, track.stems, classes, strict=True):
+            path = placed.get(name) or folder / stem_class / name
+            if not (path.exists() or path.is_symlink()):
+                new.append(path)
+            _place(stem, path, settings.place)
+            entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None))
     return TrackEntry(
         source=source.name,
         licence=source.licence,
@@ -167,26 +196,96 @@ def _joint_class(classes: Iterable[str | None]) -> str:
 
 
 def _file_names(stems: Sequence[RawStem]) -> list[str]:
-    """Names unique within the track; equal ones from different folders get their folder's name in front."""
-    names = [stem.path.name if stem.length_s is None else f"{stem.path.stem}.flac" for stem in stems]
-    counts = Counter(name.casefold() for name in names)
-    full = [
-        f"{stem.path.parent.name}_{name}" if counts[name.casefold()] > 1 else name
-        for name, stem in zip(names, stems, strict=True)
-    ]
-    return [safe_name(name) for name in full]
+    """Names unique within the track. Equal ones get their folder's name in front, then all folders', then a digest.
+
+    Only names that are taken are changed further, so that a stem which arrives later renames no other.
+    """
+    names = list(map(_first_name, stems))
+    folders = [stem.path.parent for stem in stems]
+    top = Path(os.path.commonpath(folders))
+    prefixed = _where_taken(names, range(len(names)), lambda index: f"{folders[index].name}_{names[index]}")
+    short = list(map(_clean_name, prefixed))
+    taken = [index for index, count in enumerate(_counts(short)) if count > 1]
+    full = _where_taken(
+        short, taken, lambda index: _clean_name("_".join([*folders[index].relative_to(top).parts, names[index]]))
+    )
+    return _where_taken(
+        full, taken, lambda index: _clean_name(full[index], digest_of=stems[index].path.relative_to(top))
+    )
 
 
-def _existing_stems(folder: Path) -> dict[str, list[Path]]:
-    return stems_of(folder) if folder.is_dir() else {}
+def _where_taken(names: Sequence[str], changeable: Iterable[int], other: Callable[[int], str]) -> list[str]:
+    """Give those of the `changeable` names that are not unique their `other` name."""
+    counts = _counts(names)
+    others = {index: other(index) for index in changeable if counts[index] > 1}
+    return [others.get(index, name) for index, name in enumerate(names)]
+
+
+def _counts(names: Iterable[str]) -> list[int]:
+    """How often each name occurs for a file system that ignores case and the form of accents."""
+    keys = [unicodedata.normalize("NFC", name).casefold() for name in names]
+    counts = Counter(keys)
+    return [counts[key] for key in keys]
+
+
+def _clean_name(name: str, digest_of: Path | None = None) -> str:
+    """A safe name of at most `MAX_NAME_BYTES`, if wanted with a digest; its suffix, by which audio is told, stays."""
+    cleaned = safe_name(name, len(name.encode()) + 1)
+    suffix = Path(cleaned).suffix
+    ending = suffix
+    if digest_of is not None:
+        ending = f" {hashlib.sha256(digest_of.as_posix().encode()).hexdigest()[:8]}{suffix}"
+    elif len(cleaned.encode()) <= MAX_NAME_BYTES:
+        return cleaned
+    return safe_name(cleaned.removesuffix(suffix), max(1, MAX_NAME_BYTES - len(ending.encode()))) + ending
+
+
+def _first_name(stem: RawStem) -> str:
+    """The file's name; a piece of it becomes FLAC, or WAV where FLAC would clip it."""
+    if stem.length_s is None:
+        return stem.path.name
+    return f"{stem.path.stem}{'.wav' if _passes_full_scale(stem) else '.flac'}"
+
+
+def _passes_full_scale(stem: RawStem) -> bool:
+    with open_audio(stem.path) as file:
+        return not file.subtype.startswith("PCM") and any(
+            np.abs(block).max() > 1 for block in _piece_blocks(file, stem)
+        )
+
+
+def _existing_stems(folder: Path) -> list[Path]:
+    return [path for paths in stems_of(folder).values() for path in paths] if folder.is_dir() else []
+
+
+def _remove_departed(folder: Path, departed: Iterable[StemEntry]) -> None:
+    """Remove stems that the source no longer has, wherever a person moved them; other files of their names stay."""
+    hashes = {Path(stem.file).name: stem.sha256 for stem in departed}
+    for path in _existing_stems(folder) if hashes else []:
+        dangles = path.is_symlink() and not path.exists()
+        if path.name in hashes and (dangles or sha256_of(path) == hashes[path.name]):
+            path.unlink()
+            remove_empty_folders(path.parent, folder)
+
+
+@contextlib.contextmanager
+def _removed_on_failure(output: Path) -> Iterator[list[Path]]:
+    """Collect paths below `output`; remove them, and the folders that they leave empty, if the block fails."""
+    paths: list[Path] = []
+    try:
+        yield paths
+    except BaseException:
+        for path in paths:
+            path.unlink(missing_ok=True)
+            remove_empty_folders(path.parent, output)
+        raise
 
 
 def _place(stem: RawStem, path: Path, how: str) -> None:
-    """Link, copy or cut a stem's file to `path` unless it is there."""
+    """Link or copy a stem's file to `path` unless it is there, or cut it."""
     raw = stem.path
     if stem.length_s is not None:
-        if not path.is_file():
-            _cut_piece(stem, path)
+        _cut_piece(stem, path)
         return
     if path.is_file() and (path.samefile(raw) or _is_copy(path, raw)):
         return
@@ -199,19 +298,29 @@ def _place(stem: RawStem, path: Path, how: str) -> None:
 
 
 def _cut_piece(stem: RawStem, path: Path) -> None:
-    """Write the part of a file that is the stem, sample by sample as it is."""
+    """Write the part of a file that is the stem, sample by sample as it is.
+
+    An old piece is always replaced: to find out whether it is still the same would take as long.
+    """
+    subtype = "FLOAT" if path.suffix == ".wav" else "PCM_24"
     with open_audio(stem.path) as file:
-        start, n_samples = round(stem.start_s * file.samplerate), round((stem.length_s or 0) * file.samplerate)
-        file.seek(min(start, file.frames))
-        with AudioWriter(path, file.samplerate, file.channels, "PCM_24", n_samples) as writer:
-            for position in range(0, n_samples, PIECE_BLOCK):
-                block = file.read(min(PIECE_BLOCK, n_samples - position), dtype="float32", always_2d=True)
+        n_samples = round((stem.length_s or 0) * file.samplerate)
+        with AudioWriter(path, file.samplerate, file.channels, subtype, n_samples) as writer:
+            for block in _piece_blocks(file, stem):
                 check_finite(block, stem.path)
                 writer.write(block)
 
 
+def _piece_blocks(file: soundfile.SoundFile, stem: RawStem) -> Iterator[Audio]:
+    file.seek(min(round(stem.start_s * file.samplerate), file.frames))
+    n_samples = round((stem.length_s or 0) * file.samplerate)
+    for position in range(0, n_samples, PIECE_BLOCK):
+        yield file.read(min(PIECE_BLOCK, n_samples - position), dtype="float32", always_2d=True)
+
+
 def _is_copy(path: Path, raw: Path) -> bool:
-    return not path.is_symlink() and path.stat().st_size == raw.stat().st_size
+    same_size = not path.is_symlink() and path.stat().st_size == raw.stat().st_size
+    return same_size and sha256_of(path) == sha256_of(raw)
 
 
 def _link(raw: Path, path: Path) -> None:
@@ -234,12 +343,6 @@ def _describe(path: Path, stem: RawStem, confidence: float | None) -> StemEntry:
         n_samples=info.n_samples,
         n_channels=info.n_channels,
     )
-
-
-def _merged_index(output: Path, source: Source, batch: Batch[TrackEntry]) -> Index:
-    before = read_index(output).tracks if (output / INDEX_FILE).is_file() else {}
-    kept = {name: entry for name, entry in before.items() if entry.source != source.name}
-    return Index(tracks={**kept, **batch.results})
 
 
 def _naming_counts(entries: Iterable[TrackEntry]) -> tuple[dict[str, int], dict[str, int]]:

@@ -8,7 +8,7 @@ from typing import Any
 from splitstrument.errors import DatasetError
 from splitstrument.files import write_yaml
 from splitstrument.provenance import provenance
-from splitstrument.settings import read_yaml
+from splitstrument.settings import read_yaml, short_repr
 from splitstrument.stems.build import Built
 from splitstrument.stems.classes import EXCLUDED
 from splitstrument.stems.index import TrackEntry
@@ -149,9 +149,27 @@ def evaluation_names(built: Built) -> list[str]:
     names = list(built.recipe.evaluation)
     for folder in (built.recipe.output, built.origin):
         if not names and folder and (folder / EVALUATION_FILE).is_file():
-            present, listed = _tracks(built), read_yaml(folder / EVALUATION_FILE)
-            names = [name for name in listed if name in present] if isinstance(listed, list) else []
+            present = _tracks(built)
+            names = [name for name in read_evaluation(folder / EVALUATION_FILE) if name in present]
     return names
+
+
+def read_evaluation(path: Path) -> list[str]:
+    """The names in an ``evaluation.yaml``; an empty file has none.
+
+    Raises
+    ------
+    DatasetError
+        If it holds anything else than a list of names, of which tracks could leak into the training unnoticed.
+    """
+    listed = read_yaml(path) or []
+    wrong = [one for one in listed if not isinstance(one, str)] if isinstance(listed, list) else [listed]
+    if wrong:
+        raise DatasetError(
+            f"{path} should be a list of track names, one to a line after `- ` and in quotes where they look like "
+            f"numbers or dates (received {short_repr(wrong[0])}): mend it."
+        )
+    return listed
 
 
 def _write_evaluation(built: Built, names: list[str]) -> None:

@@ -52,7 +52,7 @@ class SilenceSettings(Settings):
     """
 
     threshold_dbfs: float = Field(-50.0, lt=0)
-    min_silence_s: float = Field(1.0, gt=0)
+    min_silence_s: float = Field(1.0, gt=0, le=86_400)
     block_s: float = Field(0.01, gt=0, le=1)
     below_audible: float = Field(0.7, ge=0, le=1)
     to: float = Field(0.7, gt=0, le=1)

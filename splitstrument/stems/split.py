@@ -290,7 +290,8 @@ def _picked_groups(options: SplitOptions, group_of: Mapping[str, tuple[str, ...]
         for name in getattr(options, f"picked_{side}"):
             if name not in group_of:
                 raise DatasetError(f"There is no track {name!r} to hold out: check its name.")
-            side_of[name] = side
+            if side_of.setdefault(name, side) != side:
+                raise DatasetError(f"{name!r} is picked for {side_of[name]} and for {side}: pick it for one of them.")
     for name, side in side_of.items():
         for other in group_of[name]:
             if side_of.get(other) != side:

@@ -97,10 +97,12 @@ def dataset_statistics(
     Raises
     ------
     DatasetError
-        If there is no audio in the folder.
+        If there is no audio in the folder, or none of the rate that is asked for.
     """
     folder = Path(folder)
     stage = stage_of(folder)
+    if sample_rate_hz is not None:
+        _check_rate(folder, stage, sample_rate_hz)
     files = files_of(folder, stage, sample_rate_hz)
     batch = run_batch(measure_file, files, executor, "measuring", lambda item: str(item[2]), quiet)
     measured = tuple(sorted(batch.results.values(), key=lambda file: (file.track, file.part)))
@@ -138,6 +140,16 @@ def files_of(folder: Path, stage: Stage, sample_rate_hz: int | None = None) -> l
         return [(name, part, path) for name, classes in stems for part, paths in classes.items() for path in paths]
     paths = sorted(path for path in folder.rglob("*") if is_audio_name(path))
     return [(str(path.parent.relative_to(folder)), path.suffix.lower(), path) for path in paths]
+
+
+def _check_rate(folder: Path, stage: Stage, sample_rate_hz: int) -> None:
+    """Refuse a rate that `find_pairs` would replace by the nearest, which is right for training only."""
+    if stage != "pairs":
+        raise DatasetError(f"{folder} holds {stage} stems, which have no rate to choose: leave the rate out.")
+    found = probe(find_pairs(folder, sample_rate_hz)[0].instrument).sample_rate_hz
+    if found != sample_rate_hz:
+        rates = sorted(path.name for path in folder.glob("tracks_*hz")) or [f"{found} Hz"]
+        raise DatasetError(f"{folder} has no pairs of {sample_rate_hz} Hz: it has {', '.join(rates)}.")
 
 
 def measure_file(item: tuple[str, str, Path]) -> FileStatistics:

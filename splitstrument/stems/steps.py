@@ -2,24 +2,32 @@
 
 Each step of each track leaves a record ``.build/<step>/<track>.json`` in the dataset's folder, written after its files.
 The record's key is a hash of everything that went in: settings, hashes of input files, version of the step. A step is
-done again when the key differs or a file is not the one that was recorded; a killed run has no record for the track it
-was at, so that the next run does this track again and no other.
+done again when the key differs or a file is not the one that was recorded; a killed run leaves a record without a key
+for the track it was at, so that the next run does this track again and no other. No file is ever removed that
+no record names.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import os
+import re
+import stat
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError
-from splitstrument.files import sha256_of, write_json
+from splitstrument.files import inside, sha256_of, write_json
 
 STATE_FOLDER = ".build"
+# steps whose files people may replace by their own
+REPLACED_BY_PEOPLE = ("organise",)
+# what `files.atomic_path` and `organise` call a file until it is whole
+TEMPORARY_NAME = re.compile(r"\..*\.([a-z0-9_]{8}|\d+)\.part(\.[^.]+)?")
 
 
 @dataclass(frozen=True)
@@ -51,30 +59,69 @@ def do_once(
 ) -> Done:
     """Run `work` unless its record says that the same was done and its files are still there.
 
+    Files of the record that `work` does not make again are removed.
+
     Parameters
     ----------
     work
         Makes the files; returns a report of plain data and the files inside `dataset`, with their SHA-256 if known.
     """
-    record_path = dataset / STATE_FOLDER / step / f"{track}.json"
-    record = _read(record_path)
+    record_path = _record_path(dataset, step, track)
+    record = read_record(dataset, step, track)
     if record.get("key") == key and _same_files(dataset, record["files"]):
         return Done(record["report"], {name: entry["sha256"] for name, entry in record["files"].items()}, False)
-    record_path.unlink(missing_ok=True)
+    write_json(record_path, {"report": {}, "files": {}, **record, "key": ""})
     report, files = work()
     entries = {path.relative_to(dataset).as_posix(): _entry(path, sha256) for path, sha256 in files.items()}
+    gone = {name: entry for name, entry in record.get("files", {}).items() if name not in entries}
+    _remove(dataset, step, gone)
     report = json.loads(json.dumps(report, default=str))
     write_json(record_path, {"key": key, "report": report, "files": entries})
     return Done(report, {name: entry["sha256"] for name, entry in entries.items()}, True)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_record(dataset: Path, step: str, track: str) -> dict[str, Any]:
+    """What the last run noted about one step of one track; empty if there is no usable record."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(_record_path(dataset, step, track).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     complete = isinstance(record, dict) and {"key", "report", "files"} <= set(record)
     return record if complete else {}
+
+
+def _record_path(dataset: Path, step: str, track: str) -> Path:
+    return dataset / STATE_FOLDER / step / f"{track}.json"
+
+
+def forget_others(dataset: Path, step: str, tracks: Collection[str]) -> None:
+    """Remove the files and the record of every track that this step was done for and that is not among `tracks`."""
+    for path in sorted((dataset / STATE_FOLDER / step).glob("*.json")):
+        if path.stem not in tracks:
+            _remove(dataset, step, read_record(dataset, step, path.stem).get("files", {}))
+            path.unlink()
+
+
+def _remove(dataset: Path, step: str, entries: dict[str, Any]) -> None:
+    """Remove recorded files, an instrument before its rest, and the folders that they leave empty."""
+    for name, entry in sorted(entries.items()):
+        path = dataset / name
+        replaced = step in REPLACED_BY_PEOPLE and _is_other_file(path, entry["sha256"])
+        if inside(dataset, path.parent) and not replaced:
+            path.unlink(missing_ok=True)
+            remove_empty_folders(path.parent, dataset)
+
+
+def _is_other_file(path: Path, sha256: str) -> bool:
+    return path.is_file() and not path.is_symlink() and sha256_of(path) != sha256
+
+
+def remove_empty_folders(folder: Path, top: Path) -> None:
+    """Remove `folder` and those above it, below `top`, as far as they are empty."""
+    with suppress(OSError):
+        while folder != top:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def _entry(path: Path, sha256: str | None) -> dict[str, Any]:
@@ -113,6 +160,12 @@ def building(dataset: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DatasetError(f"{dataset} is being built by another process: wait for it to end.") from None
-        for leftover in dataset.rglob(".*.part*"):
-            leftover.unlink()
+        _remove_temporary_files(dataset)
         yield
+
+
+def _remove_temporary_files(dataset: Path) -> None:
+    for folder, _, names in os.walk(dataset):
+        for path in (Path(folder) / name for name in names if TEMPORARY_NAME.fullmatch(name)):
+            if stat.S_ISREG(path.lstat().st_mode) or path.is_symlink():
+                path.unlink()

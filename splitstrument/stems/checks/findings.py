@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from splitstrument.files import write_yaml
 from splitstrument.settings import Settings, read_yaml, validate
@@ -63,6 +63,8 @@ class Finding(Settings):
     value
         The measured number that `message` explains.
     """
+
+    model_config = ConfigDict(allow_inf_nan=True)  # a measurement, not a setting
 
     check: CheckName
     stem_class: str

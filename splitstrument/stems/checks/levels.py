@@ -10,7 +10,7 @@ import numpy as np
 from splitstrument.audio import Audio
 from splitstrument.stems.checks.findings import Finding, spans
 from splitstrument.stems.checks.settings import DEFAULTS, CheckSettings
-from splitstrument.stems.checks.tracks import Stem, TrackStems
+from splitstrument.stems.checks.tracks import Stem, TrackStems, bounded
 
 FLOOR_DBFS = -120
 
@@ -61,13 +61,14 @@ class LevelMeter:
 
     def update(self, block: Audio) -> None:
         """Add the next second."""
+        self.peak = max(self.peak, float(block.max()), -float(block.min()))
+        block = bounded(block)
         powers = block_powers(block, max(1, round(self.settings.silence_block_s * self.sample_rate_hz)))
         index = np.clip(np.floor(power_db(powers)).astype(int) - FLOOR_DBFS, 0, -FLOOR_DBFS)
         self.histogram += np.bincount(index, minlength=len(self.histogram))
         loudness = float(power_db(powers.mean()))
         if loudness > self.loudest_dbfs:
             self.loudest_dbfs, self.loud_s = loudness, self.n_seconds
-        self.peak = max(self.peak, float(block.max()), -float(block.min()))
         self._add_offset(block)
         self.n_samples += len(block)
         self.n_seconds += 1

@@ -25,7 +25,7 @@ from splitstrument.stems.checks.fingerprints import Fingerprint, fingerprint
 from splitstrument.stems.checks.levels import LevelMeter, length_findings, level_findings, missing_findings
 from splitstrument.stems.checks.settings import CheckSettings
 from splitstrument.stems.checks.sums import SumMeter
-from splitstrument.stems.checks.tracks import Stem, TrackStems, aligned_seconds, class_sums, read_track
+from splitstrument.stems.checks.tracks import Stem, TrackStems, aligned_seconds, bounded, class_sums, read_track
 from splitstrument.stems.classes import EXCLUDED, MIX
 from splitstrument.stems.index import track_folders
 
@@ -140,7 +140,7 @@ def measure_stem(stem: Stem, settings: CheckSettings) -> MeasuredStem:
         for block in blocks(stem.path, rate):
             level.update(block)
             clipping.update(block)
-            yield block
+            yield bounded(block)
 
     return MeasuredStem(level, clipping, fingerprint(metered(), rate))
 

@@ -14,6 +14,8 @@ from splitstrument.audio import Audio, AudioInfo, is_audio_name
 from splitstrument.errors import AudioFileError
 from splitstrument.stems.classes import EXCLUDED, MIX
 
+LOUDEST = 1e6  # full scale is 1; more says no more
+
 
 @dataclass(frozen=True)
 class Stem:
@@ -86,11 +88,18 @@ def read_track(folder: str | Path) -> TrackStems:
     return TrackStems(folder, classes, tuple(stems), unreadable)
 
 
+def bounded(block: Audio) -> Audio:
+    """The same samples, none above `LOUDEST`: squares of float files with values of 1e30 would not be finite."""
+    if block.max(initial=0) <= LOUDEST and block.min(initial=0) >= -LOUDEST:
+        return block
+    return block.clip(-LOUDEST, LOUDEST)
+
+
 def seconds_of(path: Path, sample_rate_hz: int | None = None) -> Generator[Audio, None, None]:
-    """Blocks of one second (the last one shorter), resampled if asked: memory does not grow with the file."""
+    """Blocks of a second (the last one shorter), `bounded`, resampled if asked: memory does not grow with the file."""
     info = audio.probe(path)
     rate = sample_rate_hz or info.sample_rate_hz
-    blocks = audio.blocks(path, info.sample_rate_hz)
+    blocks = (bounded(block) for block in audio.blocks(path, info.sample_rate_hz))
     if rate == info.sample_rate_hz:
         return blocks
     return rebuffered(audio.resample_blocks(blocks, info.n_channels, info.sample_rate_hz, rate), rate)

@@ -11,11 +11,14 @@ The promises:
 3. Every path lies inside the root, links resolved.
 4. A folder that is not this dataset, or half of it, raises a `DatasetError` that says what was expected where; a track
    that misses files is listed with `problems` instead, so that the others can be used.
+5. A folder that cannot be read is named: as a problem of its track or, where it may hold any track, in a
+   `DatasetError`. Tracks that are only out of sight must not count as gone.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -137,13 +140,40 @@ def unique_names(tracks: Iterable[RawTrack]) -> list[RawTrack]:
     return result
 
 
+def readable_folders(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walk like `os.walk`, but never pass over a folder in silence.
+
+    Raises
+    ------
+    DatasetError
+        If a folder below `root` cannot be read.
+    """
+    for folder, subfolders, names in os.walk(root, onerror=_refuse_unreadable):
+        yield Path(folder), subfolders, names
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    raise DatasetError(
+        f"The folder {error.filename} cannot be read ({error.strerror}), so that its tracks are unknown: make it "
+        "readable, or move it out of the dataset."
+    )
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether a file is there and its folder can be entered."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
+
+
 def missing_files(stems: Iterable[RawStem]) -> tuple[str, ...]:
     """A problem for stems whose file is not there."""
-    missing = [stem.path for stem in stems if not stem.path.is_file()]
+    missing = [stem.path for stem in stems if not is_there(stem.path)]
     if not missing:
         return ()
     others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-    return (f"{missing[0]}{others} missing",)
+    return (f"{missing[0]}{others} missing or in a folder that cannot be read",)
 
 
 def read_json(path: Path) -> dict[str, Any]:

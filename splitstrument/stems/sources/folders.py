@@ -6,12 +6,13 @@ any folder of the reader's own. Classes are proposed by the stem-name classifier
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from splitstrument.audio import is_audio_name
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source
+from splitstrument.errors import DatasetError
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
 
 
 class Folders(Source):
@@ -27,7 +28,11 @@ class Folders(Source):
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield every folder below the root that holds audio, at any depth."""
         for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
-            stems = tuple(RawStem(path) for path in _audio_below(folder))
+            try:
+                stems = tuple(RawStem(path) for path in _audio_below(folder))
+            except DatasetError as error:
+                yield replace(self.track(folder.name, ()), problems=(str(error),))
+                continue
             if stems:
                 yield self.track(folder.name, stems)
 
@@ -56,7 +61,7 @@ class Cambridge(Folders):
 def _audio_below(folder: Path) -> list[Path]:
     """Audio files below `folder`; links to folders are not followed, and macOS's ``__MACOSX`` shadows are no stems."""
     found = []
-    for place, subfolders, names in os.walk(folder):
+    for place, subfolders, names in readable_folders(folder):
         subfolders[:] = sorted(name for name in subfolders if name != "__MACOSX" and not name.startswith("."))
-        found += [Path(place) / name for name in sorted(names) if is_audio_name(name)]
+        found += [place / name for name in sorted(names) if is_audio_name(name)]
     return found

@@ -6,14 +6,13 @@ the audio is asked for on Zenodo. Stems, not raw takes, are read. A stem that mi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import SettingsError
 from splitstrument.settings import read_yaml
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, missing_files
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, is_there, missing_files, readable_folders
 
 SUFFIX = "_METADATA.yaml"
 AUDIO_FOLDERS = ("Audio", "V1", "V2", "audio", ".")
@@ -35,11 +34,11 @@ class MedleyDB(Source):
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield one track per metadata file."""
         seen = set()
-        for folder, _, names in os.walk(root):
+        for folder, _, names in readable_folders(root):
             for name in sorted(names):
                 if name.endswith(SUFFIX) and name not in seen:
                     seen.add(name)
-                    yield _read_track(root, Path(folder) / name)
+                    yield _read_track(root, folder / name)
 
 
 def _read_track(root: Path, path: Path) -> RawTrack:
@@ -67,7 +66,7 @@ def _stems(data: dict[str, Any], folder: Path) -> tuple[RawStem, ...]:
         for stem in data["stems"].values()
     ]
     mix = folder / str(data.get("mix_filename"))
-    if mix.is_file():
+    if is_there(mix):
         stems.append(RawStem(mix, stem_class="mix"))
     return tuple(stems)
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, missing_files, read_json
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, missing_files, read_json, readable_folders
 
 # the upper level of the taxonomy, where the lower one is not enough
 STEM_CLASSES = {
@@ -32,11 +31,11 @@ class MoisesDB(Source):
 
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield one track per ``data.json``."""
-        for folder, subfolders, names in os.walk(root):
+        for folder, subfolders, names in readable_folders(root):
             subfolders.sort()
             if "data.json" in names:
                 subfolders.clear()
-                yield _read_song(Path(folder))
+                yield _read_song(folder)
 
 
 def _read_song(folder: Path) -> RawTrack:

@@ -11,13 +11,12 @@ unless ``song.ini`` or the file name says guitar: listen, and mark such tracks w
 from __future__ import annotations
 
 import configparser
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from splitstrument.audio import is_audio_name
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
 
 # part -> class; a part is the file's stem without numbers and punctuation at its ends
 PARTS = {
@@ -49,10 +48,10 @@ class RockBand(Source):
 
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield every folder that holds audio parts."""
-        for folder, _, names in os.walk(root):
+        for folder, _, names in readable_folders(root):
             parts = sorted(name for name in names if is_audio_name(name))
             if parts:
-                yield read_song(Path(folder), parts)
+                yield read_song(folder, parts)
 
 
 def read_song(folder: Path, names: list[str]) -> RawTrack:

@@ -7,7 +7,6 @@ root, corrects the folders of the original release. Songs made from one MIDI fil
 
 from __future__ import annotations
 
-import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,7 +16,15 @@ from typing import Any
 
 from splitstrument.errors import SettingsError
 from splitstrument.settings import read_yaml
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, missing_files, read_json
+from splitstrument.stems.sources.contract import (
+    RawStem,
+    RawTrack,
+    Source,
+    is_there,
+    missing_files,
+    read_json,
+    readable_folders,
+)
 
 SPLITS = ("train", "validation", "test", "omitted")
 
@@ -52,10 +59,10 @@ class Slakh(Source):
 
 
 def _track_folders(root: Path) -> Iterator[Path]:
-    for folder, subfolders, _ in os.walk(root):
+    for folder, subfolders, _ in readable_folders(root):
         found = [name for name in subfolders if re.fullmatch(r"Track\d+", name)]
         subfolders[:] = sorted(set(subfolders) - set(found))
-        yield from (Path(folder) / name for name in sorted(found))
+        yield from (folder / name for name in sorted(found))
 
 
 def _read_track(folder: Path, split: str) -> tuple[str, RawTrack]:
@@ -74,9 +81,9 @@ def _stems(folder: Path, data: dict[str, Any]) -> Iterator[RawStem]:
     """Stems that are there or should be, and the mix. Stems that were never rendered are no loss."""
     for key, stem in sorted(data["stems"].items()):
         path = _audio(folder / "stems" / str(key))
-        if path.is_file() or stem.get("audio_rendered"):
+        if is_there(path) or stem.get("audio_rendered"):
             yield RawStem(path, (_instrument(stem),))
-    if _audio(folder / "mix").is_file():
+    if is_there(_audio(folder / "mix")):
         yield RawStem(_audio(folder / "mix"), stem_class="mix")
 
 
@@ -88,7 +95,7 @@ def _instrument(stem: dict[str, Any]) -> str:
 def _audio(path: Path) -> Path:
     """The FLAC or WAV file of that name; FLAC where there is neither."""
     wav = path.with_name(f"{path.name}.wav")
-    return wav if wav.is_file() else path.with_name(f"{path.name}.flac")
+    return wav if is_there(wav) else path.with_name(f"{path.name}.flac")
 
 
 def _moves(root: Path) -> dict[str, str]:

@@ -6,14 +6,13 @@ silence (`MixSettings.empty_rest`). Pieces of one recording count as one song, s
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from splitstrument.audio import is_audio_name, probe
 from splitstrument.errors import AudioFileError
 from splitstrument.stems.classes import INSTRUMENTS
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
 
 PIECE_S = 180.0
 SHORTEST_S = 10.0
@@ -31,12 +30,12 @@ class Solo(Source):
 
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield the pieces of every recording below a class's folder."""
-        for folder, subfolders, names in os.walk(root):
+        for folder, subfolders, names in readable_folders(root):
             subfolders.sort()
-            stem_class = _class_of(root, Path(folder))
+            stem_class = _class_of(root, folder)
             for name in sorted(filter(is_audio_name, names)):
                 if stem_class:
-                    yield from _pieces(Path(folder) / name, stem_class)
+                    yield from _pieces(folder / name, stem_class)
 
 
 def _class_of(root: Path, folder: Path) -> str | None:
