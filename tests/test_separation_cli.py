@@ -101,9 +101,21 @@ def test_existing_outputs(folder, splitstrument):
     assert (folder / "out/one/instrument.wav").stat().st_mtime_ns == before
     sidecar = (folder / "out/one/separation.json").read_bytes()
     status, _, errors = splitstrument(*arguments, "--skip-existing", "--format", "flac")
-    assert status == 1 and "not all outputs of songs/one.wav do" in errors
+    assert status == 1 and "separation.json is that of other outputs" in errors
     assert (folder / "out/one/separation.json").read_bytes() == sidecar
+    (folder / "out/one/separation.json").unlink()  # as a run leaves it that is killed just before
+    assert splitstrument(*arguments, "--skip-existing")[0] == 0
+    assert (folder / "out/one/separation.json").exists()
     assert splitstrument(*arguments, "--overwrite")[0] == 0
+
+
+def test_stems_that_became_float_are_skipped_too(folder, splitstrument):
+    write(folder / "loud.wav", np.tile(np.float32([[1.0], [-1.0]]), (20000, 2)), 44100, "PCM_16")
+    arguments = ("separate", "loud.wav", "--model", "model", "-o", "out", "--format", "flac", "--json", "--quiet")
+    _, out, _ = splitstrument(*arguments)
+    assert json.loads(out)["songs"][0]["instrument"].endswith(".wav")
+    status, out, _ = splitstrument(*arguments, "--skip-existing")
+    assert status == 0 and json.loads(out)["skipped"] == ["loud.wav"]
 
 
 def test_a_name_that_is_no_text_does_not_stop_the_others(folder, splitstrument):

@@ -288,18 +288,17 @@ def test_silence_step_and_a_dataset_that_takes_its_pairs_from_another(tmp_path):
     assert again.n_fresh == 0
 
 
-@pytest.mark.parametrize("inner", ["", "less"])
-def test_an_output_that_would_replace_its_origin_is_refused(tmp_path, inner):
+def test_an_output_that_would_replace_its_origin_is_refused(tmp_path):
     write_recipe(tmp_path)
     make_rockband(tmp_path / "raw")
-    data = {"name": "less", "target": "guitar", "output": str(tmp_path / "set" / inner), "pairs_from": "recipe.yaml"}
+    data = {"name": "less", "target": "guitar", "output": str(tmp_path / "set"), "pairs_from": "recipe.yaml"}
     (tmp_path / "less.yaml").write_text(yaml.safe_dump(data))
     data |= {"name": "least", "pairs_from": "middle.yaml"}
     (tmp_path / "least.yaml").write_text(yaml.safe_dump(data))
     data |= {"name": "middle", "pairs_from": "recipe.yaml", "output": str(tmp_path / "middle")}
     (tmp_path / "middle.yaml").write_text(yaml.safe_dump(data))
     for name in ("less", "least"):
-        with pytest.raises(DatasetError, match="would replace those pairs: choose another output"):
+        with pytest.raises(DatasetError, match="whose pairs it would replace: choose another output"):
             run(read_recipe(tmp_path / f"{name}.yaml"))
     assert not (tmp_path / "set").exists()
     assert not (tmp_path / "middle").exists()

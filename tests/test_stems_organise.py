@@ -190,6 +190,46 @@ def test_a_copy_follows_a_raw_file_of_the_same_size(tmp_path):
         assert sha256_of(copy) == sha256_of(raw)
 
 
+@pytest.mark.parametrize("place", ["copy", "link"])
+def test_what_a_person_put_in_the_place_of_a_stem_stays(tmp_path, place):
+    raw, stem = tmp_path / "raw" / "Song" / "guitar.wav", tmp_path / "out" / "Song" / "guitar" / "guitar.wav"
+    write_tone(raw, 200.0)
+    run(tmp_path / "raw", tmp_path / "out", "folders", place=place)
+    stem.unlink()
+    write_tone(stem, 300.0)  # as long as the raw file: an edit
+    edited = sha256_of(stem)
+    for hz in (200.0, 400.0, 400.0):
+        write_tone(raw, hz)
+        report = run(tmp_path / "raw", tmp_path / "out", "folders", place=place)
+        assert sha256_of(stem) == edited == report.index.tracks["Song"].stems[0].sha256
+    raw.rename(raw.with_name("lead guitar.wav"))
+    run(tmp_path / "raw", tmp_path / "out", "folders", place=place)
+    assert sha256_of(stem) == edited and stem.with_name("lead guitar.wav").exists()
+
+
+def test_tracks_of_one_name_in_two_raw_folders_lose_nothing(tmp_path):
+    for disk, hz in (("disk1", 200.0), ("disk2", 300.0)):
+        write_tone(tmp_path / disk / "Song" / "guitar.wav", hz)
+        write_tone(tmp_path / disk / "Song" / f"{disk} drums.wav", hz)
+    run(tmp_path / "disk1", tmp_path / "out", "folders", place="copy")
+    before = {path: sha256_of(path) for path in (tmp_path / "out").rglob("*.wav")}
+    run(tmp_path / "disk2", tmp_path / "out", "folders", place="copy")
+    assert len(before) == 2 and {path: sha256_of(path) for path in before} == before
+
+
+def test_a_class_that_a_person_chose_stays_when_another_stem_changes_the_name(tmp_path):
+    write_tone(tmp_path / "raw" / "Song" / "a" / "zzz.wav", 200.0)
+    write_tone(tmp_path / "raw" / "Song" / "drums.wav", 100.0)
+    run(tmp_path / "raw", tmp_path / "out", "folders")
+    (placed,) = (tmp_path / "out" / "Song").rglob("zzz.wav")
+    (tmp_path / "out" / "Song" / "guitar").mkdir(exist_ok=True)
+    placed.rename(tmp_path / "out" / "Song" / "guitar" / "zzz.wav")
+    write_tone(tmp_path / "raw" / "Song" / "b" / "zzz.wav", 300.0)
+    run(tmp_path / "raw", tmp_path / "out", "folders")
+    (chosen,) = stems_of(tmp_path / "out" / "Song")["guitar"]
+    assert sha256_of(chosen) == sha256_of(tmp_path / "raw" / "Song" / "a" / "zzz.wav")
+
+
 def test_pieces_follow_their_recording(tmp_path):
     recording = tmp_path / "raw" / "guitar" / "Evening.wav"
     for hz in (200.0, 300.0):

@@ -19,6 +19,7 @@ from splitstrument.separation.files import SeparatedSong, output_paths, separate
 from splitstrument.separation.naming import check_pattern
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import SampleType
+from splitstrument.separation.sidecar import read_sidecar
 from splitstrument.separation.source import part_of
 from splitstrument.separation.stream import LoadedModel, Progress, load_model
 from splitstrument.separation.writing import LOSSY, check_format, output_subtype
@@ -100,7 +101,7 @@ def make_plan(
         try:
             _check_name(song)
             outputs = output_paths(song, folder, model.description.name, options)
-            if existing == "skip" and all(path.exists() for path in outputs):
+            if existing == "skip" and _is_done(outputs, options):
                 plan.skipped.append(song)
                 continue
             planned = _planned(song, outputs, options)
@@ -110,6 +111,23 @@ def make_plan(
             plan.errors[_printable(song)] = str(error)
     _check_space(folder, plan)
     return plan
+
+
+def _is_done(outputs: list[Path], options: SeparationOptions) -> bool:
+    """Tell whether a finished separation lies there: what was asked for, or float WAV in place of what would clip."""
+    if all(path.exists() for path in outputs):
+        return True
+    try:
+        sidecar = read_sidecar(path := _sidecar_of(outputs))
+    except SettingsError:
+        return False
+    stems = [sidecar.outputs.get(stem) for stem in options.stems]
+    same = sidecar.options.format == options.format and (sidecar.options.keep_mask or not options.keep_mask)
+    return same and all(stem is not None and (path.parent / stem.path).is_file() for stem in stems)
+
+
+def _sidecar_of(outputs: list[Path]) -> Path:
+    return next(path for path in outputs if path.suffix == ".json")
 
 
 def _check_name(song: Path) -> None:
@@ -147,11 +165,12 @@ def _check_outputs(planned: Planned, owners: dict[Path, Path], existing: str) ->
             raise SettingsError(f"{planned.song} would be overwritten by its own output: use another output folder.")
         if path.exists() and existing == "refuse":
             raise SettingsError(f"{path} exists already: give --overwrite or --skip-existing.")
-        if path.exists() and existing == "skip":
-            raise SettingsError(
-                f"{path} exists already, but not all outputs of {planned.song} do: "
-                "give --overwrite or another --output."
-            )
+    if existing == "skip" and (sidecar := _sidecar_of(planned.outputs)).exists():
+        # without one they are what a killed run has left
+        raise SettingsError(
+            f"{sidecar} is that of other outputs than those of {planned.song} that are wanted now: "
+            "give --overwrite or another --output."
+        )
     owners.update(dict.fromkeys(planned.outputs, planned.song))
 
 

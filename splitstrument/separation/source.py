@@ -19,9 +19,14 @@ RATES_HZ = (1000, 1_536_000)
 MAX_CHANNELS = 64
 LOUDEST = 1e6
 
-# what libsndfile logs of a file that is shorter than its header says; it gives the length of what is there
-SHORT = re.compile(r"^\s*(?:data|SSND|Data Size|riff|Riff size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-LENGTH_UNKNOWN = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))  # what streams say: not known yet
+# what libsndfile logs of a file whose audio is shorter than its header says (bytes; frames), and of W64 in any case
+SHORT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
+SHORT_RF64 = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
+W64 = re.compile(r"Block Align\s*:\s*(\d+).*^data : (\d+)", re.MULTILINE | re.DOTALL)
+W64_CHUNK_HEADER_BYTES = 24
+# what streams say whose writer could not know: all bits of 31 or 32, rounded down (SoX's AIFF: 0x7f000008)
+LENGTH_UNKNOWN = (range(0x7EFF0000, 0x80000001), range(0xFEFF0000, 0x100000000))
+LARGEST_LENGTH = 2**62
 WIDEST_SAMPLE_BYTES = 8
 MP3_FORMATS = ("MP3", "MPEG")
 MP3_TAG_BYTES = 4096
@@ -82,26 +87,37 @@ def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -
             f"{path} is {file.frames / rate:.2f} s long, so nothing is left after --start {options.start_s:g}."
         )
     left = file.frames - start
-    if options.duration_s is None and (missing := missing_bytes(file)):
+    if options.duration_s is None and is_cut_off(file):
         raise AudioFileError(
-            f"{path} ends {missing} bytes before the length that its header gives: it is cut off, get it again "
+            f"{path} ends before the length that its header gives: it is cut off, get it again "
             f"(or take what there is by --duration {left / rate:.2f})."
         )
     wanted = left if options.duration_s is None else max(1, round(options.duration_s * rate))
     return SongPart(file, path, start, min(left, wanted), wanted < left)
 
 
-def missing_bytes(file: soundfile.SoundFile) -> int:
-    """Bytes of audio that the header of an open file promises and the file lacks, where the header tells.
+def is_cut_off(file: soundfile.SoundFile) -> bool:
+    """Tell whether an open file has less audio than its header promises, where the header tells.
 
     WAV, RF64, W64, AIFF and AU tell, FLAC and CAF cannot be read if they are cut off, and an Ogg file's header has no
     length. Headers of streams, whose writer could not know the length, promise nothing.
     """
-    for promised, held in ((int(a), int(b)) for a, b in SHORT.findall(file.extra_info)):
-        streamed = any(promised in unknown for unknown in LENGTH_UNKNOWN)
-        if promised - held >= WIDEST_SAMPLE_BYTES * file.channels and not streamed:
-            return promised - held
-    return 0
+    log, frame_bytes = file.extra_info, WIDEST_SAMPLE_BYTES * file.channels
+    for promised, held in ((int(promised), int(held)) for promised, held in SHORT.findall(log)):
+        if promised - held >= frame_bytes and not any(promised in unknown for unknown in LENGTH_UNKNOWN):
+            return True
+    for held, promised in ((int(held), int(promised)) for held, promised in SHORT_RF64.findall(log)):
+        if held < promised < LARGEST_LENGTH:
+            return True
+    return file.format == "W64" and _w64_is_cut_off(file)
+
+
+def _w64_is_cut_off(file: soundfile.SoundFile) -> bool:
+    """libsndfile logs what the header says of the audio, but not that there is less."""
+    if not (found := W64.search(file.extra_info)) or not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
+        return False
+    frame_bytes, promised = int(found[1]), int(found[2]) - W64_CHUNK_HEADER_BYTES
+    return file.frames * frame_bytes + frame_bytes <= promised < LARGEST_LENGTH
 
 
 def warnings_of_length(part: SongPart, n_samples: int) -> list[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError
-from splitstrument.files import inside, sha256_of
+from splitstrument.files import sha256_of
 from splitstrument.pairs import Pair
 from splitstrument.stems.batch import run_batch
 from splitstrument.stems.choice import chosen_tracks, renamed
@@ -118,10 +118,10 @@ def _origins(recipe: DatasetRecipe) -> list[DatasetRecipe]:
 
 def _refuse_output(recipe: DatasetRecipe, origins: list[DatasetRecipe]) -> None:
     for origin in origins:
-        if inside(origin.output, recipe.output):
+        if origin.output.resolve() == recipe.output.resolve():
             raise DatasetError(
-                f"{recipe.name} takes its pairs from {origin.name}, but its output {recipe.output} lies in that one's "
-                f"output {origin.output} and would replace those pairs: choose another output."
+                f"{recipe.name} takes its pairs from {origin.name}, but its output {recipe.output} is that one's too, "
+                "whose pairs it would replace: choose another output."
             )
     for source in (source for either in (recipe, *origins) for source in either.sources):
         refuse_output_in(source.root, recipe.output)
@@ -188,7 +188,12 @@ def organise_once(track: RawTrack, source: Source, dataset: Path, recipe: Source
         files: dict[Path, str | None] = {dataset / STEMS / track.name / stem.file: stem.sha256 for stem in entry.stems}
         return entry.model_dump(mode="json", by_alias=True), files
 
-    return do_once(dataset, "organise", track.name, key, work)
+    def of_people(report: dict[str, Any]) -> list[Path]:
+        """Files that a person put in the place of a stem."""
+        folder = dataset / STEMS / track.name
+        return [folder / stem["file"] for stem in report["stems"] if stem["placed_sha256"] is None]
+
+    return do_once(dataset, "organise", track.name, key, work, of_people)
 
 
 def _import_marks(recipe: DatasetRecipe, stems: Path) -> None:

@@ -28,6 +28,8 @@ class StemEntry(Settings):
         Names from the dataset's metadata, if any.
     confidence
         Of the stem-name classifier, where it chose the class; None where metadata or layout did.
+    placed_sha256
+        The same where it is what the tool placed there; None for a file that a person put in its place.
     """
 
     file: str
@@ -35,6 +37,7 @@ class StemEntry(Settings):
     instrument: tuple[str, ...] = ()
     confidence: float | None = None
     sha256: str
+    placed_sha256: str | None = None
     sample_rate_hz: int
     n_samples: int
     n_channels: int
@@ -55,7 +58,7 @@ class StemEntry(Settings):
 
 
 class TrackEntry(Settings):
-    """One track of the dataset."""
+    """One track of the dataset; `root_id` tells raw folders apart without naming them."""
 
     source: str
     licence: str
@@ -65,6 +68,7 @@ class TrackEntry(Settings):
     split: str = ""
     same_song_as: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    root_id: str = ""
     stems: tuple[StemEntry, ...]
 
 

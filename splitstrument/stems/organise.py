@@ -84,8 +84,10 @@ def organise(
     source = get_source(settings.source)
     tracks = source.tracks(root)
     before = read_index(output).tracks if (Path(output) / INDEX_FILE).is_file() else {}
-    known = {name: entry.stems for name, entry in before.items() if entry.source == source.name}
-    work = partial(_organise_known, source=source, output=Path(output), settings=settings)
+    root_id = hashlib.sha256(str(Path(root).resolve()).encode("utf-8", "replace")).hexdigest()[:12]
+    # of another raw folder nothing is known, so that nothing of it is replaced or removed
+    known = {name: entry.stems for name, entry in before.items() if entry.root_id == root_id}
+    work = partial(_organise_known, source=source, output=Path(output), settings=settings, root_id=root_id)
     items = [(track, known.get(track.name, ())) for track in tracks]
     batch = run_batch(work, items, executor, "organise", lambda item: item[0].name, quiet)
     if not batch.results:
@@ -120,10 +122,10 @@ def none_whole(root: str | Path, source: Source, failures: dict[str, str]) -> Da
 
 
 def _organise_known(
-    item: tuple[RawTrack, Sequence[StemEntry]], source: Source, output: Path, settings: OrganiseSettings
+    item: tuple[RawTrack, Sequence[StemEntry]], source: Source, output: Path, settings: OrganiseSettings, root_id: str
 ) -> TrackEntry:
     track, known = item
-    return organise_track(track, source, output, settings, known)
+    return organise_track(track, source, output, settings, known).model_copy(update={"root_id": root_id})
 
 
 def organise_track(
@@ -140,17 +142,19 @@ def organise_track(
         raise DatasetError("; ".join(track.problems) or "no stems")
     instrument_map = read_instrument_map(settings.map)
     folder, names = output / track.name, _file_names(track.stems)
-    _remove_departed(folder, [stem for stem in known if Path(stem.file).name not in names])
+    moved = _remove_departed(folder, [stem for stem in known if Path(stem.file).name not in names])
     placed = {path.name: path for path in _existing_stems(folder)}
+    ours = {Path(stem.file).name: stem.placed_sha256 for stem in known}
     entries = []
     classes = classes_of_stems(track.stems, instrument_map, settings.min_confidence)
     with _removed_on_failure(output) as new:
         for name, stem, (stem_class, confidence) in zip(names, track.stems, classes, strict=True):
-            path = placed.get(name) or folder / stem_class / name
+            was_moved_to = moved.get(sha256_of(stem.path)) if moved else None  # it only has another name now
+            path = placed.get(name) or folder / (was_moved_to or stem_class) / name
             if not (path.exists() or path.is_symlink()):
                 new.append(path)
-            _place(stem, path, settings.place)
-            entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None))
+            is_ours = _place(stem, path, settings.place, ours.get(name))
+            entries.append(_describe(path, stem, confidence if path.parent.name == stem_class else None, is_ours))
     return TrackEntry(
         source=source.name,
         licence=source.licence,
@@ -230,7 +234,7 @@ def _counts(names: Iterable[str]) -> list[int]:
 
 def _clean_name(name: str, digest_of: Path | None = None) -> str:
     """A safe name of at most `MAX_NAME_BYTES`, if wanted with a digest; its suffix, by which audio is told, stays."""
-    cleaned = safe_name(name, len(name.encode()) + 1)
+    cleaned = safe_name(name, len(os.fsencode(name)) + 1)
     suffix = Path(cleaned).suffix
     ending = suffix
     if digest_of is not None:
@@ -258,14 +262,23 @@ def _existing_stems(folder: Path) -> list[Path]:
     return [path for paths in stems_of(folder).values() for path in paths] if folder.is_dir() else []
 
 
-def _remove_departed(folder: Path, departed: Iterable[StemEntry]) -> None:
-    """Remove stems that the source no longer has, wherever a person moved them; other files of their names stay."""
-    hashes = {Path(stem.file).name: stem.sha256 for stem in departed}
-    for path in _existing_stems(folder) if hashes else []:
-        dangles = path.is_symlink() and not path.exists()
-        if path.name in hashes and (dangles or sha256_of(path) == hashes[path.name]):
+def _remove_departed(folder: Path, departed: Iterable[StemEntry]) -> dict[str, str]:
+    """Remove stems that the source no longer has, wherever a person moved them; other files of their names stay.
+
+    Returns
+    -------
+    classes
+        SHA-256 of what was removed -> the class that it lay in.
+    """
+    stems = {Path(stem.file).name: stem for stem in departed}
+    classes = {}
+    for path in _existing_stems(folder) if stems else []:
+        stem = stems.get(path.name)
+        if stem and (path.is_symlink() or sha256_of(path) == stem.placed_sha256):
+            classes[stem.sha256] = path.parent.name
             path.unlink()
             remove_empty_folders(path.parent, folder)
+    return classes
 
 
 @contextlib.contextmanager
@@ -281,20 +294,36 @@ def _removed_on_failure(output: Path) -> Iterator[list[Path]]:
         raise
 
 
-def _place(stem: RawStem, path: Path, how: str) -> None:
-    """Link or copy a stem's file to `path` unless it is there, or cut it."""
-    raw = stem.path
+def _place(stem: RawStem, path: Path, how: str, placed_sha256: str | None) -> bool:
+    """Link or copy a stem's file to `path`, or cut it, unless it is there or a person has put another file there.
+
+    Parameters
+    ----------
+    placed_sha256
+        Of what an earlier run placed.
+
+    Returns
+    -------
+    is_ours
+        False if a person's file lies there, which no run replaces.
+    """
+    raw, there = stem.path, path.is_file() and not path.is_symlink()
+    if there and stem.length_s is None and _is_copy(path, raw):
+        return True
+    if there and sha256_of(path) != placed_sha256:
+        return False
     if stem.length_s is not None:
         _cut_piece(stem, path)
-        return
-    if path.is_file() and (path.samefile(raw) or _is_copy(path, raw)):
-        return
+        return True
+    if how == "link" and path.is_file() and path.samefile(raw):
+        return True
     path.parent.mkdir(parents=True, exist_ok=True)
     if how == "link":
         _link(raw.resolve(), path)
-    else:
-        with atomic_path(path) as temporary:
-            shutil.copyfile(raw, temporary)
+        return True
+    with atomic_path(path) as temporary:
+        shutil.copyfile(raw, temporary)
+    return True
 
 
 def _cut_piece(stem: RawStem, path: Path) -> None:
@@ -331,14 +360,15 @@ def _link(raw: Path, path: Path) -> None:
     temporary.replace(path)
 
 
-def _describe(path: Path, stem: RawStem, confidence: float | None) -> StemEntry:
-    info = probe(path)
+def _describe(path: Path, stem: RawStem, confidence: float | None, is_ours: bool) -> StemEntry:
+    info, sha256 = probe(path), sha256_of(path)
     return StemEntry(
         file=f"{path.parent.name}/{path.name}",
         stem_class=path.parent.name,
         instrument=stem.instrument,
         confidence=None if confidence is None else round(confidence, 4),
-        sha256=sha256_of(path),
+        sha256=sha256,
+        placed_sha256=sha256 if is_ours else None,
         sample_rate_hz=info.sample_rate_hz,
         n_samples=info.n_samples,
         n_channels=info.n_channels,

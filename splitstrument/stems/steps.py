@@ -55,7 +55,12 @@ def key_of(*parts: Any) -> str:
 
 
 def do_once(
-    dataset: Path, step: str, track: str, key: str, work: Callable[[], tuple[dict[str, Any], dict[Path, str | None]]]
+    dataset: Path,
+    step: str,
+    track: str,
+    key: str,
+    work: Callable[[], tuple[dict[str, Any], dict[Path, str | None]]],
+    of_people: Callable[[dict[str, Any]], Collection[Path]] = lambda _: (),
 ) -> Done:
     """Run `work` unless its record says that the same was done and its files are still there.
 
@@ -65,6 +70,8 @@ def do_once(
     ----------
     work
         Makes the files; returns a report of plain data and the files inside `dataset`, with their SHA-256 if known.
+    of_people
+        From the report, those of the files that people made: a change of them counts, but they are never removed.
     """
     record_path = _record_path(dataset, step, track)
     record = read_record(dataset, step, track)
@@ -76,6 +83,8 @@ def do_once(
     gone = {name: entry for name, entry in record.get("files", {}).items() if name not in entries}
     _remove(dataset, step, gone)
     report = json.loads(json.dumps(report, default=str))
+    for path in of_people(report):
+        entries[path.relative_to(dataset).as_posix()]["of_people"] = True
     write_json(record_path, {"key": key, "report": report, "files": entries})
     return Done(report, {name: entry["sha256"] for name, entry in entries.items()}, True)
 
@@ -106,7 +115,7 @@ def _remove(dataset: Path, step: str, entries: dict[str, Any]) -> None:
     """Remove recorded files, an instrument before its rest, and the folders that they leave empty."""
     for name, entry in sorted(entries.items()):
         path = dataset / name
-        replaced = step in REPLACED_BY_PEOPLE and _is_other_file(path, entry["sha256"])
+        replaced = step in REPLACED_BY_PEOPLE and (entry.get("of_people") or _is_other_file(path, entry["sha256"]))
         if inside(dataset, path.parent) and not replaced:
             path.unlink(missing_ok=True)
             remove_empty_folders(path.parent, dataset)

@@ -76,19 +76,21 @@ def read_record(folder: Path) -> tuple[Position, dict[str, Any]]:
     """
     with _open_state(folder) as file:
         record = json.loads(str(file["record"]))
-    return Position(**record["position"]), record["settings"]
+        return Position(**record["position"]), record["settings"]
 
 
 def restore_state(folder: Path, trainer: Any) -> None:
     """Put every saved variable back."""
     variables = _variables(trainer)
     with _open_state(folder) as file:
-        if len(file.files) != len(variables) + 1:
+        shapes = [tuple(variable.shape) for variable in variables]
+        names = [f"v{index:05d}" for index in range(len(variables))]
+        if len(file.files) != len(names) + 1 or [file[name].shape for name in names] != shapes:
             raise TrainingError(
                 f"{folder / STATE_FILE} belongs to another network or optimizer: train into a new folder."
             )
-        for index, variable in enumerate(variables):
-            variable.assign(file[f"v{index:05d}"])
+        for name, variable in zip(names, variables, strict=True):
+            variable.assign(file[name])
 
 
 def settings_fingerprint(settings: Any) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def _open_state(folder: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as file:
             yield file
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
         raise TrainingError(f"{path} is damaged ({error}): train again without --resume.") from None
 
 
