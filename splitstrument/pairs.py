@@ -25,16 +25,18 @@ class Pair:
 
 def md5_order(name: str) -> str:
     """Sort key of the thesis: MD5 of the track folder's name."""
-    return hashlib.md5(name.encode("utf-8"), usedforsecurity=False).hexdigest()
+    return hashlib.md5(name.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
 
-def find_pairs(folder: str | Path, sample_rate_hz: int | None = None) -> list[Pair]:
+def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bool = False) -> list[Pair]:
     """List the pairs below `folder`, sorted by MD5 of the track's name.
 
     Parameters
     ----------
     sample_rate_hz
         Where the dataset has several ``tracks_<rate>hz`` folders, take this one.
+    halves
+        List a pair without its rest too, for `check_whole` to refuse when its turn comes.
 
     Raises
     ------
@@ -52,7 +54,15 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None) -> list[Pa
             f"{folder} holds no pairs: expected <track>/instrument_<track>.wav and <track>/rest_<track>.wav; "
             "make them with `splitstrument dataset mix`."
         )
+    for pair in () if halves else pairs:
+        check_whole(pair)
     return sorted(pairs, key=lambda pair: md5_order(pair.name))
+
+
+def check_whole(pair: Pair) -> None:
+    """Raise DatasetError if the rest is missing."""
+    if not pair.rest.is_file():
+        raise DatasetError(f"{pair.instrument} has no rest_* file beside it: copy it there or remove the track.")
 
 
 def check_pair(pair: Pair) -> AudioInfo:
@@ -75,11 +85,9 @@ def check_pair(pair: Pair) -> AudioInfo:
 
 
 def _pair_of(instrument: Path) -> Pair:
-    name = instrument.parent.name
-    for rest in sorted(instrument.parent.glob("rest_*")):
-        if is_audio_name(rest):
-            return Pair(name, instrument, rest)
-    raise DatasetError(f"{instrument} has no rest_* file beside it: copy it there or remove the track.")
+    rests = (path for path in sorted(instrument.parent.glob("rest_*")) if is_audio_name(path))
+    missing = instrument.with_name("rest_" + instrument.name.removeprefix("instrument_"))
+    return Pair(instrument.parent.name, instrument, next(rests, missing))
 
 
 def _rate_folder(folder: Path, sample_rate_hz: int | None) -> Path:

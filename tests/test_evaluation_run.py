@@ -192,6 +192,17 @@ def test_a_model_is_evaluated_like_any_tool_on_its_estimates(tmp_path, rng):
     assert not (tmp_path / "out" / "estimates").exists()
 
 
+def test_a_pair_without_its_rest_is_named_and_the_others_are_scored(tmp_path, rng):
+    for name in ("a", "b"):
+        write_pair(tmp_path / "data", name, make_references(rng, 2.0))
+    (tmp_path / "data" / "b" / "rest_b.wav").unlink()
+    model = str(tiny_model(tmp_path / "m", tiny_settings(RATE)).path)
+    record = evaluate_model(model, tmp_path / "data", tmp_path / "out", SMALL)
+    assert [track["track"] for track in record["tracks"]] == ["a"]
+    assert "has no rest_* file" in (tmp_path / "out" / "evaluation.txt").read_text()
+    assert evaluate_model(model, tmp_path / "data", tmp_path / "only", SMALL, names=("a",))["tracks"]
+
+
 def test_an_interrupted_evaluation_leaves_no_estimate(tmp_path, rng, monkeypatch):
     write_pair(tmp_path / "data", "a", make_references(rng, 2.0))
     model = tiny_model(tmp_path / "m", tiny_settings(RATE))

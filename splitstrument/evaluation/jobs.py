@@ -24,7 +24,7 @@ from splitstrument.evaluation.problems import Problem, SignalProblems, file_prob
 from splitstrument.evaluation.scores import SOURCES
 from splitstrument.evaluation.tracks import Estimates, estimates_in_files, pair_blocks, score_system
 from splitstrument.files import safe_name, sha256_of, write_json
-from splitstrument.pairs import Pair, check_pair
+from splitstrument.pairs import Pair, check_pair, check_whole
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.stream import LoadedModel, SongSeparation, load_model, network_masks
 
@@ -80,6 +80,7 @@ class TrackJob:
 
 def evaluate_track(job: TrackJob) -> dict[str, Any]:
     """Score one track, or hand back its stored record if nothing that went in has changed."""
+    check_whole(job.pair)
     key = job_key(job)
     stored = read_record(job.record_path)
     if stored and stored.get("key") == key:

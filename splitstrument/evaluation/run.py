@@ -100,7 +100,7 @@ def evaluate_model(
     settings, workers, found = settings or EvaluationSettings(), workers or Workers(), find_model(model)
     options = (options or SeparationOptions()).resolved(found.settings)  # on record, and in the tracks' keys
     rate, n_fft = found.settings.spectrogram.sample_rate_hz, settings.n_fft or found.settings.spectrogram.n_fft
-    pairs = choose_tracks(find_pairs(tracks, rate), Path(tracks), split, names)
+    pairs = choose_tracks(find_pairs(tracks, rate, halves=True), Path(tracks), split, names)
     fit = fit_eq(find_pairs(eq_from, rate), rate, n_fft, workers) if eq_from else None
     estimates = ModelEstimates(str(found.path), options)
     about = {
