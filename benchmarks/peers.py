@@ -52,10 +52,10 @@ def ours(model: str):
     """Splitstrument with a model of the store and its default engine."""
     from splitstrument.separation.files import separate_file
     from splitstrument.separation.options import SeparationOptions
-    from splitstrument.separation.store import find_model
+    from splitstrument.separation.stream import load_model
 
-    folder = find_model(model)
-    return lambda song, output: separate_file(song, output, folder, SeparationOptions())
+    loaded = load_model(model)
+    return lambda song, output: separate_file(song, output, loaded, SeparationOptions())
 
 
 def htdemucs():
