@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +217,21 @@ def test_tracks_of_one_name_in_two_raw_folders_lose_nothing(tmp_path):
     before = {path: sha256_of(path) for path in (tmp_path / "out").rglob("*.wav")}
     run(tmp_path / "disk2", tmp_path / "out", "folders", place="copy")
     assert len(before) == 2 and {path: sha256_of(path) for path in before} == before
+
+
+def test_the_index_keeps_tracks_of_other_raw_folders(tmp_path):
+    for disk in ("disk1", "disk2"):
+        write_tone(tmp_path / disk / f"Song of {disk}" / "guitar.wav")
+        report = run(tmp_path / disk, tmp_path / "out", "folders")
+    assert set(report.index.tracks) == {"Song of disk1", "Song of disk2"}
+
+
+def test_a_name_that_is_no_text_is_placed_under_one_that_is(tmp_path):
+    write_tone(tmp_path / "raw" / "Song" / "guitar.wav")
+    write_tone(tmp_path / "raw" / "Song" / "x.wav", 300.0)
+    (tmp_path / "raw" / "Song" / "x.wav").rename(tmp_path / "raw" / "Song" / os.fsdecode(b"bass \xff.wav"))
+    report = run(tmp_path / "raw", tmp_path / "out", "folders")
+    assert "bass _.wav" in {Path(stem.file).name for stem in report.index.tracks["Song"].stems}
 
 
 def test_a_class_that_a_person_chose_stays_when_another_stem_changes_the_name(tmp_path):

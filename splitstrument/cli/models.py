@@ -148,7 +148,7 @@ def adapt(
         pairs = {pair.name: pair for pair in find_pairs(tracks)}
         if absent := [name for name in names if name not in pairs]:
             raise ModelError(f"{tracks} has no track {', '.join(absent)}: choose from {', '.join(sorted(pairs))}.")
-        heard += [pairs[name] for name in names or pairs]
+        heard += [pairs[name] for name in dict.fromkeys(names or pairs)]
     if not heard:
         raise ModelError("There is nothing to adapt to: name songs, or --tracks with tracks that are there.")
     files = [song.instrument if isinstance(song, Pair) else song for song in heard]

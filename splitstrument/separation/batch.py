@@ -122,8 +122,9 @@ def _is_done(outputs: list[Path], options: SeparationOptions) -> bool:
     except SettingsError:
         return False
     stems = [sidecar.outputs.get(stem) for stem in options.stems]
-    same = sidecar.options.format == options.format and (sidecar.options.keep_mask or not options.keep_mask)
-    return same and all(stem is not None and (path.parent / stem.path).is_file() for stem in stems)
+    beside = all(output.exists() for output in outputs if output.suffix in (".json", ".zip"))
+    same = sidecar.options.format == options.format
+    return same and beside and all(stem is not None and (path.parent / stem.path).is_file() for stem in stems)
 
 
 def _sidecar_of(outputs: list[Path]) -> Path:

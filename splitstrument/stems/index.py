@@ -29,7 +29,7 @@ class StemEntry(Settings):
     confidence
         Of the stem-name classifier, where it chose the class; None where metadata or layout did.
     placed_sha256
-        The same where it is what the tool placed there; None for a file that a person put in its place.
+        `sha256` where the file is what the tool placed; None where a person put another one in its place.
     """
 
     file: str

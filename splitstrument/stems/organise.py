@@ -11,9 +11,8 @@ import contextlib
 import hashlib
 import os
 import shutil
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,17 +25,17 @@ from pydantic import Field
 
 from splitstrument.audio import Audio, AudioWriter, check_finite, open_audio, probe
 from splitstrument.errors import DatasetError
-from splitstrument.files import atomic_path, inside, safe_name, sha256_of
+from splitstrument.files import atomic_path, inside, sha256_of
 from splitstrument.settings import Settings
 from splitstrument.stems.batch import run_batch
 from splitstrument.stems.classes import EXCLUDED, GUITAR, OTHER, PIANO, InstrumentMap, read_instrument_map
+from splitstrument.stems.file_names import unique_names
 from splitstrument.stems.index import INDEX_FILE, Index, StemEntry, TrackEntry, read_index, stems_of, write_index
 from splitstrument.stems.names import Guess, classify
 from splitstrument.stems.sources import RawStem, RawTrack, Source, get_source
 from splitstrument.stems.steps import remove_empty_folders
 
 PIECE_BLOCK = 1 << 18
-MAX_NAME_BYTES = 120
 
 
 class OrganiseSettings(Settings):
@@ -92,10 +91,15 @@ def organise(
     batch = run_batch(work, items, executor, "organise", lambda item: item[0].name, quiet)
     if not batch.results:
         raise none_whole(root, source, batch.failures)
-    others = {name: entry for name, entry in before.items() if entry.source != source.name}
+    others = {name: entry for name, entry in before.items() if not _is_from(entry, source, root_id)}
     index = Index(tracks={**others, **batch.results})
     write_index(output, index)
     return OrganiseReport(index, batch.failures, *_naming_counts(batch.results.values()))
+
+
+def _is_from(entry: TrackEntry, source: Source, root_id: str) -> bool:
+    """Tell whether a track came from this raw folder; indexes of before `root_id` know its source alone."""
+    return entry.root_id == root_id if entry.root_id else entry.source == source.name
 
 
 def refuse_output_in(root: str | Path, output: str | Path) -> None:
@@ -141,7 +145,8 @@ def organise_track(
     if track.problems or not track.stems:
         raise DatasetError("; ".join(track.problems) or "no stems")
     instrument_map = read_instrument_map(settings.map)
-    folder, names = output / track.name, _file_names(track.stems)
+    folder = output / track.name
+    names = unique_names([_first_name(stem) for stem in track.stems], [stem.path for stem in track.stems])
     moved = _remove_departed(folder, [stem for stem in known if Path(stem.file).name not in names])
     placed = {path.name: path for path in _existing_stems(folder)}
     ours = {Path(stem.file).name: stem.placed_sha256 for stem in known}
@@ -197,51 +202,6 @@ def _joint_class(classes: Iterable[str | None]) -> str:
     if len(found) == 1:
         return str(found.pop())
     return EXCLUDED if any(str(name).endswith((GUITAR, PIANO)) or name == EXCLUDED for name in found) else OTHER
-
-
-def _file_names(stems: Sequence[RawStem]) -> list[str]:
-    """Names unique within the track. Equal ones get their folder's name in front, then all folders', then a digest.
-
-    Only names that are taken are changed further, so that a stem which arrives later renames no other.
-    """
-    names = list(map(_first_name, stems))
-    folders = [stem.path.parent for stem in stems]
-    top = Path(os.path.commonpath(folders))
-    prefixed = _where_taken(names, range(len(names)), lambda index: f"{folders[index].name}_{names[index]}")
-    short = list(map(_clean_name, prefixed))
-    taken = [index for index, count in enumerate(_counts(short)) if count > 1]
-    full = _where_taken(
-        short, taken, lambda index: _clean_name("_".join([*folders[index].relative_to(top).parts, names[index]]))
-    )
-    return _where_taken(
-        full, taken, lambda index: _clean_name(full[index], digest_of=stems[index].path.relative_to(top))
-    )
-
-
-def _where_taken(names: Sequence[str], changeable: Iterable[int], other: Callable[[int], str]) -> list[str]:
-    """Give those of the `changeable` names that are not unique their `other` name."""
-    counts = _counts(names)
-    others = {index: other(index) for index in changeable if counts[index] > 1}
-    return [others.get(index, name) for index, name in enumerate(names)]
-
-
-def _counts(names: Iterable[str]) -> list[int]:
-    """How often each name occurs for a file system that ignores case and the form of accents."""
-    keys = [unicodedata.normalize("NFC", name).casefold() for name in names]
-    counts = Counter(keys)
-    return [counts[key] for key in keys]
-
-
-def _clean_name(name: str, digest_of: Path | None = None) -> str:
-    """A safe name of at most `MAX_NAME_BYTES`, if wanted with a digest; its suffix, by which audio is told, stays."""
-    cleaned = safe_name(name, len(os.fsencode(name)) + 1)
-    suffix = Path(cleaned).suffix
-    ending = suffix
-    if digest_of is not None:
-        ending = f" {hashlib.sha256(digest_of.as_posix().encode()).hexdigest()[:8]}{suffix}"
-    elif len(cleaned.encode()) <= MAX_NAME_BYTES:
-        return cleaned
-    return safe_name(cleaned.removesuffix(suffix), max(1, MAX_NAME_BYTES - len(ending.encode()))) + ending
 
 
 def _first_name(stem: RawStem) -> str:
