@@ -210,10 +210,7 @@ def guarded(handle: Any) -> Any:
     if not host_allowed(environ.get("HTTP_HOST"), names_of("127.0.0.1")):
         host = host_name(environ.get("HTTP_HOST") or "")
         raise Refusal("421 Misdirected Request", f"This page does not go by the name {host[:60]!r}.")
-    try:
-        return handle()
-    except SplitstrumentError as error:
-        raise Refusal("409 Conflict", str(error)) from None
+    return handle()
 
 
 def _bound(cls: type, studio: Studio) -> type:
@@ -273,7 +270,7 @@ class Sound(Page):
             raise Refusal("400 Bad Request", f"Expected 0 <= start < end, at most {MAX_EXCERPT_S:g} s apart.")
         try:
             body = wav_bytes(*excerpt(item, [(start, end)], query.whole == "1"))
-        except SplitstrumentError as error:  # here, since web.py makes an internal error of it outside
+        except SplitstrumentError as error:  # web.py would make an internal error of it
             raise Refusal("409 Conflict", str(error)) from None
         web.header("Content-Type", "audio/wav")
         web.header("Content-Length", str(len(body)))

@@ -231,20 +231,22 @@ def test_what_is_no_song_is_refused_on_the_page(context, server, tmp_path):
     assert page.is_enabled("text=Separate")
 
 
-def test_cancel(page, server):
+def send_slow_song(page, server, name, seconds):
+    """Send a song to the model that takes its time."""
     page.goto(server.url)
     page.check("input[value=slow]")
-    page.set_input_files("#file", {"name": "long.wav", "mimeType": "audio/wav", "buffer": song_bytes(60)})
+    page.set_input_files("#file", {"name": name, "mimeType": "audio/wav", "buffer": song_bytes(seconds)})
     page.click("text=Separate")
+
+
+def test_cancel(page, server):
+    send_slow_song(page, server, "long.wav", 60)
     page.click("text=Cancel")
     page.wait_for_selector("text=Cancelled.")
 
 
 def test_cancel_is_answered_at_once_and_not_taken_back(page, server):
-    page.goto(server.url)
-    page.check("input[value=slow]")
-    page.set_input_files("#file", {"name": "answered.wav", "mimeType": "audio/wav", "buffer": song_bytes(60)})
-    page.click("text=Separate")
+    send_slow_song(page, server, "answered.wav", 60)
     until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0")
     page.evaluate("document.addEventListener('submit', (event) => event.preventDefault())")  # the server hears it later
     page.click("#cancel button")
@@ -259,10 +261,7 @@ def test_cancel_is_answered_at_once_and_not_taken_back(page, server):
 
 
 def test_reload_in_the_middle_of_a_job(page, server):
-    page.goto(server.url)
-    page.check("input[value=slow]")
-    page.set_input_files("#file", {"name": "reload.wav", "mimeType": "audio/wav", "buffer": song_bytes(12)})
-    page.click("text=Separate")
+    send_slow_song(page, server, "reload.wav", 12)
     until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0.1")
     page.reload()
     page.wait_for_selector(READY)
