@@ -175,35 +175,30 @@ def test_ratings_out_of_range_are_asked_for_again(test):
 
 @pytest.mark.browser
 @pytest.mark.parametrize("kind", ["mushra", "ab"])
-def test_a_listener_in_a_real_browser(evaluations, tmp_path, kind):
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_a_listener_in_a_real_browser(browser, evaluations, tmp_path, kind):
     test = Test(listening.make_trials(evaluations, kind), kind, tmp_path, "guitar")
     server = make_server(test, 0)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
     try:
-        with playwright.sync_playwright() as api:
-            flags = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-            browser = api.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-            tab, messages = browser.new_page(viewport={"width": 360, "height": 700}), []
-            tab.on("console", lambda message: messages.append(message.text))
-            tab.goto(f"http://127.0.0.1:{server.bind_addr[1]}/")
-            tab.fill("#listener", "Ada")
-            tab.click("text=Start")
-            for _ in test.trials:
-                tab.wait_for_selector("text=Choose a sound")
-                tab.keyboard.press("1")
-                tab.wait_for_selector("[data-sound=A][aria-pressed=true]")
-                assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-                if kind == "ab":
-                    tab.click("label:has-text('no difference')")
-                else:
-                    tab.locator("#rating_A").fill("77")
-                    assert tab.locator("output[for=rating_A]").inner_text() == "77"
-                tab.click("text=Next")
-            tab.wait_for_url("**/results")
-            assert messages == []
-            browser.close()
+        tab, messages = browser.new_page(viewport={"width": 360, "height": 700}), []
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.goto(f"http://127.0.0.1:{server.bind_addr[1]}/")
+        tab.fill("#listener", "Ada")
+        tab.click("text=Start")
+        for _ in test.trials:
+            tab.wait_for_selector("text=Choose a sound")
+            tab.keyboard.press("1")
+            tab.wait_for_selector("[data-sound=A][aria-pressed=true]")
+            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            if kind == "ab":
+                tab.click("label:has-text('no difference')")
+            else:
+                tab.locator("#rating_A").fill("77")
+                assert tab.locator("output[for=rating_A]").inner_text() == "77"
+            tab.click("text=Next")
+        tab.wait_for_url("**/results")
+        assert messages == []
     finally:
         server.stop()
         thread.join()

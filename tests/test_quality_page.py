@@ -5,9 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
-import os
 import re
-import shutil
 import threading
 import time
 from urllib.parse import urlencode
@@ -24,7 +22,6 @@ from splitstrument.stems.checks.findings import ChecksFile, Finding, TrackChecks
 from splitstrument.stems.marks import read_marks
 
 RATE = 8000
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 NASTY = 'b<script>alert("1")</script>& "q"'
 
 
@@ -170,24 +167,21 @@ def test_a_taken_port_is_one_sentence(server, dataset):
 
 
 @pytest.fixture
-def open_page(server):
-    if not CHROMIUM:
-        pytest.skip("needs Chromium: apt-get install chromium, or set CHROMIUM to its path")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+def open_page(browser, server):
+    contexts = []
 
-        def open_page(path="", **context):
-            page = browser.new_context(**context).new_page()
-            page.problems = []
-            page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
-            page.on("pageerror", lambda error: page.problems.append(str(error)))
-            page.goto(f"http://127.0.0.1:{server.bind_addr[1]}/quality/{path}")
-            return page
+    def open_page(path="", **options):
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.problems = []
+        page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.bind_addr[1]}/quality/{path}")
+        return page
 
-        yield open_page
-        browser.close()
+    yield open_page
+    for context in contexts:
+        context.close()
 
 
 def answer(page, expression):

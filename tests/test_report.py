@@ -186,23 +186,19 @@ def test_charts_leave_out_what_has_no_place():
 
 
 @pytest.mark.browser
-def test_the_page_in_a_real_browser(runs, page, tmp_path):
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as api:
-        browser = api.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        for width in (360, 1100):
-            tab = browser.new_page(viewport={"width": width, "height": 800})
-            requests, messages = [], []
-            tab.on("request", lambda request, seen=requests: seen.append(request.url))
-            tab.on("console", lambda message, seen=messages: seen.append(message.text))
-            tab.goto((runs / "out" / "report.html").as_uri())
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 20)")
-            duration = tab.evaluate(
-                "() => new Promise(done => { const a = document.querySelector('audio'); a.preload = 'auto';"
-                " a.oncanplaythrough = () => done(a.duration); a.load(); })"
-            )
-            assert duration == pytest.approx(3.0, abs=0.1)
-            assert [url for url in requests if not url.startswith(("data:", "file:"))] == [] and messages == []
-        assert len(tab.pdf(path=tmp_path / "report.pdf")) > 10_000
-        browser.close()
+def test_the_page_in_a_real_browser(browser, runs, page, tmp_path):
+    for width in (360, 1100):
+        tab = browser.new_page(viewport={"width": width, "height": 800})
+        requests, messages = [], []
+        tab.on("request", lambda request, seen=requests: seen.append(request.url))
+        tab.on("console", lambda message, seen=messages: seen.append(message.text))
+        tab.goto((runs / "out" / "report.html").as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 20)")
+        duration = tab.evaluate(
+            "() => new Promise(done => { const a = document.querySelector('audio'); a.preload = 'auto';"
+            " a.oncanplaythrough = () => done(a.duration); a.load(); })"
+        )
+        assert duration == pytest.approx(3.0, abs=0.1)
+        assert [url for url in requests if not url.startswith(("data:", "file:"))] == [] and messages == []
+    assert len(tab.pdf(path=tmp_path / "report.pdf")) > 10_000
