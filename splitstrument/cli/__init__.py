@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -9,7 +10,8 @@ import sys
 import click
 
 import splitstrument
-from splitstrument.errors import CancelledError, SplitstrumentError
+from splitstrument.cli.standard_streams import patient_streams
+from splitstrument.errors import CancelledError, SplitstrumentError, file_error_text
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes are no answers to a command
 
@@ -73,27 +75,47 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit with 0 on success only, 1 on an error to mend, 2 on wrong usage, 130 on Ctrl-C."""
+    with patient_streams() as output:
+        status = _status(home_expanded(sys.argv[1:] if arguments is None else arguments))
+        output.flush()
+        if output.error and output.error.errno != errno.EPIPE:
+            status = fail(f"Standard output could not be written ({output.error.strerror}): print it elsewhere.", 1)
+    sys.exit(status)
+
+
+def home_expanded(arguments: list[str]) -> list[str]:
+    """Replace ``~`` at the start of arguments and of values behind a ``=``, where no shell does."""
+    expanded = []
+    for argument in arguments:
+        before, equals, path = argument.rpartition("=")
+        if path.startswith("~") and not os.path.lexists(argument) and not os.path.lexists(path):
+            path = os.path.expanduser(path)  # noqa: PTH111 - keeps the name of an unknown user as it is
+        expanded.append(before + equals + path)
+    return expanded
+
+
+def _status(arguments: list[str]) -> int:
+    """Run one command and turn whatever ends it into an exit status, with one sentence."""
     try:
-        sys.exit(cli.main(arguments, standalone_mode=False) or 0)
+        return cli.main(arguments, standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        fail("interrupted; nothing half-written was left.", 130)
+        return fail("Interrupted; nothing half-written was left.", 130)
     except CancelledError as error:
-        fail(str(error), 130)
+        return fail(str(error), 130)
     except SplitstrumentError as error:
-        fail(str(error), 1)
+        return fail(str(error), 1)
     except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        return 1
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
-        fail(f"{error.filename or 'a file'}: {error.strerror}; check permissions and free space.", 1)
+        return fail(file_error_text(error), 1)
 
 
-def fail(message: str, status: int) -> None:
-    """Print one error line and exit."""
+def fail(message: str, status: int) -> int:
+    """Print one error line; returns the exit status."""
     print(f"splitstrument: {message}", file=sys.stderr)
-    sys.exit(status)
+    return status

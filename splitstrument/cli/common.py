@@ -61,8 +61,9 @@ class PicturePath(click.Path):
 
 
 def print_json(data: Any) -> None:
-    """Print JSON to standard output; values that JSON lacks (NaN, infinity) become null."""
-    click.echo(json.dumps(_finite(data), indent=2, ensure_ascii=False, default=str))
+    """Print JSON to standard output, escaped where that is not UTF-8; values that JSON lacks (NaN) become null."""
+    plain = not (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+    click.echo(json.dumps(_finite(data), indent=2, ensure_ascii=plain, default=str))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]], title: str | None = None) -> None:
