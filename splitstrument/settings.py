@@ -75,14 +75,40 @@ def read_yaml(path: str | Path, max_bytes: int = MAX_YAML_BYTES) -> Any:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """Parse YAML text with the safe loader; `name` is what errors call it."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    """Parse YAML text with the safe loader, refusing repeated keys; `name` is what errors call it."""
     try:
-        check_expansion(yaml.parse(text, Loader=loader), name)
-        return yaml.load(text, Loader=loader)
+        check_expansion(yaml.parse(text, Loader=_Loader), name)
+        return yaml.load(text, Loader=_Loader)
+    except _RepeatedKeyError as error:
+        raise SettingsError(f"{name}: {error}: keep one of them.") from None
     except (yaml.YAMLError, RecursionError, *_YAML_VALUE_ERRORS) as error:
         problem = " ".join(str(error).split())[:300]
         raise SettingsError(f"{name} is not valid YAML ({problem}): mend that line.") from None
+
+
+class _RepeatedKeyError(Exception):
+    """A key stands twice in one mapping."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader, but of two values for one key it takes none."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Check the keys as they are written: afterwards those of merged mappings (``<<``) stand among them."""
+        checked = self.__dict__.setdefault("checked_nodes", set())
+        if id(node) not in checked:
+            checked.add(id(node))
+            self._refuse_repeated_keys(node)
+        super().flatten_mapping(node)
+
+    def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
+        seen: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
+                key, line = self.construct_object(key_node), key_node.start_mark.line + 1
+                if key in seen:
+                    raise _RepeatedKeyError(f"key {short_repr(key)} is on line {seen[key]} and again on line {line}")
+                seen[key] = line
 
 
 # what the safe loader lets through for values that only look like dates or numbers, such as 2020-02-31 or !!bool x
@@ -106,7 +132,7 @@ def load_settings(path: str | Path, cls: type[S], overrides: Mapping[str, Any] |
     SettingsError
         Unknown key (with a suggestion), wrong type or range, missing file, or a circle of bases.
     """
-    data, origins = _merged(Path(path), ())
+    data, origins = _merged(Path(path).expanduser(), ())
     return _overridden(data, origins, cls, overrides, str(path))
 
 
@@ -145,10 +171,20 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[st
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise SettingsError(f"{path} should hold keys and values, but holds {type(data).__name__}.")
+    data = _home_expanded(data)
     base = data.pop("base", None)
     merged, origins = _merged(path.parent / str(base), (*seen, path.resolve())) if base else ({}, {})
     _merge(merged, data, origins, path.name, "")
     return merged, origins
+
+
+def _home_expanded(data: Any) -> Any:
+    """Plain data with ``~/`` at the start of texts replaced by the user's home folder."""
+    if isinstance(data, dict):
+        return {key: _home_expanded(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_home_expanded(value) for value in data]
+    return str(Path(data).expanduser()) if isinstance(data, str) and data.startswith("~/") else data
 
 
 def _merge(target: dict[str, Any], source: dict[str, Any], origins: dict[str, str], name: str, prefix: str) -> None:

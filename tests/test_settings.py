@@ -147,3 +147,30 @@ def test_not_utf8_is_refused(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("name: Stück".encode("latin-1"))
     with pytest.raises(SettingsError, match="cannot be read as text"):
         read_yaml(tmp_path / "latin.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 1\na: 2", "a: 1\n'a': 2", "1: x\n0x1: y", "yes: 1\ntrue: 2", "outer: {b: 1, b: 2}", "- {c: 1, c: 1}",
+     "a: 1\n<<: {b: 2}\na: 3"],
+)  # fmt: skip
+def test_two_values_for_one_key_are_refused(text):
+    with pytest.raises(SettingsError, match=r"recipe.yaml: key .* is on line \d and again on line \d: keep one"):
+        parse_yaml(text, "recipe.yaml")
+
+
+def test_merged_keys_may_be_overridden():
+    merged = "top: {deep: &d {<<: {a: 1}, a: 2}}\nnear: {<<: *d, a: 3}\nfar: {<<: [*d, {a: 5}], b: 4}\nsame: *d"
+    assert parse_yaml(merged, "x") == {
+        "top": {"deep": {"a": 2}},
+        "near": {"a": 3},
+        "far": {"a": 2, "b": 4},
+        "same": {"a": 2},
+    }
+
+
+def test_the_home_folder_in_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path, base="datasets: [~/pairs, a~/b, '~']\n", top="base: ~/base.yaml\nname: ~/x\n")
+    loaded = load_settings("~/top.yaml", Training).settings
+    assert (loaded.name, loaded.datasets) == (f"{tmp_path}/x", (f"{tmp_path}/pairs", "a~/b", "~"))
