@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "splitstrument"
 
 BASE = {"errors", "files", "settings", "spectrogram", "audio", "provenance", "executor", "progress", "recipes", "pairs",
-        "modelfolder", "views"}  # fmt: skip
+        "stem_set", "modelfolder", "views"}  # fmt: skip
 # room -> rooms it may import, besides itself; `network.settings` and `network.chunks` are plain settings and arrays
 MAY_IMPORT = {
     "errors": set(),
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "executor": {"errors"},
     "views": {"files", "spectrogram", "audio"},
     "pairs": {"errors", "files", "audio"},
+    "stem_set": {"errors", "files", "audio", "pairs", "settings"},
     "modelfolder": {"errors", "files", "settings", "network"},
     "network": {"errors", "settings", "spectrogram"},
     "stems": BASE,

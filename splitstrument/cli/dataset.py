@@ -22,6 +22,7 @@ STEPS: dict[str, tuple[str, str]] = {
     "stand-ins": ("splitstrument.cli.dataset_render:stand_ins", "Render stand-ins for the thesis's datasets."),
     "fetch": ("splitstrument.cli.dataset_render:fetch", "Download what rendering needs: songs, banks, responses."),
     "render": ("splitstrument.cli.dataset_render:render", "Render a corpus of stems from MIDI songs."),
+    "stem-set": ("splitstrument.cli.dataset_stem_set:stem_set", "Pairs of real songs as a stem set for training."),
     "excerpt": ("splitstrument.cli.dataset_excerpt:excerpt", "Cut a small set of excerpts out of pairs."),
 }
 

@@ -74,7 +74,9 @@ def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, 
         result = corpus.render_corpus(settings, ingredients, output, flags["jobs"], flags["scheduler"], advance)
     for name, problem in result.failed.items():
         click.echo(f"{name}: {problem}", err=True)
-    write_stem_index(read_records(output), output)
+    if settings.form == "pairs":
+        write_stem_index(read_records(output), output)
+    corpus.list_tracks(settings, output)
     passport = write_passports(settings, output, flags["against"])
     _report({**_counts(result), "hours": passport["hours"], "pairs": passport["pairs"], "output": str(output)}, as_json)
     if result.failed and not result.made and not result.kept:

@@ -5,9 +5,9 @@ The order of the rooms, each of which knows only those before it::
     draws, midi                      seeded randomness; scores as notes in seconds
     songs, charts, mma, parts        where scores come from: game music, generated chord charts, parts of our own
     soundfonts, patches, plucked, voices, strums, drumkits, speech   how one part becomes sound
-    effects, amplifiers, mixdown, codec   what happens to a sound in a studio and after it
+    effects, amplifiers, stereo, mixdown, codec   what happens to a sound in a studio and after it
     recipe, catalogue, arrange, guests    what to render: settings, songs and splits, one song's instruments
-    track, corpus, passport          render one song; render all; check that nothing leaked
+    set_stems, track, corpus, passport          render one song; render all; check that nothing leaked
 
 Audio is float32 (n_samples, n_channels) as everywhere.
 """

@@ -13,13 +13,17 @@ from typing import Any
 
 from splitstrument.errors import DatasetError, MissingExtraError
 from splitstrument.executor import map_tracks, track_executor
+from splitstrument.stem_set import write_listing
 from splitstrument.stems.rendering import catalogue, guests, packages
 from splitstrument.stems.rendering.arrange import TrackPlan, plan_tracks
+from splitstrument.stems.rendering.passport import read_records
 from splitstrument.stems.rendering.recipe import CorpusRecipe
+from splitstrument.stems.rendering.set_stems import set_track
 from splitstrument.stems.rendering.track import render_track
 
 MB_PER_HOUR_PAIR = 58.0  # mono FLAC, 22,050 Hz, 16 bit: measured, see docs/corpus.md
 STEMS_PER_TRACK = 7.0
+STEMS_PER_SET_TRACK = 5.0
 
 
 @dataclass
@@ -40,6 +44,7 @@ def n_tracks_of(recipe: CorpusRecipe) -> int:
 def disk_need_mb(recipe: CorpusRecipe) -> float:
     """Estimated size on disk."""
     files = 2 * len(recipe.targets) + (STEMS_PER_TRACK if recipe.keep_stems else 0)
+    files = STEMS_PER_SET_TRACK if recipe.form == "stem_set" else files
     return recipe.hours * files * MB_PER_HOUR_PAIR * recipe.channels * recipe.sample_rate_hz / 22_050
 
 
@@ -110,8 +115,15 @@ def render_corpus(
             elif outcome.result is not None:
                 result.made.append(outcome.item.name)
                 result.duration_s += outcome.result["duration_s"]
+                list_tracks(recipe, output)
             advance(1, outcome.item.name)
     return result
+
+
+def list_tracks(recipe: CorpusRecipe, output: Path) -> None:
+    """List what a stem set has so far, for trainings that read it while it grows."""
+    if recipe.form == "stem_set":
+        write_listing(output, recipe.sample_rate_hz, map(set_track, read_records(output)))
 
 
 def existing_record(plan: TrackPlan, recipe: CorpusRecipe, output: Path) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ Kits name their instruments as their makers like; the words in the names say whi
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ import numpy as np
 from splitstrument import audio
 from splitstrument.audio import Audio
 from splitstrument.errors import DatasetError
+from splitstrument.stems.rendering import effects
 from splitstrument.stems.rendering.midi import Part
 
 MAX_XML_BYTES = 2_000_000
@@ -89,8 +91,16 @@ def drum_of(name: str) -> int | None:
     return next((drum for drum, words in WORDS if re.search(words, name, re.IGNORECASE)), None)
 
 
-def render_kit(part: Part, kit: Kit, rate_hz: int, rng: np.random.Generator) -> Audio:
-    """Play a part's drums, stereo; strokes ring out, a closed hi-hat ends an open one."""
+def render_kit(
+    part: Part, kit: Kit, rate_hz: int, rng: np.random.Generator, places: Mapping[int, float] | None = None
+) -> Audio:
+    """Play a part's drums, stereo; strokes ring out, a closed hi-hat ends an open one.
+
+    Parameters
+    ----------
+    places
+        By General MIDI drum, -1 (left) to 1 (right); without them drums are where their recordings have them.
+    """
     strokes = []
     for note in sorted(part.notes, key=lambda note: note.start_s):
         drum = _available(note.pitch, kit)
@@ -103,6 +113,8 @@ def render_kit(part: Part, kit: Kit, rate_hz: int, rng: np.random.Generator) -> 
         sound = _sound(_layer(kit[drum], strength, rng), cache, rate_hz)
         if drum == OPEN_HAT:
             sound = _choked(sound, next((hat - start for hat in hats if hat > start), len(sound)), rate_hz)
+        if places:
+            sound = effects.pan(sound, places.get(drum, 0.0))
         sound = sound[: max(0, len(out) - start)]
         out[start : start + len(sound)] += sound * np.float32(strength)
     return out

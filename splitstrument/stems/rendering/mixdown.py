@@ -7,7 +7,7 @@ from functools import reduce
 import numpy as np
 
 from splitstrument.audio import Audio
-from splitstrument.stems.rendering import effects
+from splitstrument.stems.rendering import effects, stereo
 from splitstrument.stems.rendering.draws import chance, pick
 from splitstrument.stems.rendering.recipe import Levels, Realism
 
@@ -17,12 +17,22 @@ CLASS_DB = {"drums": 1.0, "bass": 0.0, "percussion": -8.0, "vocals": 0.5, "other
 MIX_BALANCE_DB = np.array([-2.0, 0.0, -5.0, -8.0, -15.0])
 MIX_BALANCE_SPREAD_DB = np.array([3.0, 2.0, 3.0, 3.5, 5.0])
 ACTIVE_BELOW_DB = 40.0
+FLAT_DB = -25.0  # side against mid below which a sound counts as mono
 
 
 def studio(
-    audio: Audio, rate_hz: int, stem_class: str, rng: np.random.Generator, real: Realism, position: float
+    audio: Audio,
+    rate_hz: int,
+    stem_class: str,
+    rng: np.random.Generator,
+    real: Realism,
+    position: float,
+    stage: stereo.Stage | None = None,
 ) -> Audio:
-    """Equaliser, compressor, modulation, echo, room and place of one stem; each draw is made whether used or not."""
+    """Equaliser, compressor, modulation, echo, room and place of one stem; each draw is made whether used or not.
+
+    On a stage a sound is placed before the echo and the room, which are stereo.
+    """
     audio = effects.gain(audio, -20.0 - active_level_db(audio, rate_hz))
     steps = [int(seed) for seed in rng.integers(2**31, size=5)]
     eq, dynamics, swing, echoes, room = (np.random.default_rng(seed) for seed in steps)
@@ -31,25 +41,50 @@ def studio(
     if real.compression and chance(dynamics, 0.6):
         audio = effects.compress(audio, rate_hz, dynamics.uniform(-30, -18), dynamics.uniform(2, 6))
     if real.modulation:
-        audio = _modulated(audio, rate_hz, stem_class, swing)
+        audio = _modulated(audio, rate_hz, stem_class, swing, stage is not None)
+    if stage:
+        audio = on_stage(audio, rate_hz, stem_class, np.random.default_rng(int(rng.integers(2**31))), position, stage)
     if real.space:
         if stem_class in ("guitar", "vocals", "other") and chance(echoes, 0.25):
             level = echoes.uniform(-18, -7)
-            audio = effects.echo(audio, rate_hz, echoes.uniform(0.09, 0.55), echoes.uniform(0.15, 0.5), level)
+            repeat = stereo.ping_pong if stage and chance(echoes, 0.4) else effects.echo
+            audio = repeat(audio, rate_hz, echoes.uniform(0.09, 0.55), echoes.uniform(0.15, 0.5), level)
         if chance(room, 0.75) and stem_class != "bass":
             decay = pick(room, (0.25, 0.5, 0.9, 1.5, 2.2))
-            audio = effects.reverb(audio, rate_hz, room, decay * room.uniform(0.8, 1.2), room.uniform(-24, -9))
+            reverb = stereo.room if stage else effects.reverb
+            audio = reverb(audio, rate_hz, room, decay * room.uniform(0.8, 1.2), room.uniform(-24, -9))
+    return audio if stage else effects.pan(audio, position)
+
+
+def on_stage(
+    audio: Audio, rate_hz: int, stem_class: str, rng: np.random.Generator, position: float, stage: stereo.Stage
+) -> Audio:
+    """Width and place of one sound: drums as the stage says, bass and voice mono, most keyboards spread out."""
+    spread, factor = rng.uniform(0.2, 0.7), rng.uniform(0.4, 1.3)
+    if stem_class in ("bass", "vocals"):
+        return stereo.scaled_side(audio, 0.0)
+    if stem_class == "drums":
+        return stereo.scaled_side(audio, stage.drums)
+    flat = stereo.side_db(audio) < FLAT_DB
+    share = {"piano": 0.75, "other": 0.6, "guitar": 0.3}.get(stem_class, 0.3)
+    if flat and chance(rng, share) and abs(position) < 0.9:
+        audio = stereo.widened(audio, rate_hz, rng, spread)
+    elif not flat:
+        audio = stereo.scaled_side(audio, factor)
     return effects.pan(audio, position)
 
 
-def _modulated(audio: Audio, rate_hz: int, stem_class: str, rng: np.random.Generator) -> Audio:
+def _modulated(audio: Audio, rate_hz: int, stem_class: str, rng: np.random.Generator, is_stereo: bool = False) -> Audio:
     probability = {"guitar": 0.22, "piano": 0.15, "other": 0.15}.get(stem_class, 0.0)
     if not chance(rng, probability):
         return audio
     if chance(rng, 0.25):
         return effects.tremolo(audio, rate_hz, rng.uniform(3, 7), rng.uniform(0.2, 0.7))
     depth, level = rng.uniform(0.0008, 0.004), rng.uniform(-9, -1)
-    return effects.chorus(audio, rate_hz, rng.uniform(0.2, 1.8), depth, level, rng.uniform(0, 6))
+    speed_hz, phase = rng.uniform(0.2, 1.8), rng.uniform(0, 6)
+    if is_stereo:
+        return stereo.chorus(audio, rate_hz, speed_hz, depth, level, (phase, phase + rng.uniform(0.5, np.pi)))
+    return effects.chorus(audio, rate_hz, speed_hz, depth, level, phase)
 
 
 def active_level_db(audio: Audio, rate_hz: int) -> float:

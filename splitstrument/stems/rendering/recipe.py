@@ -42,6 +42,7 @@ class Realism(Settings):
     recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
     fm: bool = Field(False, description="some parts on the FM synthesis of a sound card")
     reshaped: bool = Field(False, description="most banks with other keys' samples, other filters and envelopes")
+    stereo: bool = Field(False, description="places as on records: takes hard left and right, stereo rooms, width")
     codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
 
 
@@ -67,7 +68,9 @@ class Levels(Settings):
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
 # steps that came later: tracks made without them are the same as before there were any
-LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "codec")
+LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "stereo", "codec")
+# settings that came later: their defaults are left out of the fingerprint
+LATER_KEYS = ("form",)
 
 
 class CorpusRecipe(Settings):
@@ -82,6 +85,7 @@ class CorpusRecipe(Settings):
     sample_rate_hz: int = Field(22_050, ge=8000, le=96_000)
     channels: Literal[1, 2] = 1
     track_s: float = Field(170.0, gt=5, le=600, description="nominal length; game songs may be shorter")
+    form: Literal["pairs", "stem_set"] = Field("pairs", description="pairs for each target, or a stem set (stereo)")
     keep_stems: bool = True
     pure: bool = Field(False, description="the target alone: everything else is left out and the rest is silence")
     min_audible: float = Field(0.15, ge=0, le=1, description="no pair of a target that is audible for less of the time")
@@ -96,5 +100,8 @@ class CorpusRecipe(Settings):
         """Fingerprint of everything that changes how a track sounds: a track of another one is rendered again."""
         data = self.model_dump(mode="json", exclude=PLAN_KEYS)
         data["realism"] = {step: on for step, on in data["realism"].items() if on or step not in LATER_STEPS}
+        for key in LATER_KEYS:
+            if data[key] == type(self).model_fields[key].default:
+                del data[key]
         text = json.dumps(data, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

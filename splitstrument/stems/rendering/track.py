@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from splitstrument import audio as audiofile
+from splitstrument import stem_set
 from splitstrument.audio import Audio
 from splitstrument.errors import DatasetError
 from splitstrument.files import sha256_of, write_json
@@ -26,12 +27,14 @@ from splitstrument.stems.rendering import (
     recorded,
     soundfonts,
     speech,
+    stereo,
     strums,
     voices,
 )
 from splitstrument.stems.rendering.arrange import Player, TrackPlan, arrange
-from splitstrument.stems.rendering.draws import chance, stream
+from splitstrument.stems.rendering.draws import chance, pick, stream
 from splitstrument.stems.rendering.recipe import CorpusRecipe
+from splitstrument.stems.rendering.set_stems import to_stems
 
 TAIL_S = 1.5
 SILENT_DB = -70.0
@@ -54,13 +57,17 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
     players = guests.with_guests(arrange(plan, recipe, root), plan, recipe, root)
     if recipe.pure:
         players = [player for player in players if player.stem_class in recipe.targets]
-    sounds = [player_sound(player, plan, recipe, root) for player in players]
+    stage, places = _stage(players, plan, recipe)
+    sounds = [player_sound(player, plan, recipe, root, stage, places.get(player.name)) for player in players]
     heard = [i for i, sound in enumerate(sounds) if effects.rms_db(sound) > SILENT_DB]
     players, sounds = [players[i] for i in heard], [sounds[i] for i in heard]
     if len(players) < (1 if recipe.pure else 2):
         raise DatasetError(f"{plan.name}: too few parts can be heard.")
-    stems = mix_down(players, sounds, plan, recipe)
-    files = write_track(players, stems, plan, recipe, output)
+    stems = mix_down(players, sounds, plan, recipe, stage)
+    if recipe.form == "stem_set":
+        files = stem_set.write_files(output, plan.name, to_stems(players, stems), recipe.sample_rate_hz)
+    else:
+        files = write_track(players, stems, plan, recipe, output)
     record = {
         **asdict(plan),
         "recipe": recipe.name,
@@ -74,19 +81,42 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
     return record
 
 
-def player_sound(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Audio:
-    """One player's stem before the mix, at the recipe's rate and channels."""
+def _stage(
+    players: list[Player], plan: TrackPlan, recipe: CorpusRecipe
+) -> tuple[stereo.Stage | None, dict[str, tuple[float, ...]]]:
+    """The song's stage and every player's places, or None where places are drawn player by player."""
+    if not recipe.realism.stereo:
+        return None, {}
+    rng = stream(recipe.seed, plan.name, "stage")
+    stage = stereo.draw_stage(rng)
+    classes, takes, roles = ([getattr(p, what) for p in players] for what in ("stem_class", "takes", "role"))
+    places = stereo.places(classes, takes, roles, rng, stage)
+    return stage, dict(zip([player.name for player in players], places, strict=True))
+
+
+def player_sound(
+    player: Player,
+    plan: TrackPlan,
+    recipe: CorpusRecipe,
+    root: Path,
+    stage: stereo.Stage | None = None,
+    places: tuple[float, ...] | None = None,
+) -> Audio:
+    """One player's stem before the mix, at the recipe's rate and channels, on a stage where there is one."""
     total: Audio | None = None
     for take in range(player.takes):
         rng = stream(recipe.seed, plan.name, "take", player.name, str(take))
-        sound, rate_hz = _take(player, rng, recipe, root)
+        who = arrange_take(player, take, plan, recipe, root) if stage else player
+        sound, rate_hz = _take(who, rng, recipe, root)
         if effects.rms_db(sound) < SILENT_DB:
             continue
         sound = audiofile.resample(_channels(sound, recipe.channels), rate_hz, recipe.sample_rate_hz)
+        sound = effects.floored(sound)
         position = (-0.75, 0.75)[take] if player.takes == 2 else float(np.clip(rng.normal(0, 0.35), -0.9, 0.9))
         if player.stem_class in ("drums", "bass"):
             position = 0.0
-        sound = mixdown.studio(sound, recipe.sample_rate_hz, player.stem_class, rng, recipe.realism, position)
+        position = places[take] if places else position
+        sound = mixdown.studio(sound, recipe.sample_rate_hz, player.stem_class, rng, recipe.realism, position, stage)
         total = sound if total is None else _sum([total, sound])
     return np.zeros((1, recipe.channels), np.float32) if total is None else total
 
@@ -104,7 +134,8 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         return speech.render_speech(part, clips, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
     if player.kind == "samples" and player.bank:
         kit = drumkits.read_kit(catalogue.bank_path(root, player.bank))
-        return drumkits.render_kit(part, kit, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
+        places = stereo.DRUM_PLACES if recipe.realism.stereo else None
+        return drumkits.render_kit(part, kit, soundfonts.RATE_HZ, rng, places), soundfonts.RATE_HZ
     if player.kind == "strums" and player.bank:
         library = strums.read_library(catalogue.bank_path(root, player.bank))
         return strums.render_strums(part, library, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
@@ -134,8 +165,14 @@ def _sum(sounds: list[Audio]) -> Audio:
     return np.sum([audiofile.fit_length(sound, longest) for sound in sounds], axis=0, dtype=np.float32)
 
 
-def mix_down(players: list[Player], sounds: list[Audio], plan: TrackPlan, recipe: CorpusRecipe) -> list[Audio]:
-    """Levels and master; the stems as 16-bit numbers of one common length."""
+def mix_down(
+    players: list[Player],
+    sounds: list[Audio],
+    plan: TrackPlan,
+    recipe: CorpusRecipe,
+    stage: stereo.Stage | None = None,
+) -> list[Audio]:
+    """Levels, width and master; the players' sounds as 16-bit numbers of one common length."""
     last_note = max(player.part.end_s for player in players)
     n_samples = min(max(map(len, sounds)), int((last_note + TAIL_S) * recipe.sample_rate_hz))
     sounds = [audiofile.fit_length(sound, n_samples) for sound in sounds]
@@ -144,6 +181,8 @@ def mix_down(players: list[Player], sounds: list[Audio], plan: TrackPlan, recipe
     if recipe.realism.levels:
         gains = mixdown.class_gains(sounds, classes, roles, recipe.targets, rng, recipe.levels)
         sounds = [effects.gain(sound, db) for sound, db in zip(sounds, gains, strict=True)]
+    if stage:
+        sounds = [stereo.scaled_side(sound, stage.width) for sound in sounds]
     sounds = mixdown.master(
         sounds, recipe.sample_rate_hz, stream(recipe.seed, plan.name, "master"), recipe.realism, recipe.levels
     )
@@ -152,9 +191,27 @@ def mix_down(players: list[Player], sounds: list[Audio], plan: TrackPlan, recipe
         sounds = codec.encoded(sounds, recipe.sample_rate_hz, draw) if chance(draw, CODEC_SHARE) else sounds
     # the limiter holds the mixture, but a part of it can be louder than the whole
     groups = [group for target in recipe.targets for group in split(players, sounds, target)]
+    if recipe.form == "stem_set":
+        groups += to_stems(players, sounds).values()
     peak = max(float(np.abs(group).max()) for group in [*groups, *sounds])
     scale = 32768 * min(1.0, 0.98 / max(peak, effects.EPSILON))
     return [np.round(sound * scale).astype(np.int16) for sound in sounds]
+
+
+def arrange_take(player: Player, take: int, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Player:
+    """Who plays one take: the second one often on another amplifier, string set or bank."""
+    if not take:
+        return player
+    rng = stream(recipe.seed, plan.name, "second take", player.name)
+    new_amplifier, new_sound = chance(rng, 0.6), chance(rng, 0.4)
+    if player.amplifier and new_amplifier:
+        responses = list(catalogue.amplifier_responses(root, recipe.part)) if recipe.measured_responses else []
+        player = replace(player, amplifier=amplifiers.draw_amplifier(rng, player.amplifier.style, responses))
+    if player.strings and new_sound:
+        player = replace(player, strings=plucked.draw_strings(rng, player.amplifier is None))
+    if player.kind == "bank" and new_sound:
+        player = replace(player, bank=pick(rng, catalogue.banks_for(recipe.part, names=recipe.banks)))
+    return player
 
 
 def write_track(
