@@ -78,4 +78,9 @@ def safe_name(name: str, max_length: int = 120) -> str:
 
 def inside(root: str | Path, path: str | Path) -> bool:
     """Tell whether `path`, with links resolved, lies inside `root`."""
-    return Path(path).resolve().is_relative_to(Path(root).resolve())
+    return real_path(path).is_relative_to(real_path(root))
+
+
+def real_path(path: str | Path) -> Path:
+    """Absolute path with links resolved, where they lead somewhere: `Path.resolve` raises on a link to itself."""
+    return Path(os.path.realpath(path))

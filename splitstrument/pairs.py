@@ -12,6 +12,7 @@ from pathlib import Path
 
 from splitstrument.audio import AudioInfo, is_audio_name, probe
 from splitstrument.errors import DatasetError
+from splitstrument.unread import unread_reason
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +48,7 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bo
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}: expected a dataset of instrument/rest pairs.")
     folder = _rate_folder(folder, sample_rate_hz)
-    files = sorted(path for path in folder.rglob("instrument_*") if is_audio_name(path))
+    files = sorted(path for path in folder.rglob("instrument_*") if is_audio_name(path) or unread_reason(path))
     pairs = [_pair_of(path) for path in files]
     if not pairs:
         raise DatasetError(
@@ -60,7 +61,10 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bo
 
 
 def check_whole(pair: Pair) -> None:
-    """Raise DatasetError if the rest is missing."""
+    """Raise DatasetError if the rest is missing, or one of both cannot be taken."""
+    for path in (pair.instrument, pair.rest):
+        if reason := unread_reason(path):
+            raise DatasetError(f"{reason}.")
     if not pair.rest.is_file():
         raise DatasetError(f"{pair.instrument} has no rest_* file beside it: copy it there or remove the track.")
 
@@ -85,7 +89,7 @@ def check_pair(pair: Pair) -> AudioInfo:
 
 
 def _pair_of(instrument: Path) -> Pair:
-    rests = (path for path in sorted(instrument.parent.glob("rest_*")) if is_audio_name(path))
+    rests = (path for path in sorted(instrument.parent.glob("rest_*")) if is_audio_name(path) or unread_reason(path))
     missing = instrument.with_name("rest_" + instrument.name.removeprefix("instrument_"))
     return Pair(instrument.parent.name, instrument, next(rests, missing))
 

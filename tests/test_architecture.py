@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "splitstrument"
 
 BASE = {"errors", "files", "settings", "spectrogram", "audio", "provenance", "executor", "progress", "recipes", "pairs",
-        "stem_set", "modelfolder", "views"}  # fmt: skip
+        "stem_set", "modelfolder", "views", "unread"}  # fmt: skip
 # room -> rooms it may import, besides itself; `network.settings` and `network.chunks` are plain settings and arrays
 MAY_IMPORT = {
     "errors": set(),
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "recipes": {"errors"},
     "executor": {"errors"},
     "views": {"files", "spectrogram", "audio"},
-    "pairs": {"errors", "files", "audio"},
+    "unread": {"audio", "files"},
+    "pairs": {"errors", "files", "audio", "unread"},
     "stem_set": {"errors", "files", "audio", "pairs", "settings"},
     "modelfolder": {"errors", "files", "settings", "network"},
     "network": {"errors", "settings", "spectrogram"},

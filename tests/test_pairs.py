@@ -9,7 +9,7 @@ import pytest
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError
-from splitstrument.pairs import check_pair, find_pairs
+from splitstrument.pairs import check_pair, check_whole, find_pairs
 
 
 def make_pair(folder, name, rate=8000, rest_rate=None, n_samples=80, rest_samples=None):
@@ -44,6 +44,21 @@ def test_no_pairs_no_folder_half_a_pair(tmp_path):
     (tmp_path / "a" / "rest_a.wav").unlink()
     with pytest.raises(DatasetError, match="has no rest_"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["instrument_b.m4a", "instrument_b.wav", "rest_b.wma", "rest_b.wav"])
+def test_pairs_that_cannot_be_taken_are_named(tmp_path, lost):
+    make_pair(tmp_path, "a")
+    make_pair(tmp_path, "b")
+    path = tmp_path / "b" / lost
+    path.with_suffix(".wav").unlink()
+    path.symlink_to(path.name) if path.suffix == ".wav" else path.write_bytes(b"x")
+    with pytest.raises(DatasetError, match=f"{lost} is .*: (convert|mend)"):
+        find_pairs(tmp_path)
+    bad, good = sorted(find_pairs(tmp_path, halves=True), reverse=True)
+    check_whole(good)
+    with pytest.raises(DatasetError, match=lost):
+        check_whole(bad)
 
 
 @pytest.mark.parametrize(

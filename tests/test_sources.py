@@ -77,6 +77,83 @@ def test_links_out_of_the_tree_become_problems(source_and_root, tmp_path):
     assert all(inside(root, stem.path) for track in source.tracks(root) for stem in track.stems)
 
 
+def lose(folder, kind):
+    """Put something into a folder that seems to be a stem and cannot be taken."""
+    if kind in ("m4a", "mogg", "WMA"):
+        (folder / f"lost.{kind}").write_bytes(b"\n" + bytes(999))
+        return f"lost.{kind} is in a format that is not read here: convert it"
+    target = {"looping": "lost.wav", "dead": "nowhere.wav", "dead folder": "nowhere", "outside": "/usr/share"}[kind]
+    (folder / ("lost.wav" if target.endswith("wav") else "lost")).symlink_to(target)
+    return "lost leads out of" if kind == "outside" else "is a link that leads nowhere: mend or remove it"
+
+
+LOSSES = ("mogg", "WMA", "looping", "dead", "dead folder", "outside")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_stem_is_passed_over_in_silence(source_and_root, loss):
+    source, root = source_and_root
+    whole = source.tracks(root)
+    reason = lose(max((stem.path for track in whole for stem in track.stems), key=str).parent, loss)
+    bad = [track for track in source.tracks(root) if track.problems]
+    assert len(bad) == 1 and reason in bad[0].problems[-1]
+    if source.name != "solo":  # whose recordings are songs of their own
+        assert bad[0].name in {track.name for track in whole}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_song_is_passed_over_in_silence(source_and_root, loss):
+    source, root = source_and_root
+    whole = source.tracks(root)
+    folder = root / "Artist - New song"
+    (folder if loss in ("mogg", "WMA") else root).mkdir(exist_ok=True)
+    reason = lose(folder if loss in ("mogg", "WMA") else root, loss)
+    tracks = source.tracks(root)
+    (bad,) = (track for track in tracks if track.problems)
+    assert reason in bad.problems[-1] and bad.name in ("Artist - New song", "lost")
+    assert [track for track in tracks if track is not bad] == whole
+
+
+def test_what_is_no_sound_is_no_loss(source_and_root):
+    source, root = source_and_root
+    whole = source.tracks(root)
+    folder = max((stem.path for track in whole for stem in track.stems), key=str).parent
+    for name in ("notes.txt", "notes.mid", "cover.jpg", "song.als", ".hidden.m4a", "Thumbs.db", "README"):
+        (folder / name).write_bytes(b"x")
+    (folder / "dead.txt").symlink_to("nowhere")
+    (folder / "again").symlink_to(".")
+    assert source.tracks(root) == whole
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_json_with_a_byte_order_mark_is_read(tmp_path, encoding):
+    root = MAKERS["moisesdb"](tmp_path)
+    path = root / "moisesdb_v0.1" / "0a1b" / "data.json"
+    path.write_text(path.read_text("utf-8"), encoding)
+    (track,) = get_source("moisesdb").tracks(root)
+    assert (track.title, track.problems) == ("Canção", ())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "[" * 100_000, "\0"])
+def test_damaged_json_is_named_as_such(tmp_path, text):
+    (make_slakh(tmp_path) / "redux.json").write_text(text)
+    with pytest.raises(DatasetError, match=r"redux.json .*: get the file again"):
+        get_source("slakh").tracks(tmp_path)
+
+
+def test_films_behind_a_game_are_no_stems(tmp_path):
+    whole = get_source("rockband").tracks(make_rockband(tmp_path))
+    for name in ("video.mp4", "Background.webm", "highway.avi"):
+        (whole[0].folder / name).write_bytes(b"x")
+    assert get_source("rockband").tracks(tmp_path) == whole
+
+
+def test_solo_recordings_of_no_class_are_named(tmp_path):
+    write_tone(make_solo(tmp_path) / "Somebody.wav")
+    (bad,) = (track for track in get_source("solo").tracks(tmp_path) if track.problems)
+    assert bad.name == "Somebody" and "move it into one" in bad.problems[0]
+
+
 @pytest.mark.parametrize("name", ["medleydb", "slakh", "moisesdb"])
 def test_a_half_downloaded_track_is_listed_with_what_is_missing(name, tmp_path):
     source, root = get_source(name), MAKERS[name](tmp_path)

@@ -436,7 +436,7 @@ def test_ctrl_c_ends_with_130_and_leaves_no_temporary_file(tmp_path, capsys, mon
     monkeypatch.setattr(audio.AudioWriter, "write", interrupted)
     status, errors = call(capsys, "build", write_recipe(tmp_path), "--quiet")
     assert status == 130
-    assert "interrupted" in errors
+    assert "Interrupted" in errors
     assert not list((tmp_path / "set").rglob("*.part*"))
 
 

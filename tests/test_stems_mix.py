@@ -46,6 +46,18 @@ def test_sum_is_the_mixture_of_all_but_mix_and_excluded(tmp_path, rng):
     assert report.instrument_stems == ("guitar/a.wav", "guitar/b.wav")
 
 
+@pytest.mark.parametrize("name", ["drums/d.m4a", "guitar/lead.mogg", "drums/loop.wav"])
+def test_a_stem_that_cannot_be_taken_refuses_the_track(tmp_path, name):
+    folder = make_track(tmp_path / "song", {"guitar/a": tone(200), "bass/c": tone(100), "excluded/e": tone(300)})
+    (folder / "excluded" / "take.m4a").write_bytes(b"x")  # what is excluded is not needed
+    assert mix_track(folder, tmp_path / "out", settings_of()).files
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(path.name) if path.stem == "loop" else path.write_bytes(b"x")
+    with pytest.raises(DatasetError, match=f"{path.name} is .*: (convert|mend)"):
+        mix_track(folder, tmp_path / "out", settings_of())
+
+
 def test_also_merges_a_class_into_the_target(tmp_path):
     stems = {"guitar/a": tone(200), "distorted_guitar/b": tone(300), "bass/c": tone(100, level=0.1)}
     mix_track(

@@ -14,6 +14,8 @@ from splitstrument.audio import is_audio_name
 from splitstrument.errors import DatasetError
 from splitstrument.files import write_yaml
 from splitstrument.settings import Settings, read_yaml, validate
+from splitstrument.stems.classes import NOT_MUSIC
+from splitstrument.unread import unread
 
 INDEX_FILE = "index.yaml"
 MAX_INDEX_BYTES = 100_000_000
@@ -117,6 +119,19 @@ def track_folders(dataset: str | Path) -> list[Path]:
             "make them with `splitstrument dataset organise`."
         )
     return folders
+
+
+def check_stems(track_folder: str | Path) -> None:
+    """Refuse a track with a stem that cannot be taken (another format, a link that leads nowhere) and is no mix.
+
+    Raises
+    ------
+    DatasetError
+        With every such file.
+    """
+    stems = (path for path in Path(track_folder).glob("[!.]*/*") if path.parent.name not in NOT_MUSIC)
+    if reasons := unread(stems):
+        raise DatasetError(f"{'; '.join(reasons.values())}.")
 
 
 def stems_of(track_folder: str | Path) -> dict[str, list[Path]]:

@@ -25,7 +25,7 @@ from splitstrument.errors import DatasetError
 from splitstrument.settings import Settings
 from splitstrument.stems.blocks import reblock, to_channels
 from splitstrument.stems.classes import NOT_MUSIC
-from splitstrument.stems.index import stems_of
+from splitstrument.stems.index import check_stems, stems_of
 from splitstrument.stems.marks import CHECKED, DEFECTS, is_usable, read_marks
 
 BLOCK = 1 << 14  # `tee` keeps up to 57 of them
@@ -141,6 +141,7 @@ def mix_track(track_folder: str | Path, output: str | Path, settings: MixSetting
         If a stem cannot be read or the stems do not fit together.
     """
     track_folder, output = Path(track_folder), Path(output)
+    check_stems(track_folder)
     if reason := unusable(track_folder, settings):
         for rate in settings.sample_rates_hz:
             _remove_pair(output, rate, track_folder.name)

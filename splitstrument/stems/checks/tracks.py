@@ -13,6 +13,7 @@ from splitstrument import audio
 from splitstrument.audio import Audio, AudioInfo, is_audio_name
 from splitstrument.errors import AudioFileError
 from splitstrument.stems.classes import EXCLUDED, MIX
+from splitstrument.unread import unread_reason
 
 LOUDEST = 1e6  # full scale is 1; more says no more
 
@@ -79,7 +80,9 @@ def read_track(folder: str | Path) -> TrackStems:
     stems, unreadable = [], {}
     for stem_class in classes:
         for path in sorted((folder / stem_class).iterdir()):
-            if not is_audio_name(path):
+            if reason := unread_reason(path):
+                unreadable[f"{stem_class}/{path.name}"] = f"{reason}."
+            if reason or not is_audio_name(path):
                 continue
             try:
                 stems.append(Stem(stem_class, audio.probe(path)))

@@ -13,6 +13,8 @@ The promises:
    that misses files is listed with `problems` instead, so that the others can be used.
 5. A folder that cannot be read is named: as a problem of its track or, where it may hold any track, in a
    `DatasetError`. Tracks that are only out of sight must not count as gone.
+6. Sound in a format that is not read, and links that lead nowhere, are problems of the track in whose folder they lie,
+   or of one of their own: `tracks` sees to it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from splitstrument.audio import is_audio_name
 from splitstrument.errors import DatasetError
 from splitstrument.files import inside, safe_name
+from splitstrument.unread import unread_below, unread_reason
 
 MAX_JSON_BYTES = 20_000_000
 
@@ -60,6 +64,8 @@ class RawTrack:
 
     Attributes
     ----------
+    folder
+        Where all files of the track lie; whatever sound lies there belongs to it.
     split
         The dataset's own ``train``, ``validation`` or ``test``, if it has one.
     same_song_as
@@ -79,6 +85,7 @@ class RawTrack:
     same_song_as: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    folder: Path | None = None
 
 
 class Source(ABC):
@@ -92,6 +99,8 @@ class Source(ABC):
         For people and for the passport.
     layout
         What the folder given as root looks like.
+    films
+        Names, without suffix, of files with sound beside the stems that are none.
     """
 
     name: str
@@ -100,6 +109,7 @@ class Source(ABC):
     licence: str
     url: str
     layout: str
+    films: tuple[str, ...] = ()
 
     @abstractmethod
     def scan(self, root: Path) -> Iterator[RawTrack]:
@@ -116,10 +126,27 @@ class Source(ABC):
         root = Path(root)
         if not root.is_dir():
             raise DatasetError(f"There is no folder {root}: get {self.title} from {self.url} first.")
-        found = [_guarded(root, track) for track in self.scan(root)]
+        found = [_guarded(root, track) for track in self._with_lost(root, list(self.scan(root)))]
         if not found:
             raise DatasetError(f"{root} holds no track of {self.title}: expected {self.layout}.")
         return unique_names(sorted(found, key=lambda track: track.name))
+
+    def _with_lost(self, root: Path, tracks: list[RawTrack]) -> list[RawTrack]:
+        """Add what cannot be taken below `root` to the problems of the track that it belongs to, or as tracks."""
+        lost: dict[Path | None, tuple[str, ...]] = {}
+        folders = {track.folder for track in tracks}
+        for path, reason in unread_below(root).items():
+            if path.stem.casefold() in self.films:
+                continue
+            owner = next((folder for folder in path.parents if folder in folders), None)
+            place = owner or (path if path.parent == root else path.parent)
+            lost[place] = (*lost.get(place, ()), reason)
+        owned = [replace(track, problems=track.problems + lost.get(track.folder, ())) for track in tracks]
+        return owned + [
+            RawTrack(place.stem if place.is_symlink() else place.name, (), problems=problems, folder=place)
+            for place, problems in lost.items()
+            if place and place not in folders
+        ]
 
 
 def _guarded(root: Path, track: RawTrack) -> RawTrack:
@@ -159,6 +186,12 @@ def _refuse_unreadable(error: OSError) -> None:
     )
 
 
+def sound_files(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Those of the files `names` in `folder` that can be taken as sound, sorted; `Source.tracks` names the others."""
+    paths = (folder / name for name in sorted(names) if is_audio_name(name))
+    return [path for path in paths if unread_reason(path) is None]
+
+
 def is_there(path: Path) -> bool:
     """Tell whether a file is there and its folder can be entered."""
     try:
@@ -177,11 +210,21 @@ def missing_files(stems: Iterable[RawStem]) -> tuple[str, ...]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that may be hostile; empty if it is missing, too large, or no object."""
+    """Read a JSON object that may be hostile, in UTF-8, 16 or 32, with a byte order mark or without.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing, too large, damaged, or no object.
+    """
     try:
         if path.stat().st_size > MAX_JSON_BYTES:
-            return {}
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return data if isinstance(data, dict) else {}
+            raise DatasetError(f"{path} is larger than {MAX_JSON_BYTES} bytes: get the file again.")
+        data = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read ({error.strerror}): get the file, or make it readable.") from None
+    except (ValueError, RecursionError):
+        raise DatasetError(f"{path} is no JSON: get the file again.") from None
+    if not isinstance(data, dict):
+        raise DatasetError(f"{path} should hold a JSON object, but holds {type(data).__name__}: get the file again.")
+    return data

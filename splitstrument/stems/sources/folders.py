@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from splitstrument.audio import is_audio_name
 from splitstrument.errors import DatasetError
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders, sound_files
 
 
 class Folders(Source):
@@ -28,13 +27,14 @@ class Folders(Source):
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield every folder below the root that holds audio, at any depth."""
         for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
+            stems: tuple[RawStem, ...] = ()
+            problems: tuple[str, ...] = ()
             try:
                 stems = tuple(RawStem(path) for path in _audio_below(folder))
             except DatasetError as error:
-                yield replace(self.track(folder.name, ()), problems=(str(error),))
-                continue
-            if stems:
-                yield self.track(folder.name, stems)
+                problems = (str(error),)
+            if stems or problems:
+                yield replace(self.track(folder.name, stems), problems=problems, folder=folder)
 
     def track(self, name: str, stems: tuple[RawStem, ...]) -> RawTrack:
         """Make the track of one folder."""
@@ -63,5 +63,5 @@ def _audio_below(folder: Path) -> list[Path]:
     found = []
     for place, subfolders, names in readable_folders(folder):
         subfolders[:] = sorted(name for name in subfolders if name != "__MACOSX" and not name.startswith("."))
-        found += [place / name for name in sorted(names) if is_audio_name(name)]
+        found += sound_files(place, names)
     return found

@@ -45,7 +45,8 @@ def _read_track(root: Path, path: Path) -> RawTrack:
     name = path.name.removesuffix(SUFFIX)
     try:
         data = read_yaml(path)
-        stems = _stems(data, audio_folder(root, path, name))
+        folder = audio_folder(root, path, name)
+        stems = _stems(data, folder)
     except (SettingsError, KeyError, TypeError, AttributeError) as error:
         return RawTrack(name, (), problems=(f"{path.name} is no MedleyDB metadata ({error})",))
     return RawTrack(
@@ -55,6 +56,7 @@ def _read_track(root: Path, path: Path) -> RawTrack:
         title=str(data.get("title") or ""),
         genre=str(data.get("genre") or ""),
         problems=missing_files(stems),
+        folder=folder,
         notes=("the makers declare bleed",) if str(data.get("has_bleed")).casefold() in ("yes", "true") else (),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from splitstrument.errors import DatasetError
 from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, missing_files, read_json, readable_folders
 
 # the upper level of the taxonomy, where the lower one is not enough
@@ -39,12 +40,15 @@ class MoisesDB(Source):
 
 
 def _read_song(folder: Path) -> RawTrack:
-    data = read_json(folder / "data.json")
     try:
+        data = read_json(folder / "data.json")
         stems = tuple(_stems(folder, data))
         bleed = any(part.get("has_bleed") for stem in data["stems"] for part in stem["tracks"])
+    except DatasetError as error:
+        return RawTrack(folder.name, (), problems=(str(error),), folder=folder)
     except (KeyError, TypeError, AttributeError) as error:
-        return RawTrack(folder.name, (), problems=(f"data.json does not describe a song of MoisesDB ({error})",))
+        problem = f"data.json does not describe a song of MoisesDB ({error})"
+        return RawTrack(folder.name, (), problems=(problem,), folder=folder)
     return RawTrack(
         folder.name,
         stems,
@@ -52,6 +56,7 @@ def _read_song(folder: Path) -> RawTrack:
         title=str(data.get("song") or ""),
         genre=str(data.get("genre") or ""),
         problems=missing_files(stems),
+        folder=folder,
         notes=("the makers declare bleed",) if bleed else (),
     )
 

@@ -15,8 +15,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from splitstrument.audio import is_audio_name
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders, sound_files
 
 # part -> class; a part is the file's stem without numbers and punctuation at its ends
 PARTS = {
@@ -45,12 +44,13 @@ class RockBand(Source):
     licence = "as each song says; Sectoid's song pack: MIT (Expat)"
     url = "https://packages.debian.org/stable/fretsonfire-songs-sectoid (free songs)"
     layout = "<any folders>/<song>/{guitar,rhythm,drums,vocals,song}.ogg, optionally song.ini"
+    films = ("video", "background", "highway")
 
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield every folder that holds audio parts."""
         for folder, _, names in readable_folders(root):
-            parts = sorted(name for name in names if is_audio_name(name))
-            if parts:
+            paths = sound_files(folder, names)
+            if parts := [path.name for path in paths if path.stem.casefold() not in self.films]:
                 yield read_song(folder, parts)
 
 
@@ -60,9 +60,8 @@ def read_song(folder: Path, names: list[str]) -> RawTrack:
     stems = tuple(_stem(folder / name, backing_only) for name in names)
     ini = read_ini(folder / "song.ini")
     problems = ("only a mix, no separate part",) if backing_only else ()
-    return RawTrack(
-        folder.name, stems, ini.get("artist", ""), ini.get("name", ""), ini.get("genre", ""), problems=problems
-    )
+    artist, title, genre = (ini.get(key, "") for key in ("artist", "name", "genre"))
+    return RawTrack(folder.name, stems, artist, title, genre, problems=problems, folder=folder)
 
 
 def _stem(path: Path, backing_only: bool) -> RawStem:

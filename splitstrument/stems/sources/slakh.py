@@ -44,7 +44,7 @@ class Slakh(Source):
 
     def scan(self, root: Path) -> Iterator[RawTrack]:
         """Yield every track folder that is not omitted."""
-        moved, duplicates = _moves(root), read_json(root / "duplicates.json")
+        moved, duplicates = _moves(root), _read_if_there(root / "duplicates.json")
         tracks: dict[str, RawTrack] = {}
         by_midi: defaultdict[str, list[str]] = defaultdict(list)
         for folder in _track_folders(root):
@@ -72,9 +72,10 @@ def _read_track(folder: Path, split: str) -> tuple[str, RawTrack]:
         data = read_yaml(path)
         stems = tuple(_stems(folder, data))
     except (SettingsError, KeyError, TypeError, AttributeError) as error:
-        return "", RawTrack(folder.name, (), split=split, problems=(f"no usable metadata.yaml ({error})",))
+        problem = f"no usable metadata.yaml ({error})"
+        return "", RawTrack(folder.name, (), split=split, problems=(problem,), folder=folder)
     problems = missing_files(stems) or (() if stems else ("no stem is there",))
-    return str(data.get("UUID") or ""), RawTrack(folder.name, stems, split=split, problems=problems)
+    return str(data.get("UUID") or ""), RawTrack(folder.name, stems, split=split, problems=problems, folder=folder)
 
 
 def _stems(folder: Path, data: dict[str, Any]) -> Iterator[RawStem]:
@@ -101,10 +102,14 @@ def _audio(path: Path) -> Path:
 def _moves(root: Path) -> dict[str, str]:
     """Track -> split, for the tracks that ``redux.json`` moves or omits."""
     moves = {}
-    for name, entry in read_json(root / "redux.json").items():
+    for name, entry in _read_if_there(root / "redux.json").items():
         action = entry.get("action")
         if action == "move":
             moves[name] = str(entry.get("destination_split"))
         elif action:
             moves[name] = "omitted"
     return moves
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return read_json(path) if is_there(path) else {}

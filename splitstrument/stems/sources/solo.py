@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from splitstrument.audio import is_audio_name, probe
+from splitstrument.audio import probe
 from splitstrument.errors import AudioFileError
 from splitstrument.stems.classes import INSTRUMENTS
-from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders
+from splitstrument.stems.sources.contract import RawStem, RawTrack, Source, readable_folders, sound_files
 
 PIECE_S = 180.0
 SHORTEST_S = 10.0
@@ -33,9 +33,12 @@ class Solo(Source):
         for folder, subfolders, names in readable_folders(root):
             subfolders.sort()
             stem_class = _class_of(root, folder)
-            for name in sorted(filter(is_audio_name, names)):
+            for path in sound_files(folder, names):
                 if stem_class:
-                    yield from _pieces(folder / name, stem_class)
+                    yield from _pieces(path, stem_class)
+                else:
+                    problem = f"{path} lies in no folder that is named after an instrument: move it into one"
+                    yield RawTrack(path.stem, (), problems=(problem,))
 
 
 def _class_of(root: Path, folder: Path) -> str | None:
