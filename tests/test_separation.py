@@ -302,6 +302,27 @@ def test_arrays_in_arrays_out(rng, model):
         splitstrument.separate(song, 44100, model, progress=lambda *_: False)
 
 
+@pytest.mark.parametrize("rate", [22050.0, np.float64(22050), np.int16(22050), np.array(22050), np.float32(22050)])
+def test_whole_rates_of_any_type(rng, model, rate):
+    song = music(rng, 3000)
+    separation = splitstrument.separate(song, rate, model)
+    assert (type(separation.sample_rate_hz), separation.sample_rate_hz) == (int, 22050)
+    assert np.array_equal(separation.instrument, splitstrument.separate(song, 22050, model).instrument)
+
+
+@pytest.mark.parametrize("rate", [44100.5, "44100", None, 0, -44100, 1e9, float("nan"), float("inf"), [44100], 1 + 0j])
+def test_other_rates_are_refused_in_one_sentence(model, rate):
+    with pytest.raises(SettingsError, match="no whole number between 100 and 1000000"):
+        splitstrument.separate(np.zeros(100), rate, model)
+
+
+def test_a_separation_shows_in_one_line(rng, model):
+    separation = splitstrument.separate(music(rng, 22050), 22050, model)
+    for shown in (repr(separation), repr(separation.activity), str([separation])):
+        assert "\n" not in shown and len(shown) < 200
+    assert "1.00 s" in repr(separation) and "22050x2 at 22050 Hz" in repr(separation)
+
+
 def test_silence_stays_silent(model):
     separation = splitstrument.separate(np.zeros((30000, 2)), 44100, model)
     assert not separation.instrument.any() and not separation.rest.any()

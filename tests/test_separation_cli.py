@@ -261,3 +261,30 @@ def test_separating_loads_no_tensorflow(folder):
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("stems", ["guitar,rest", "rest, Guitar", "instrument,guitar,rest"])
+def test_the_instrument_may_be_called_by_its_name(folder, splitstrument, stems):
+    flags = ("--model", "model", "--quiet")
+    assert splitstrument("separate", "songs/one.wav", *flags, "-o", "a", "--stems", stems)[0] == 0
+    assert sorted(path.name for path in (folder / "a/one").iterdir()) == [
+        "instrument.wav",
+        "rest.wav",
+        "separation.json",
+    ]
+    assert splitstrument("separate", "songs/one.wav", *flags, "-o", "b", "--stems", "guitar")[0] == 0
+    assert sorted(path.name for path in (folder / "b/one").iterdir()) == ["instrument.wav", "separation.json"]
+    status, _, errors = splitstrument("separate", "songs/one.wav", *flags, "-o", "c", "--stems", "piano,rest")
+    assert status == 1 and "instrument (or guitar, which this model takes out) and rest" in errors
+
+
+def test_times_by_the_clock(folder, splitstrument):
+    write(folder / "long.wav", np.zeros((22050 * 70, 1), np.float32), 22050, "PCM_16")
+    flags = ("--model", "model", "--quiet", "--json")
+    for start, seconds in (("1:05", 5), ("0:01:05.5", 4.5), ("65", 5), ("01:05.", 5)):
+        _, out, _ = splitstrument("separate", "long.wav", *flags, "-o", f"at {start}", "--start", start)
+        assert json.loads(out)["songs"][0]["duration_s"] == pytest.approx(seconds)
+    _, out, _ = splitstrument("separate", "long.wav", *flags, "-o", "for", "--duration", "1:01")
+    assert json.loads(out)["songs"][0]["duration_s"] == 61
+    for wrong in ("1:75", "1:2:3:4", ":30", "1:", "-1:30", "1:-3", "one:30", "nan", "inf", "-1", "1:1e1", "\u0661:30"):
+        assert splitstrument("separate", "long.wav", "--model", "model", "--start", wrong)[0] == 2

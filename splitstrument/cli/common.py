@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -42,6 +43,24 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value!r} is no finite number.", param, ctx)
         return number
+
+
+class Seconds(FiniteRange):
+    """A time in seconds, also as ``minutes:seconds`` or ``hours:minutes:seconds``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert ``90``, ``1:30`` or ``0:01:30.0`` to 90.0."""
+        parts = str(value).split(":")
+        if len(parts) == 1:
+            return super().convert(value, param, ctx)
+        numbers = [part.strip() for part in parts]
+        whole = all(number.isascii() and number.isdigit() for number in numbers[:-1])
+        last = re.fullmatch(r"\d{1,2}(\.\d*)?", numbers[-1], re.ASCII)
+        if not (whole and last and len(parts) <= 3 and all(float(number) < 60 for number in numbers[1:])):
+            self.fail(f"{value!r} is no time: write 90, 1:30 or 0:01:30.", param, ctx)
+        return super().convert(sum(float(n) * 60**power for power, n in enumerate(reversed(numbers))), param, ctx)
 
 
 class PicturePath(click.Path):

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import (
+    Seconds,
     dry_run_option,
     jobs_option,
     json_option,
@@ -30,7 +31,7 @@ from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.files import SeparatedSong
-from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions
+from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions, Stem
 from splitstrument.separation.rerun import rerun_sidecar
 from splitstrument.separation.sidecar import read_sidecar
 from splitstrument.separation.store import DEFAULT_MODEL, find_model
@@ -42,13 +43,18 @@ input_options = options(
     click.argument("songs", nargs=-1, required=True),
     click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a run folder."),
     click.option("-o", "--output", default="stems", show_default=True, help="Output folder; - is standard output."),
-    click.option("--start", "start_s", type=float, default=0.0, help="Begin at this second."),
-    click.option("--duration", "duration_s", type=float, help="Take only this many seconds."),
+    click.option("--start", "start_s", type=Seconds(min=0), default=0.0, help="Begin here, in seconds or as 1:30."),
+    click.option("--duration", "duration_s", type=Seconds(min=0, min_open=True), help="Take only this long."),
 )
 output_options = options(
     click.option("--filename", default="{track}/{stem}.{ext}", show_default=True, help="Also: {model}, {folder}."),
     click.option("--format", "format_", type=click.Choice(FORMATS), default="wav", show_default=True),
-    click.option("--stems", default=",".join(STEMS), show_default=True, help="Which to write, with commas between."),
+    click.option(
+        "--stems",
+        default=",".join(STEMS),
+        show_default=True,
+        help="Which to write, with commas between; instrument may be called by its name.",
+    ),
     click.option("--keep-mask", is_flag=True, help="Also write the mask, for quick changes of strength and floor."),
     click.option("--overwrite", "existing", flag_value="overwrite", help="Replace outputs that exist."),
     click.option("--skip-existing", "existing", flag_value="skip", help="Leave out songs whose outputs exist."),
@@ -111,8 +117,8 @@ def separate(
     <track>/rest.wav with its own sample rate, length, channels and sample type; together they are the song again.
     A sidecar <track>/separation.json says how they were made (see `splitstrument rerun`).
     """
-    chosen = _separation_options(flags, jobs, scheduler)
     folder = find_model(model)
+    chosen = _separation_options(flags, jobs, scheduler, folder.settings.target)
     with _standard_input(songs) as inputs, _standard_output(output, chosen, songs) as target, _terminable():
         plan = make_plan(expand(inputs), target, folder, chosen, existing or "refuse")
         if dry_run:
@@ -124,17 +130,27 @@ def separate(
     return _status(errors)
 
 
-def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None) -> SeparationOptions:
+def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None, target: str) -> SeparationOptions:
     """Flags -> validated options; parallel workers share the cores."""
     mask = {key: flags.pop(key) for key in ("strength", "cleanup", "floor_db", "dry")}
-    stems = [stem.strip() for stem in flags.pop("stems").split(",") if stem.strip()]
-    if not stems or set(stems) - set(STEMS):
-        raise SettingsError(f"--stems takes {' and '.join(STEMS)}, with a comma between; received {','.join(stems)!r}.")
+    stems = _stems(flags.pop("stems"), target)
     if flags["threads"] is None and jobs != 1 and not scheduler:
         flags["threads"] = max(1, available_cores() // (jobs or available_cores()))
-    data = {**flags, "format": flags["format_"], "stems": [stem for stem in STEMS if stem in stems], "mask": mask}
+    data = {**flags, "format": flags["format_"], "stems": stems, "mask": mask}
     data.pop("format_")
     return validate(data, SeparationOptions, "The options")
+
+
+def _stems(text: str, target: str) -> list[Stem]:
+    """Read the value of --stems, in which the model's `target` is another word for instrument."""
+    words = [word.strip().casefold() for word in text.split(",") if word.strip()]
+    stems = {STEMS[0] if word == target.casefold() else word for word in words}
+    if not stems or stems - set(STEMS):
+        raise SettingsError(
+            f"--stems takes instrument (or {target}, which this model takes out) and rest, with a comma between; "
+            f"received {text!r}."
+        )
+    return [stem for stem in STEMS if stem in stems]
 
 
 def _run(

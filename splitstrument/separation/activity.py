@@ -7,7 +7,7 @@ network was (`Certainty`). They look only at outputs, so they can be wrong; `war
 from __future__ import annotations
 
 from array import array
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,8 @@ class Activity:
     """
 
     step_s: float
-    instrument_dbfs: Float
-    rest_dbfs: Float
+    instrument_dbfs: Float = field(repr=False)
+    rest_dbfs: Float = field(repr=False)
     confidence: float
 
     @property

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +53,19 @@ class Separation:
     activity: Activity
     warnings: list[str]
 
+    def __repr__(self) -> str:
+        """One line, whatever the song's length."""
+        shape, seconds = "x".join(map(str, self.instrument.shape)), len(self.instrument) / self.sample_rate_hz
+        confidence, n_warnings = self.activity.confidence, len(self.warnings)
+        return (
+            f"<Separation of {seconds:.2f} s: instrument and rest {shape} at {self.sample_rate_hz} Hz, "
+            f"confidence {confidence:.2f}, {n_warnings} warnings>"
+        )
+
 
 def separate(
     audio: ArrayLike,
-    sample_rate_hz: int,
+    sample_rate_hz: float,
     model: str | Path | ModelFolder | LoadedModel = "guitar",
     engine: str | None = None,
     progress: Progress | None = None,
@@ -67,6 +77,8 @@ def separate(
     ----------
     audio
         (n_samples, n_channels) or (n_samples,) at full scale 1.0; it is not modified.
+    sample_rate_hz
+        A whole number, of whatever type.
     model
         A shipped model's name, a path, or a model that is loaded already, which saves opening it for every song
         (`splitstrument.separation.stream.load_model`).
@@ -80,17 +92,18 @@ def separate(
     Raises
     ------
     SettingsError
-        If `audio` is not one- or two-dimensional, empty, or holds values that are not finite.
+        If `audio` is not one- or two-dimensional, empty, or holds values that are not finite, or the rate is no whole
+        number between 100 and 1000000.
     ModelError, CancelledError
     """
-    song = _checked(audio, sample_rate_hz)
+    rate, song = _whole_rate(sample_rate_hz), _checked(audio)
     options = options or SeparationOptions()
     loaded = load_model(model, engine or options.engine, options.threads)
-    instrument, activity = _run(song, sample_rate_hz, loaded, options, progress)
+    instrument, activity = _run(song, rate, loaded, options, progress)
     warnings = warnings_of(activity, loaded.settings.target)
     shape = np.shape(audio)
     rest = song - instrument
-    return Separation(instrument.reshape(shape), rest.reshape(shape), sample_rate_hz, activity, warnings)
+    return Separation(instrument.reshape(shape), rest.reshape(shape), rate, activity, warnings)
 
 
 def _run(
@@ -117,7 +130,18 @@ def _blocks(song: Float) -> Iterator[Float]:
         yield song[start : start + BLOCK]
 
 
-def _checked(audio: ArrayLike, sample_rate_hz: int) -> Float:
+def _whole_rate(sample_rate_hz: float) -> int:
+    """The rate as an integer; other libraries give 44100.0 or a NumPy scalar."""
+    if np.ndim(sample_rate_hz) == 0 and isinstance(sample_rate_hz, numbers.Real | np.ndarray):
+        rate = float(sample_rate_hz)
+        if rate.is_integer() and 100 <= rate <= 1_000_000:
+            return int(rate)
+    raise SettingsError(
+        f"sample_rate_hz={sample_rate_hz!r} is no whole number between 100 and 1000000: give the song's rate in Hz."
+    )
+
+
+def _checked(audio: ArrayLike) -> Float:
     song = np.asarray(audio, np.float32)
     if song.ndim not in (1, 2) or not song.size:
         raise SettingsError(
@@ -125,8 +149,6 @@ def _checked(audio: ArrayLike, sample_rate_hz: int) -> Float:
         )
     if song.ndim == 2 and song.shape[1] > song.shape[0] and song.shape[1] > 64:
         raise SettingsError(f"Audio should be (n_samples, n_channels); received {song.shape}: transpose it.")
-    if not 100 <= sample_rate_hz <= 1_000_000:
-        raise SettingsError(f"sample_rate_hz should be between 100 and 1000000; received {sample_rate_hz}.")
     if not np.isfinite(song).all():
         raise SettingsError("Audio holds values that are not numbers (NaN or infinity).")
     return song.reshape(len(song), -1)
