@@ -25,6 +25,7 @@ from splitstrument.network.settings import BandUnetSettings
 BN_MOMENTUM = 0.98  # statistics of the last hundred batches: trainings here are short
 GATE_REDUCTION = 4
 MEMBER_SEEDS = 7919
+STANDARDISE = ("standardise", "standardise_side")  # each input has statistics of its own
 SILENCE = 1e-7  # magnitude (full scale 1.0) below which a chunk counts as silent and is not amplified further
 COMPRESSION_FLOOR = 1e-4  # of the chunk's root mean square: -80 dB
 
@@ -33,7 +34,7 @@ def build_bandunet(settings: BandUnetSettings, input_shape: tuple[int, int, int]
     """Build the network.
 
     Input shape
-        (batch, n_bins, n_frames, 1) magnitudes at any level.
+        (batch, n_bins, n_frames, inputs) magnitudes at any level: of the song, or of mid and side.
     Output shape
         (batch, n_bins, n_frames, outputs) masks between 0 and 1; DC has the mask of the bin above it.
 
@@ -70,10 +71,14 @@ def weights_of_output(weights: list[np.ndarray], names: list[str], outputs: int,
 def _member(settings: BandUnetSettings, compressed, n_frames: int, seed: int, index: int):
     """Masks of one member."""
     unet = _Unet(settings, seed + index * MEMBER_SEEDS, _suffix(index))
-    standardise = layers.BatchNormalization(
-        axis=1, momentum=BN_MOMENTUM, scale=False, center=False, name=f"standardise{_suffix(index)}"
-    )
-    masks = ops.sigmoid(unet.unfold(unet.body(unet.fold(standardise(compressed))), n_frames))
+    views = [
+        layers.BatchNormalization(
+            axis=1, momentum=BN_MOMENTUM, scale=False, center=False, name=f"{name}{_suffix(index)}"
+        )(compressed[..., view : view + 1])
+        for view, name in enumerate(STANDARDISE[: settings.inputs])
+    ]
+    standardised = views[0] if len(views) == 1 else ops.concatenate(views, axis=-1)
+    masks = ops.sigmoid(unet.unfold(unet.body(unet.fold(standardised)), n_frames))
     masks = ops.concatenate([masks[:, :1], masks], axis=1)
     return layers.Identity(name=f"mask{_suffix(index)}")(masks)
 
@@ -84,8 +89,12 @@ def _suffix(index: int) -> str:
 
 
 def compress(magnitudes, exponent: float):
-    """Divide each chunk (batch, n_bins, n_frames, 1) by its root mean square and raise it to `exponent`."""
-    rms = ops.sqrt(ops.mean(ops.square(magnitudes), axis=(1, 2, 3), keepdims=True))
+    """Divide each chunk (batch, n_bins, n_frames, inputs) by its root mean square and raise it to `exponent`.
+
+    The energies of mid and side are added, so that both keep their balance and a mono song counts as it does alone.
+    """
+    energy = ops.sum(ops.square(magnitudes), axis=3, keepdims=True)
+    rms = ops.sqrt(ops.mean(energy, axis=(1, 2, 3), keepdims=True))
     return ops.power(magnitudes / (rms + SILENCE) + COMPRESSION_FLOOR, exponent)
 
 
@@ -138,7 +147,7 @@ class _Unet:
         return keras.initializers.GlorotUniform(self.next_seed())
 
     def fold(self, x):
-        """(batch, bins, frames, 1) to (batch, rows, frames / time_fold, width), a projection for each band."""
+        """(batch, bins, frames, inputs) to (batch, rows, frames / time_fold, width), a projection for each band."""
         rows = [
             layers.Dense(self.settings.width, kernel_initializer=self.glorot(), name=f"fold_{index}{self.suffix}")(
                 _fold(x[:, start:stop], fold, self.settings.time_fold)
@@ -207,10 +216,11 @@ class _Unet:
 
 
 def _fold(x, fold: int, time_fold: int):
-    """(batch, bins, frames, 1) to (batch, bins / fold, frames / time_fold, fold * time_fold)."""
-    _, bins, frames, _ = x.shape
-    x = ops.reshape(x, (-1, bins // fold, fold, frames // time_fold, time_fold))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, bins // fold, frames // time_fold, fold * time_fold))
+    """(batch, bins, frames, inputs) to (batch, bins / fold, frames / time_fold, fold * time_fold * inputs)."""
+    _, bins, frames, inputs = x.shape
+    x = ops.reshape(x, (-1, bins // fold, fold, frames // time_fold, time_fold * inputs))
+    width = fold * time_fold * inputs
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4)), (-1, bins // fold, frames // time_fold, width))
 
 
 def _unfold(x, fold: int, time_fold: int, outputs: int, n_frames: int):

@@ -10,7 +10,7 @@ from splitstrument.network.settings import ModelSettings
 def build_network(model: ModelSettings, seed: int = 0) -> keras.Model:
     """Build the network that `model` describes, with initial weights drawn from `seed`.
 
-    Returns a model that maps (batch, n_bins, n_frames, 1) to masks (batch, n_bins, n_frames, outputs), or to a list of
+    Returns a model that maps (batch, *model.input_shape) to masks (batch, n_bins, n_frames, outputs), or to a list of
     them (one per hourglass module, the best one last).
     """
     if model.network.kind == "hourglass":

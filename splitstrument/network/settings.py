@@ -92,6 +92,10 @@ class BandUnetSettings(Settings):
         The frequency-wide layers narrow the rows by this factor; 0 leaves these layers out.
     compression
         Exponent that the magnitudes are raised to.
+    inputs
+        Magnitudes that the network sees of each bin: 1 of a mono song, 2 of mid and side.
+    outputs
+        Masks of each bin: one for each stem, or for mid and side of each stem.
     members
         So many networks with weights of their own side by side; the mask is the mean of theirs.
     """
@@ -105,7 +109,8 @@ class BandUnetSettings(Settings):
     blocks: int = Field(2, ge=1, le=8)
     bottleneck: int = Field(8, ge=0, le=64)
     compression: float = Field(0.3, gt=0, le=1)
-    outputs: int = Field(1, ge=1, le=8)
+    inputs: int = Field(1, ge=1, le=2)
+    outputs: int = Field(1, ge=1, le=16)
     members: int = Field(1, ge=1, le=8)
 
     def bands(self, n_bins: int) -> list[tuple[int, int, int]]:
@@ -142,7 +147,14 @@ class ModelSettings(Settings):
     Attributes
     ----------
     target
-        The instrument that output 0 extracts.
+        The instrument that output 0 extracts; of a model with several stems the first one.
+    stems
+        The instruments that a network extracts at once, in the order of its outputs; empty for one that extracts
+        `target` alone.
+    channels
+        ``mono``: the network sees one magnitude and answers one mask for each stem; ``mid_side``: it sees those of mid
+        and side, in that order, and answers a mask for each: outputs are guitar mid, guitar side, piano mid, and so on
+        (see `splitstrument.network.stereo`).
     n_frames
         Length of a chunk in STFT frames.
     normalisation
@@ -157,6 +169,8 @@ class ModelSettings(Settings):
     """
 
     target: Target = "guitar"
+    stems: tuple[Target, ...] = Field((), max_length=8)
+    channels: Literal["mono", "mid_side"] = "mono"
     spectrogram: SpectrogramSettings = SpectrogramSettings()
     n_frames: int = Field(64, ge=1, le=65536)
     normalisation: Literal["chunk_maximum", "none"] = "chunk_maximum"
@@ -170,10 +184,36 @@ class ModelSettings(Settings):
         self.network.check(self.spectrogram.n_fft // 2, self.n_frames)
         return self
 
+    @model_validator(mode="after")
+    def _outputs_fit(self) -> ModelSettings:
+        if self.stems and (self.stems[0] != self.target or len(set(self.stems)) < len(self.stems)):
+            raise ValueError(f"stems {list(self.stems)} must differ and begin with the target {self.target!r}")
+        if self.channels == "mid_side" and getattr(self.network, "inputs", 1) != 2:
+            raise ValueError("channels: mid_side needs a network of kind bandunet with inputs: 2")
+        if self.channels == "mono" and getattr(self.network, "inputs", 1) != 1:
+            raise ValueError("a network with inputs: 2 needs channels: mid_side")
+        expected = self.n_views * len(self.names)
+        if (self.stems or self.n_views > 1) and self.network.outputs != expected:
+            raise ValueError(
+                f"network.outputs must be {expected}, for {len(self.names)} stems and channels {self.channels}; "
+                f"it is {self.network.outputs}"
+            )
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The instruments that the network extracts, in the order of its outputs."""
+        return self.stems or (self.target,)
+
+    @property
+    def n_views(self) -> int:
+        """Magnitudes of each bin that the network sees, and masks of each stem: 1, or 2 for mid and side."""
+        return 2 if self.channels == "mid_side" else 1
+
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(n_bins, n_frames, 1): the network's input without the batch axis."""
-        return (self.spectrogram.n_bins, self.n_frames, 1)
+        """(n_bins, n_frames, n_views): the network's input without the batch axis."""
+        return (self.spectrogram.n_bins, self.n_frames, self.n_views)
 
     @property
     def chunk_s(self) -> float:
