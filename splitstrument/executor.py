@@ -11,15 +11,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
 from splitstrument.errors import CancelledError, SettingsError, missing_extra
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+GRACE_S = 1.2
 
 
 class InlineExecutor(Executor):
@@ -68,13 +73,30 @@ def track_executor(jobs: int | None = None, scheduler: str | None = None) -> Ite
         yield InlineExecutor()
     else:
         # spawn: forking a process that has started TensorFlow's threads can hang the child
-        context = multiprocessing.get_context("spawn")
+        context, strangers = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
         with ProcessPoolExecutor(jobs or available_cores(), context, _prepare_worker) as executor:
             try:
                 yield executor
             except BaseException:
                 executor.shutdown(wait=False, cancel_futures=True)
+                _end(set(multiprocessing.active_children()) - strangers)
                 raise
+
+
+def _end(workers: Collection[BaseProcess]) -> None:
+    """Let workers clean up after the task at hand and end; those that take longer than `GRACE_S` are killed."""
+    waiting: dict[Any, BaseProcess] = {worker.sentinel: worker for worker in workers}
+    for worker in waiting.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker.pid or 0, signal.SIGINT)
+    deadline = time.monotonic() + GRACE_S
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        for sentinel in connection.wait(list(waiting), left):
+            del waiting[sentinel]
+    for worker in waiting.values():
+        worker.kill()
+    for worker in workers:
+        worker.join(1)
 
 
 def map_tracks(
@@ -88,9 +110,20 @@ def map_tracks(
         for item in items:  # lazily, so that progress and Ctrl-C act between items
             yield _outcome(item, executor.submit(function, item))
         return
-    futures = {executor.submit(_call, function, item): item for item in items}
+    with _interrupts_held_back():  # the first task starts the processes
+        futures = {executor.submit(_call, function, item): item for item in items}
     for future in as_completed(futures):
         yield _outcome(futures[future], future)
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Let Ctrl-C wait, here and in processes that are started, which let it pass when they are ready for it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def available_cores() -> int:
@@ -104,6 +137,7 @@ _busy = _interrupted = False
 
 def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, _on_interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -116,10 +150,13 @@ def _end_with_parent() -> None:
 
 
 def _on_interrupt(*_: Any) -> None:
-    """Ctrl-C reaches every process of a terminal: end the task at hand, and begin none of those already queued."""
+    """End the task at hand, and begin none of those already queued.
+
+    Ctrl-C in a terminal reaches every process, and then the parent says it again, which must not disturb the cleaning.
+    """
     global _interrupted
-    _interrupted = True
-    if _busy:
+    first, _interrupted = not _interrupted, True
+    if _busy and first:
         raise KeyboardInterrupt
 
 

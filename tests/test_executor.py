@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 
@@ -69,6 +71,37 @@ def test_an_interrupted_worker_ends_the_batch_and_begins_no_queued_track(tmp_pat
         list(map_tracks(interrupt_or_write, items, executor))
     assert not (tmp_path / "interrupt").exists()
     assert len(list(tmp_path.iterdir())) < 200
+
+
+def wait_in_python(path):
+    path.write_text(str(os.getpid()))
+    try:
+        time.sleep(600)
+    finally:
+        time.sleep(0.2)  # as long as a large file takes
+        path.with_suffix(".cleaned").touch()
+
+
+def wait_in_c(path):
+    """Python's handlers of signals do not run until this returns."""
+    path.write_text(str(os.getpid()))
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+
+
+@pytest.mark.parametrize("work", [wait_in_python, wait_in_c])
+def test_an_interruption_of_the_parent_alone_ends_the_workers(tmp_path, work):
+    def interrupt():
+        while len({path.read_text() for path in tmp_path.iterdir()} - {""}) < 2:
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt), track_executor(2) as executor:
+        list(map_tracks(work, [tmp_path / str(number) for number in range(8)], executor))
+    started = [path for path in tmp_path.iterdir() if not path.suffix]
+    assert len(started) == 2 and not any(is_running(int(path.read_text())) for path in started)
+    if work is wait_in_python:
+        assert all(path.with_suffix(".cleaned").exists() for path in started)
 
 
 def leave_pid_and_wait(path):
