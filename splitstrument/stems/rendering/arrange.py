@@ -12,7 +12,10 @@ from splitstrument.stems.rendering import catalogue, charts, humanise, midi, mma
 from splitstrument.stems.rendering.amplifiers import Amplifier, draw_amplifier
 from splitstrument.stems.rendering.catalogue import Bank
 from splitstrument.stems.rendering.draws import chance, pick, stream
+from splitstrument.stems.rendering.electric_pianos import ElectricPiano
+from splitstrument.stems.rendering.guitars import Guitar
 from splitstrument.stems.rendering.midi import Part, Score
+from splitstrument.stems.rendering.pianos import Piano
 from splitstrument.stems.rendering.plucked import Strings, draw_strings
 from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
@@ -47,7 +50,7 @@ class Player:
     ----------
     kind
         ``bank`` (a SoundFont), ``strings`` (our synthesis), ``strums`` (recorded) or ``voice``; later steps make some
-        of them ``samples`` (a drum kit), ``patches`` or ``speech``.
+        of them ``samples`` (a drum kit), ``patches``, ``speech`` or ``modelled`` (`model` says which instrument).
     role
         ``rhythm``, ``lead``, ``base`` or ``guest``: how loud it wants to be.
     takes
@@ -64,6 +67,7 @@ class Player:
     strings: Strings | None = None
     amplifier: Amplifier | None = None
     takes: int = 1
+    model: Guitar | Piano | ElectricPiano | None = None
 
 
 def plan_tracks(recipe: CorpusRecipe, root: Path, n_tracks: int) -> list[TrackPlan]:

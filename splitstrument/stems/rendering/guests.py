@@ -8,14 +8,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from splitstrument.stems.rendering import catalogue, patches, reshape
+from splitstrument.stems.rendering import catalogue, electric_pianos, guitar_playing, guitars, patches, pianos, reshape
+from splitstrument.stems.rendering.amplifiers import draw_amplifier
 from splitstrument.stems.rendering.arrange import Player, TrackPlan
 from splitstrument.stems.rendering.draws import chance, pick, stream
 from splitstrument.stems.rendering.midi import Note, Part
 from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
 SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE, NOTES_SHARE = 0.35, 0.5, 0.2, 0.6
-FM_SHARE, RESHAPED_SHARE = 0.12, 0.75
+FM_SHARE, RESHAPED_SHARE, MODELLED_SHARE = 0.12, 0.75, 0.6
 STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes", "fm": "fm"}
 
 
@@ -37,6 +38,8 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_on_fm(player, plan, recipe) for player in players]
     if real.reshaped:
         players = [_reshaped(player, plan, recipe) for player in players]
+    if real.modelled:
+        players = [_modelled(player, plan, recipe, root) for player in players]
     if real.speech:
         players = [*players, *_speaker(players, plan, recipe)]
     return players
@@ -85,6 +88,24 @@ def _reshaped(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
     if player.kind != "bank" or player.stem_class in ("drums", "percussion") or not chance(rng, RESHAPED_SHARE):
         return player
     return replace(player, part=reshape.reshaped(player.part, shape))
+
+
+def _modelled(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Player:
+    """On an instrument of our own, which nobody else plays; a bank's distorted guitar gets a real amplifier."""
+    rng = stream(recipe.seed, plan.name, "modelled", player.name)
+    if player.stem_class not in ("guitar", "piano") or player.kind == "strums" or not chance(rng, MODELLED_SHARE):
+        return player
+    if player.stem_class == "piano":
+        electric = player.program in (4, 5) or chance(rng, 0.15)
+        kinds, shares = (electric_pianos.KINDS, (2, 1, 1.3)) if electric else (pianos.KINDS, (3, 2, 0.4))
+        draw = electric_pianos.draw_electric_piano if electric else pianos.draw_piano
+        return replace(player, kind="modelled", model=draw(rng, pick(rng, kinds, shares)))
+    amplifier = player.amplifier
+    if amplifier is None and player.program in (29, 30):
+        responses = list(catalogue.amplifier_responses(root, recipe.part)) if recipe.measured_responses else []
+        amplifier = draw_amplifier(rng, pick(rng, ("crunch", "lead", "metal")), responses)
+    kind = guitar_playing.kind_for(player.program, amplifier is not None, rng)
+    return replace(player, kind="modelled", model=guitars.draw_guitar(rng, kind), amplifier=amplifier)
 
 
 def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:

@@ -63,7 +63,9 @@ def on_stage(
     spread, factor = rng.uniform(0.2, 0.7), rng.uniform(0.4, 1.3)
     if stem_class in ("bass", "vocals"):
         return stereo.scaled_side(audio, 0.0)
-    if stem_class == "drums":
+    if stem_class == "drums":  # overheads: kits that were recorded narrow get a side of their own
+        narrow = stereo.side_db(audio) < -12 and chance(rng, 0.6)
+        audio = stereo.widened(audio, rate_hz, rng, 0.6 * spread) if narrow else audio
         return stereo.scaled_side(audio, stage.drums)
     flat = stereo.side_db(audio) < FLAT_DB
     share = {"piano": 0.75, "other": 0.6, "guitar": 0.3}.get(stem_class, 0.3)
@@ -111,6 +113,7 @@ def class_gains(
     G = g (1 + p) / (1 - g p) and P = p (1 + g) / (1 - g p) for B = 1: the draw keeps g p under one half.
     """
     wanted = [CLASS_DB[c] + ROLE_DB[r] for c, r in zip(classes, roles, strict=True)]
+    wanted = [db + levels.drums_db * (c == "drums") for db, c in zip(wanted, classes, strict=True)]
     for index in (index for index, role in enumerate(roles) if role != "guest"):
         wanted[index] += rng.normal(0, 2.5)
     ratios = _draw_ratios(rng, levels)

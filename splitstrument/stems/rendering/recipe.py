@@ -42,6 +42,7 @@ class Realism(Settings):
     recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
     fm: bool = Field(False, description="some parts on the FM synthesis of a sound card")
     reshaped: bool = Field(False, description="most banks with other keys' samples, other filters and envelopes")
+    modelled: bool = Field(False, description="most guitars and pianos are instruments of our own, drawn per song")
     stereo: bool = Field(False, description="places as on records: takes hard left and right, stereo rooms, width")
     codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
 
@@ -58,6 +59,7 @@ class Sources(Settings):
 class Levels(Settings):
     """Levels of the finished mix."""
 
+    drums_db: float = Field(0.0, ge=-20, le=20, description="drums louder than the other stems of the base, by so much")
     target_to_rest_db: tuple[float, float] = Field((-12.0, 3.0), description="limits of the draw")
     target_to_rest_mean_db: float = Field(-4.5, description="mean of the normal draw between the limits")
     target_to_rest_spread_db: float = Field(3.5, gt=0)
@@ -68,7 +70,7 @@ class Levels(Settings):
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
 # steps that came later: tracks made without them are the same as before there were any
-LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "stereo", "codec")
+LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "modelled", "stereo", "codec")
 # settings that came later: their defaults are left out of the fingerprint
 LATER_KEYS = ("form",)
 
@@ -100,6 +102,8 @@ class CorpusRecipe(Settings):
         """Fingerprint of everything that changes how a track sounds: a track of another one is rendered again."""
         data = self.model_dump(mode="json", exclude=PLAN_KEYS)
         data["realism"] = {step: on for step, on in data["realism"].items() if on or step not in LATER_STEPS}
+        if not data["levels"]["drums_db"]:
+            del data["levels"]["drums_db"]
         for key in LATER_KEYS:
             if data[key] == type(self).model_fields[key].default:
                 del data[key]

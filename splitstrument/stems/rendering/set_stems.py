@@ -27,7 +27,7 @@ def set_track(record: dict[str, Any]) -> stem_set.SetTrack:
     sounds: dict[str, set[str]] = {}
     for player in record["players"]:
         stem = SET_STEMS.get(player["class"], "other")
-        sounds.setdefault(stem, set()).add(player["bank"] or player["kind"])
+        sounds.setdefault(stem, set()).add(player["bank"] or player.get("model") or player["kind"])
     return stem_set.SetTrack(
         record["name"],
         known=stem_set.STEMS,

@@ -20,8 +20,10 @@ from splitstrument.stems.rendering import (
     drumkits,
     effects,
     guests,
+    guitars,
     humanise,
     mixdown,
+    modelled,
     patches,
     plucked,
     recorded,
@@ -139,7 +141,13 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
     if player.kind == "strums" and player.bank:
         library = strums.read_library(catalogue.bank_path(root, player.bank))
         return strums.render_strums(part, library, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
-    if player.kind == "strings" and player.strings:
+    if player.kind == "modelled" and player.model:
+        # nothing above the recipe's own rate is heard, unless an amplifier folds it down
+        rate_hz = soundfonts.RATE_HZ if player.amplifier else min(soundfonts.RATE_HZ, recipe.sample_rate_hz)
+        sound = modelled.render(part, player.model, rate_hz, rng)
+        if not player.amplifier:
+            return sound, rate_hz
+    elif player.kind == "strings" and player.strings:
         sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
     elif player.kind == "patches" and player.bank:
         sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
@@ -207,6 +215,8 @@ def arrange_take(player: Player, take: int, plan: TrackPlan, recipe: CorpusRecip
     if player.amplifier and new_amplifier:
         responses = list(catalogue.amplifier_responses(root, recipe.part)) if recipe.measured_responses else []
         player = replace(player, amplifier=amplifiers.draw_amplifier(rng, player.amplifier.style, responses))
+    if player.model and isinstance(player.model, guitars.Guitar) and new_sound:
+        player = replace(player, model=guitars.draw_guitar(rng, player.model.kind))
     if player.strings and new_sound:
         player = replace(player, strings=plucked.draw_strings(rng, player.amplifier is None))
     if player.kind == "bank" and new_sound:
@@ -258,10 +268,11 @@ def describe(player: Player) -> dict[str, Any]:
         "name": player.name,
         "class": player.stem_class,
         "kind": player.kind,
-        "bank": player.bank.name if player.kind not in ("strings", "voice") and player.bank else None,
+        "bank": player.bank.name if player.kind not in ("strings", "voice", "modelled") and player.bank else None,
         "program": player.program,
         "notes": len(player.part.notes),
         "takes": player.takes,
         "amplifier": amplifier.style if amplifier else None,
         "response": amplifier.response.stem if amplifier and amplifier.response else None,
+        **({"model": player.model.kind} if player.model and player.kind == "modelled" else {}),
     }
