@@ -19,7 +19,7 @@ test-slow: $(VENV)/.dev  ## the long checks (a quarter of an hour on two cores)
 	$(BIN)/python -m pytest -m "slow" -n 2 --dist worksteal $(ARGS)
 
 test-tfio: $(VENV)-tfio/.tfio  ## the pipeline tests with tensorflow-io, in an environment of its own
-	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/test_training_reading.py tests/test_training_data.py tests/test_hourglass.py $(ARGS)
+	$(VENV)-tfio/bin/python -m pytest -m "tfio or not slow" tests/training/data/test_reading.py tests/training/data/test_open.py tests/network/test_hourglass.py $(ARGS)
 
 lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -30,7 +30,7 @@ bench: $(VENV)/.dev  ## every benchmark, each figure a ratio in one run
 	$(BIN)/python benchmarks/run_all.py $(ARGS)
 
 scores: $(VENV)/.dev  ## the shipped models on every held-out set, beside baselines and ceilings
-	$(BIN)/python benchmarks/scores.py $(ARGS)
+	$(BIN)/python -m splitstrument.release.held_out $(ARGS)
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist

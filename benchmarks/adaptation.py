@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from validation import Masker, excerpts, si_sdr
 
-from splitstrument.network.statistics import estimate_statistics, normalization_statistics
-from splitstrument.separation.adapt import BATCH
+from splitstrument.model_tools.adapt import BATCH
+from splitstrument.network.batch_statistics import estimate_statistics, normalization_statistics
 from splitstrument.spectrogram import stft
 
 SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)

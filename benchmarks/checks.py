@@ -4,8 +4,8 @@
 
 Takes organised datasets, cuts an excerpt of each track that has the target and something else (stems that are silent
 there are left out, and the mix is the sum of the stems that are kept), spoils the target's stem of each by every defect
-of `splitstrument.stems.checks.defects`, and counts how often the right check says so. The untouched excerpts give the
-false alarms. Prints Markdown tables.
+of `splitstrument.curation.checks.defects`, and counts how often the right check says so. The untouched excerpts give
+the false alarms. Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.stems.checks.defects import DEFECTS, Patient, Track, write_track
-from splitstrument.stems.checks.findings import CHECK_NAMES, Finding
-from splitstrument.stems.checks.run import TrackResult, check_track, duplicate_findings
-from splitstrument.stems.checks.settings import CheckSettings
-from splitstrument.stems.checks.tracks import read_track
-from splitstrument.stems.classes import MIX
-from splitstrument.stems.index import track_folders
+from splitstrument.curation.checks.defects import DEFECTS, Patient, Track, write_track
+from splitstrument.curation.checks.findings import CHECK_NAMES, Finding
+from splitstrument.curation.checks.run import TrackResult, check_track, duplicate_findings
+from splitstrument.curation.checks.settings import CheckSettings
+from splitstrument.curation.checks.tracks import read_track
+from splitstrument.datasets.classes import MIX
+from splitstrument.datasets.index import track_folders
 
 SETTINGS = CheckSettings()
 

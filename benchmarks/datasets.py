@@ -25,13 +25,13 @@ import numpy as np
 import soundfile
 
 from splitstrument import audio
+from splitstrument.datasets.build import build
+from splitstrument.datasets.mix import MixSettings, mix_track
+from splitstrument.datasets.recipe import DatasetRecipe
+from splitstrument.datasets.silence import SilenceSettings
+from splitstrument.datasets.silence_cut import cut_track, pairs_by_track
 from splitstrument.executor import track_executor
 from splitstrument.pairs import find_pairs
-from splitstrument.stems.build import build
-from splitstrument.stems.mix import MixSettings, mix_track
-from splitstrument.stems.recipe import DatasetRecipe
-from splitstrument.stems.silence import SilenceSettings
-from splitstrument.stems.silence_tracks import cut_track, pairs_by_track
 
 RATES = (44100, 22050)
 SILENCE = {"below_audible": 0.99, "to": 0.99}

@@ -55,7 +55,7 @@ def main() -> None:
 
 def find(name: str | None, parser: argparse.ArgumentParser):
     """The model folder that was asked for."""
-    from splitstrument.separation.store import find_model
+    from splitstrument.model_folder import find_model
 
     if name is None:
         parser.error("give a model folder or --thesis")
@@ -65,11 +65,11 @@ def find(name: str | None, parser: argparse.ArgumentParser):
 def thesis_model(folder: Path):
     """The thesis's network, random weights, exported and quantized."""
     from splitstrument.audio import write
-    from splitstrument.modelfolder import ModelDescription, read_model_folder, write_model_folder
-    from splitstrument.network.build import build_network
+    from splitstrument.model_folder import ModelDescription, read_model_folder, write_model_folder
+    from splitstrument.model_tools.int8 import export_int8
+    from splitstrument.model_tools.onnx import export_onnx
+    from splitstrument.network.registry import build_network
     from splitstrument.network.settings import ModelSettings
-    from splitstrument.separation.export import export_onnx
-    from splitstrument.separation.quantize import export_int8
 
     settings = ModelSettings()
     build_network(settings).save_weights(folder / "best.weights.h5")
@@ -180,7 +180,7 @@ def print_song(folder, engines: dict, song: Path) -> None:
     """Error of the separated instrument of each engine against the first one's."""
     from splitstrument.audio import read
     from splitstrument.separation.api import separate
-    from splitstrument.separation.stream import LoadedModel
+    from splitstrument.separation.pipeline import LoadedModel
 
     audio, rate = read(song)
     audio = audio[: 60 * rate]

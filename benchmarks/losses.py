@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 
-from splitstrument.evaluation.tables import markdown, number
+from splitstrument.tables import markdown, number
 from splitstrument.training.settings import TrainingSettings
 
 LOSSES = ("relative_error", "complex_l1", "l11", "l2")
@@ -67,12 +67,12 @@ def settings_of(arguments: argparse.Namespace, loss: str) -> TrainingSettings:
 
 def errors(settings: TrainingSettings) -> np.ndarray:
     """Mean relative error of each `MEAN_OVER` batches in turn."""
-    from splitstrument.network.losses import make_loss
-    from splitstrument.training.pipeline import open_streams
-    from splitstrument.training.schedule import rate_factor
+    from splitstrument.network.losses.registry import make_loss
+    from splitstrument.training.build import build_trainer
+    from splitstrument.training.data.open import open_streams
+    from splitstrument.training.data.tracks import load_tracks
+    from splitstrument.training.optimizers import rate_factor
     from splitstrument.training.settings import ScheduleSettings
-    from splitstrument.training.step import build_trainer
-    from splitstrument.training.tracks import load_tracks
 
     trainer, steps = build_trainer(settings), settings.steps_per_epoch or 1
     measure = make_loss("relative_error", {"emphasis": 0.0}, settings.model)

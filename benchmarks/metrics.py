@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.evaluation.baselines import estimates_of
-from splitstrument.evaluation.bss import bss_eval
 from splitstrument.evaluation.jobs import peak_memory_mb
+from splitstrument.evaluation.metrics.bss import bss_eval
+from splitstrument.evaluation.metrics.score import score_blocks
 from splitstrument.evaluation.run import EvaluationSettings, Workers, score_files
-from splitstrument.evaluation.scores import score_blocks
-from splitstrument.evaluation.tables import markdown
+from splitstrument.evaluation.systems import estimates_of
 from splitstrument.pairs import find_pairs
+from splitstrument.tables import markdown
 
 COUNTED_BELOW_DB = 80.0
 RATE = 22050

@@ -22,9 +22,9 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from splitstrument.evaluation.tables import markdown, number
+from splitstrument.model_folder import find_model
 from splitstrument.network.settings import BandUnetSettings, HourglassSettings, ModelSettings, SpectrogramSettings
-from splitstrument.separation.store import find_model
+from splitstrument.tables import markdown, number
 from splitstrument.training.describe import count_operations
 
 SHIPPED = {"folds": (4, 8, 16, 16), "time_fold": 4, "width": 104, "growth": 16, "levels": 4}
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def _network(model: ModelSettings):
-    from splitstrument.network.build import build_network
+    from splitstrument.network.registry import build_network
 
     return build_network(model)
 

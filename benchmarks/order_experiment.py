@@ -21,15 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from splitstrument.cli.stand_ins import read_scale, stand_in_settings
-from splitstrument.cli.train import load_recipe
-from splitstrument.evaluation.scores import score_pair
+from splitstrument.evaluation.metrics.score import score_pair
 from splitstrument.files import write_json
 from splitstrument.pairs import find_pairs
-from splitstrument.training.pipeline import Stream, open_streams
-from splitstrument.training.queueing import Job, read_jobs
+from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
+from splitstrument.training.data.open import open_streams
+from splitstrument.training.data.stream import Stream
+from splitstrument.training.data.tracks import TrackSets, load_tracks
+from splitstrument.training.queue import Job, read_jobs
+from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.tracks import TrackSets, load_tracks
 
 PROBE_EVERY, PROBE_CHUNKS, RESTATED_BATCHES = 100, 32, 64
 
@@ -105,8 +106,8 @@ COMPILED: dict[str, Any] = {}
 
 def fresh_trainer(settings: TrainingSettings) -> Any:
     """A trainer as it starts; the compiled steps of an earlier one of the same form serve again."""
-    from splitstrument.network.build import build_network
-    from splitstrument.training.step import build_trainer
+    from splitstrument.network.registry import build_network
+    from splitstrument.training.build import build_trainer
 
     form = settings.model.model_dump_json()
     if form not in COMPILED:

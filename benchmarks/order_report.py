@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from splitstrument.training.published import markdown_table
+from splitstrument.tables import markdown_table
 
 PASSED = 0.9
 ARMS = {"pure_last": "pure last", "pure_first": "pure first", "shuffled": "shuffled"}

@@ -18,7 +18,7 @@ import splitstrument
 from splitstrument.audio import probe
 from splitstrument.pairs import find_pairs
 from splitstrument.separation.options import NO_GATE_DB, SeparationOptions
-from splitstrument.separation.stream import load_model
+from splitstrument.separation.pipeline import load_model
 
 OVERLAPS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4)
 

@@ -50,9 +50,9 @@ def write(folder: Path, stems: dict, rate: int) -> None:
 
 def ours(model: str):
     """Splitstrument with a model of the store and its default engine."""
-    from splitstrument.separation.files import separate_file
     from splitstrument.separation.options import SeparationOptions
-    from splitstrument.separation.stream import load_model
+    from splitstrument.separation.pipeline import load_model
+    from splitstrument.separation.songs import separate_file
 
     loaded = load_model(model)
     return lambda song, output: separate_file(song, output, loaded, SeparationOptions())

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from validation import Masker, excerpts, level_db, si_sdr
 
-from splitstrument.separation.presence import Gate, gated
+from splitstrument.separation.gate import Gate, gated
 from splitstrument.spectrogram import istft, stft
 
 THRESHOLDS_DB = (None, -18.0, -16.0, -14.0, -12.0)

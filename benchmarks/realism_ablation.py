@@ -100,10 +100,10 @@ def run_arm(arm: str, seed: int, arguments: argparse.Namespace) -> None:
 
 def render(arm: str, folder: Path, arguments: argparse.Namespace) -> list[str]:
     """Render songs until there are enough guitar pairs; their names, in the recipe's order."""
+    from splitstrument.corpus.arrange import plan_tracks
+    from splitstrument.corpus.corpus import render_corpus
+    from splitstrument.corpus.recipe import CorpusRecipe, Realism
     from splitstrument.settings import load_settings
-    from splitstrument.stems.rendering.arrange import plan_tracks
-    from splitstrument.stems.rendering.corpus import render_corpus
-    from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
     off = tuple(Realism.model_fields) if ARMS[arm] == ("*",) else ARMS[arm]
     off = tuple(step for step in off if Realism.model_fields[step].default)
@@ -145,7 +145,7 @@ def score(run: Path, data: Path) -> dict[str, float]:
     """Gain in SI-SDR of the instrument over the mixture, for the middle of each song."""
     import splitstrument
     from splitstrument import audio
-    from splitstrument.evaluation.measures import Distortion
+    from splitstrument.evaluation.metrics.distortion import Distortion
     from splitstrument.pairs import find_pairs
 
     gains = {}
@@ -169,7 +169,7 @@ def score(run: Path, data: Path) -> dict[str, float]:
 
 def table(output: Path) -> str:
     """Markdown table of the finished arms: medians per seed, and what the arm loses against all steps."""
-    from splitstrument.evaluation.tables import markdown
+    from splitstrument.tables import markdown
 
     records = [json.loads(path.read_text()) for path in sorted(output.glob("*/seed_*.json"))]
     rows = []

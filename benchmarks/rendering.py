@@ -13,9 +13,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from splitstrument.corpus import arrange, track
+from splitstrument.corpus.recipe import CorpusRecipe
 from splitstrument.settings import load_settings
-from splitstrument.stems.rendering import arrange, track
-from splitstrument.stems.rendering.recipe import CorpusRecipe
 
 RECIPE = Path(__file__).resolve().parent.parent / "datasets" / "corpus_development.yaml"
 

@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.evaluation.baselines import DESCRIPTIONS, EqFit, estimates_of
-from splitstrument.evaluation.rosetta import ROSETTA_MEASURES, field_table
-from splitstrument.evaluation.scores import score_pair
+from splitstrument.evaluation.metrics.registry import HEADS
+from splitstrument.evaluation.metrics.score import score_pair
+from splitstrument.evaluation.report.rosetta import ROSETTA_MEASURES, field_table
 from splitstrument.evaluation.statistics import summarise
-from splitstrument.evaluation.tables import HEADS, markdown, number
+from splitstrument.evaluation.systems import DESCRIPTIONS, EqFit, estimates_of
 from splitstrument.pairs import find_pairs
+from splitstrument.tables import markdown, number
 
 RATE, N_FFT = 22050, 1536
 ESTIMATES = ("mixture", "eq", "ibm", "irm", "wiener", "mpo")

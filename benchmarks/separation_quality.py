@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument.audio import read, resample
+from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
 from splitstrument.separation.api import separate
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.options import MaskOptions, SeparationOptions
-from splitstrument.separation.store import find_model
-from splitstrument.separation.stream import LoadedModel, load_model
+from splitstrument.separation.pipeline import LoadedModel, load_model
 from splitstrument.spectrogram import istft, stft
 
 CHOICES = {

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from splitstrument.corpus import catalogue
 from splitstrument.errors import DatasetError
-from splitstrument.stems.rendering import catalogue
 
 COMPARED = 400
 SILENT = 50  # of 32768

@@ -12,9 +12,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from splitstrument.cli import queue_report
 from splitstrument.files import write_text
-from splitstrument.training.queueing import Job, read_jobs, status_of
+from splitstrument.reproduction import queue_report
+from splitstrument.training.queue import Job, read_jobs, status_of
 
 QUEUES = Path(__file__).resolve().parent.parent / "trainings" / "queues"
 SWEEPS = (

@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from splitstrument.cli.train import load_recipe
 from splitstrument.training.backend import choose_backend
+from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
 
 
@@ -62,9 +62,9 @@ def measure_pipelines(settings: TrainingSettings, recipe_folder: Path, batches: 
 
 
 def _per_batch(settings: TrainingSettings, recipe_folder: Path, batches: int) -> tuple[float, float]:
-    from splitstrument.network.losses import needs_phase
-    from splitstrument.training.pipeline import open_streams
-    from splitstrument.training.tracks import load_tracks
+    from splitstrument.network.losses.registry import needs_phase
+    from splitstrument.training.data.open import open_streams
+    from splitstrument.training.data.tracks import load_tracks
 
     phase = needs_phase(settings.loss.name)
     stream = open_streams(settings, load_tracks(settings, recipe_folder), phase).training
@@ -79,11 +79,11 @@ def measure_steps(
     """Seconds of our step and of plain `fit`, and the share of waiting while training for real."""
     import numpy as np
 
-    from splitstrument.network.losses import needs_phase
+    from splitstrument.network.losses.registry import needs_phase
+    from splitstrument.training.build import build_trainer
     from splitstrument.training.check import FIRST_STEPS, try_steps
-    from splitstrument.training.pipeline import open_streams
-    from splitstrument.training.step import build_trainer
-    from splitstrument.training.tracks import load_tracks
+    from splitstrument.training.data.open import open_streams
+    from splitstrument.training.data.tracks import load_tracks
 
     stream = open_streams(settings, load_tracks(settings, recipe_folder), needs_phase(settings.loss.name)).training
     trainer = build_trainer(settings)
@@ -102,10 +102,10 @@ def measure_xla(
     settings: TrainingSettings, recipe_folder: Path, steps: int, rounds: int = 3
 ) -> dict[bool, tuple[float, float]]:
     """Seconds per step without and with XLA, in turns on one batch: the best of the rounds, by CPU time."""
-    from splitstrument.network.losses import needs_phase
-    from splitstrument.training.pipeline import open_streams
-    from splitstrument.training.step import build_trainer
-    from splitstrument.training.tracks import load_tracks
+    from splitstrument.network.losses.registry import needs_phase
+    from splitstrument.training.build import build_trainer
+    from splitstrument.training.data.open import open_streams
+    from splitstrument.training.data.tracks import load_tracks
 
     phase = needs_phase(settings.loss.name)
     batch = open_streams(settings, load_tracks(settings, recipe_folder), phase).training.batch(0)

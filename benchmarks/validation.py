@@ -24,8 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.modelfolder import read_model_folder
-from splitstrument.network.build import build_network
+from splitstrument.model_folder import read_model_folder
+from splitstrument.network.registry import build_network
 from splitstrument.pairs import find_pairs
 from splitstrument.spectrogram import istft, stft
 

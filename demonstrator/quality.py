@@ -24,10 +24,10 @@ from urllib.parse import parse_qs
 import web
 
 from demonstrator.guards import HEADERS, host_allowed, host_name, names_of, same_origin
+from splitstrument.curation.checks.findings import CHECKS_FILE
+from splitstrument.curation.listening import Item, Overview, excerpt, listening_queue, overview, wav_bytes
+from splitstrument.datasets.marks import CHECKED, DEFECTS, MARKS, set_mark
 from splitstrument.errors import SettingsError, SplitstrumentError
-from splitstrument.stems.checks.findings import CHECKS_FILE
-from splitstrument.stems.listening import Item, Overview, excerpt, listening_queue, overview, wav_bytes
-from splitstrument.stems.marks import CHECKED, DEFECTS, MARKS, set_mark
 
 HERE = Path(__file__).parent
 STATIC = {

@@ -15,13 +15,14 @@ import web
 from demonstrator import sniff
 from demonstrator.handler import Handler, see_other, wants_json
 from demonstrator.links import LinkError, check_link, refuse_private_host
-from demonstrator.model_pages import Models, ModelSound, Scores
+from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file, send_zip
 from demonstrator.site import HERE, Busy, Site, clean_title
 from demonstrator.store import Job, new_id
 from demonstrator.uploads import Form
-from splitstrument import __version__, views
+from splitstrument import pictures
 from splitstrument.files import write_json
+from splitstrument.version import __version__
 
 ID = "([0-9a-f]{32})"
 PICTURES = ("mixture", "mask", "instrument", "rest")
@@ -283,8 +284,8 @@ class ComparePlay(Pair):
         play, view = base.with_suffix(".flac"), base.with_suffix(".json")
         if not view.is_file():
             stems = [self.result_file(job, job.files[stem]) for job in (one, other) for stem in STEMS]
-            gain = min(1.0, 1 / max(views.peak_of(stems), 1e-9))
-            layout = views.write_play_file(play, stems, gain)
+            gain = min(1.0, 1 / max(pictures.peak_of(stems), 1e-9))
+            layout = pictures.write_play_file(play, stems, gain)
             peaks = [json.loads(self.result_file(job, "view.json").read_text()) for job in (one, other)]
             write_json(view, {"play": layout, "songs": peaks, "duration_s": peaks[0]["duration_s"]})
         return play, view

@@ -1,4 +1,4 @@
-"""The scores page: what the thesis published, and what was measured of the models on offer."""
+"""Pages about the models: their cards, what they get wrong, and their scores beside the thesis's."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from demonstrator.handler import Handler
+from demonstrator.markdown import to_html
+from demonstrator.sending import send_file
 from splitstrument.errors import SplitstrumentError
 from splitstrument.recipes import recipes_folder
 from splitstrument.settings import read_yaml
@@ -15,6 +18,32 @@ SCORE_FILES = ("evaluation*.yaml", "evaluations/*.yaml", "scores.yaml")
 MEASURES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "si_sdr": "SI-SDR"}
 SYSTEMS = {"estimate": "this model"}
 MAX_BYTES = 20_000_000
+
+
+class Models(Handler):
+    """The models on offer with their cards."""
+
+    def GET(self) -> bytes:
+        cards = [(model, to_html(model.card)) for model in self.site.models.values()]
+        return self.page("models", "Models", cards)
+
+
+class ModelSound(Handler):
+    """A sound that a model lists among its failures, and no other file."""
+
+    def GET(self, name: str, file: str) -> Iterator[bytes]:
+        model = self.site.models.get(name)
+        sounds = {path.name: path for failure in (model.failures if model else ()) for path in failure.sounds.values()}
+        if file not in sounds:
+            raise self.refuse("404 Not Found", "There is no such sound.")
+        return send_file(sounds[file], cache="public, max-age=600")
+
+
+class Scores(Handler):
+    """Published numbers beside ours."""
+
+    def GET(self) -> bytes:
+        return self.page("scores", "Scores", published(), measured(self.site.models.values()))
 
 
 def published() -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,21 +13,19 @@ import web
 
 from demonstrator.guards import RateLimit, Tokens
 from demonstrator.log import log
+from demonstrator.offered_models import offered_models
 from demonstrator.settings import DemonstratorSettings
 from demonstrator.store import Job, JobStore, new_id
 from demonstrator.work import Task
 from demonstrator.workers import Dispatcher
-from splitstrument.errors import ModelError, SettingsError
+from splitstrument.errors import ModelError
 from splitstrument.executor import available_cores
 from splitstrument.files import safe_name
-from splitstrument.modelfolder import ModelFolder
 from splitstrument.recipes import recipes_folder
-from splitstrument.settings import Settings, read_yaml, validate
 
 HERE = Path(__file__).parent
 TITLE_LENGTH = 80
 EXAMPLE = ("sample", "example.ogg")
-FAILURES = "failures.yaml"
 
 
 class Busy(Exception):
@@ -43,66 +40,6 @@ class Busy(Exception):
     def __init__(self, status: str, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.status, self.retry_after_s = status, retry_after_s
-
-
-class FailureEntry(Settings):
-    """One entry of a model's failures.yaml: file names by what they hold."""
-
-    title: str
-    sounds: dict[str, str]
-
-
-class FailureList(Settings):
-    """A model's failures.yaml."""
-
-    failures: list[FailureEntry]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Seconds of a song that a model spoils.
-
-    Attributes
-    ----------
-    sounds
-        What to play, by its label: the song, the model's answer, what was asked for.
-    """
-
-    title: str
-    sounds: dict[str, Path]
-
-
-@dataclass(frozen=True)
-class OfferedModel:
-    """A model that visitors may choose."""
-
-    name: str
-    folder: ModelFolder
-
-    @property
-    def target(self) -> str:
-        """The instrument that it extracts."""
-        return self.folder.settings.target
-
-    @property
-    def summary(self) -> str:
-        """One line about it."""
-        return self.folder.description.summary
-
-    @property
-    def card(self) -> str:
-        """Its model card; empty if there is none."""
-        path = self.folder.path / "card.md"
-        return path.read_text(encoding="utf-8", errors="replace")[:200_000] if path.is_file() else ""
-
-    @cached_property
-    def failures(self) -> tuple[Failure, ...]:
-        """What it gets wrong, to listen to, if its folder lists any (`benchmarks/failures.py` writes the list)."""
-        listed = self.folder.path / FAILURES
-        if not listed.is_file():
-            return ()
-        entries = validate(read_yaml(listed), FailureList, str(listed)).failures
-        return tuple(Failure(entry.title, _files_beside(listed, entry.sounds)) for entry in entries)
 
 
 class Site:
@@ -304,34 +241,6 @@ class Site:
         return web.template.render(str(HERE / "templates"), cache=True, globals={"site": self, "minutes": clock})
 
 
-def offered_models(settings: DemonstratorSettings, config_folder: Path) -> dict[str, OfferedModel]:
-    """Models by the name that pages use; a request can only choose among these names.
-
-    Raises
-    ------
-    SettingsError
-        If there is none, or two have the same name.
-    """
-    from splitstrument.modelfolder import shipped_models
-    from splitstrument.separation.store import find_model
-
-    entries = [(entry.model, entry.name) for entry in settings.models] or [(name, name) for name in shipped_models()]
-    offered: dict[str, OfferedModel] = {}
-    for model, name in entries:
-        beside = config_folder / model
-        folder = find_model(beside if beside.is_dir() else model)
-        name = name or safe_name(folder.description.name, 60)
-        if name in offered:
-            raise SettingsError(f"Two models are called {name!r}: give one of them another `name` under `models`.")
-        offered[name] = OfferedModel(name, folder)
-    if not offered:
-        raise SettingsError(
-            "There is no model to offer: this installation ships none; name a run folder under `models` in a "
-            "configuration file and start with `splitstrument demo --config FILE`."
-        )
-    return offered
-
-
 def clean_title(file_name: str) -> str:
     """What a page calls a song: its file name without folder and ending."""
     stem = Path(file_name.replace("\\", "/")).stem
@@ -341,12 +250,6 @@ def clean_title(file_name: str) -> str:
 def clock(seconds: float) -> str:
     """Seconds as 3:05."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _files_beside(listing: Path, names: dict[str, str]) -> dict[str, Path]:
-    """Files that a list names, if they lie in its own folder."""
-    files = {label: listing.with_name(safe_name(name)) for label, name in names.items()}
-    return {label: path for label, path in files.items() if path.is_file()}
 
 
 def _minutes(seconds: float) -> str:

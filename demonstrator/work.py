@@ -61,7 +61,7 @@ class Task:
 
 def loaded_model(model: str, engine: str | None, threads: int | None) -> Any:
     """The model with its engine open; a process opens each only once."""
-    from splitstrument.separation.stream import load_model
+    from splitstrument.separation.pipeline import load_model
 
     key = (model, engine, threads)
     if key not in _models:
@@ -87,7 +87,7 @@ def run_task(task: Task, report: Report) -> dict[str, Any]:
 
 
 def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
-    from splitstrument.separation.files import separate_file
+    from splitstrument.separation.songs import separate_file
 
     song, extra, done = _song_of(task, report)
     _check_length(song, task.max_seconds)
@@ -98,7 +98,7 @@ def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]
 
 
 def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
-    from splitstrument.separation.files import reprocess_file
+    from splitstrument.separation.songs import reprocess_file
 
     source = Path(task.source or "")
     song = next(source.glob("song.*"))
@@ -149,16 +149,16 @@ def _between(report: Report, first: float) -> Callable[[float, float], None]:
 
 def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
     """Draw the result and list its files."""
-    from splitstrument import views
-    from splitstrument.separation.files import null_text
+    from splitstrument import pictures
+    from splitstrument.separation.result import null_text
 
     report(1 - SHARE_DRAW, "drawing")
     instrument, rest = Path(separated.instrument), Path(separated.rest)
-    view = views.draw_song(instrument, rest)
+    view = pictures.draw_song(instrument, rest)
     for name, picture in view.pictures.items():
-        views.write_png(folder / f"{name}.png", picture)
-    gain = min(1.0, 1 / max(views.peak_of([instrument, rest]), 1e-9))
-    play = views.write_play_file(folder / PLAY_FILE, [instrument, rest], gain)
+        pictures.write_png(folder / f"{name}.png", picture)
+    gain = min(1.0, 1 / max(pictures.peak_of([instrument, rest]), 1e-9))
+    play = pictures.write_play_file(folder / PLAY_FILE, [instrument, rest], gain)
     activity = separated.activity.as_dict()
     write_json(
         folder / VIEW_FILE,

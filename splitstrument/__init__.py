@@ -15,13 +15,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from splitstrument.version import __version__
+
 if TYPE_CHECKING:
     from splitstrument.separation.api import Separation, separate
 
 # ONNX Runtime from 1.29 on keeps records of what it runs and sends them to its makers, unless told not to when loaded
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__version__ = "0.1.0"
 __all__ = ["Separation", "__version__", "separate"]
 
 

@@ -12,14 +12,15 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
-from splitstrument.errors import CancelledError, SettingsError, missing_extra
+from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError, missing_extra
+from splitstrument.progress import progress
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -195,3 +196,40 @@ def _cluster(address: str) -> Iterator[Executor]:
     with client:
         # one retry per task: a worker that died with its machine must not lose the track
         yield client.get_executor(pure=False, retries=1)
+
+
+@dataclass
+class Batch(Generic[Result]):
+    """Results and failures of a batch, both by the item's name."""
+
+    results: dict[str, Result] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def run_batch(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    executor: Executor,
+    description: str,
+    name_of: Callable[[Item], str] = str,
+    quiet: bool = False,
+) -> Batch[Result]:
+    """Run `function` over `items`.
+
+    Errors that a user can mend, and those of the file system, are recorded as failures of their item; anything else is
+    a bug and ends the batch.
+    """
+    batch: Batch[Result] = Batch()
+    with progress(description, len(items), "tracks", quiet) as advance:
+        for outcome in map_tracks(function, items, executor):
+            name = name_of(outcome.item)
+            if outcome.error is None:
+                batch.results[name] = outcome.result  # type: ignore[assignment]
+            elif isinstance(outcome.error, SplitstrumentError | OSError):
+                batch.failures[name] = str(outcome.error)
+            else:
+                raise outcome.error
+            advance(1, name)
+    batch.results = dict(sorted(batch.results.items()))
+    batch.failures = dict(sorted(batch.failures.items()))
+    return batch

@@ -12,8 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import splitstrument
 from splitstrument.files import sha256_of
+from splitstrument.version import __version__
 
 PACKAGES = (
     *("numpy", "soundfile", "soxr", "pydantic", "onnxruntime", "librosa"),
@@ -34,7 +34,7 @@ def provenance(settings: Any = None, inputs: Iterable[str | Path] = (), seed: in
         The seed of every random draw, if there was one.
     """
     return {
-        "splitstrument": splitstrument.__version__,
+        "splitstrument": __version__,
         "commit": source_commit(),
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -61,7 +61,7 @@ def package_versions() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def source_commit() -> str | None:
     """Commit of the checkout that the package runs from, with ``+changes`` if it differs; None when installed."""
-    folder = Path(splitstrument.__file__).parent.parent
+    folder = Path(__file__).resolve().parent.parent
     if not (folder / ".git").exists():
         return None
     try:

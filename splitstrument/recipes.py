@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-import splitstrument
 from splitstrument.errors import SettingsError
 
 Kind = Literal["datasets", "trainings"]
@@ -13,7 +12,7 @@ Kind = Literal["datasets", "trainings"]
 
 def recipes_folder(kind: Kind) -> Path:
     """Folder of all recipes of a kind; setup.cfg installs it as ``splitstrument/_<kind>``."""
-    package = Path(splitstrument.__file__).parent
+    package = Path(__file__).resolve().parent
     installed = package / f"_{kind}"
     return installed if installed.is_dir() else package.parent / kind
 

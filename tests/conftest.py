@@ -11,10 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import SHARED
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED = ROOT.parent / "shared"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+# programs that tests start find what is in tests/support too
+SUPPORT = str(Path(__file__).parent / "support")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (SUPPORT, os.environ.get("PYTHONPATH"))))
 
 # A suite that a script runs in the background inherits an ignored Ctrl-C, and so would every program that it starts;
 # with a handler of its own, children start with the default again.

@@ -1,83 +1,110 @@
-"""The house as docs/architecture.md draws it: who may import whom, and what start-up may load."""
+"""Who may import whom, and what start-up may load: docs/architecture.md as a test."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "splitstrument"
-
-BASE = {"errors", "files", "settings", "spectrogram", "audio", "provenance", "executor", "progress", "recipes", "pairs",
-        "stem_set", "modelfolder", "views", "unread"}  # fmt: skip
-# room -> rooms it may import, besides itself; `network.settings` and `network.chunks` are plain settings and arrays
+# The ground first: a room imports only rooms above it in this list. The package root stands last, since its one import
+# is the Python API, loaded on first use.
+ROOMS = [
+    *("version", "errors", "files", "tables", "progress", "settings", "audio", "provenance", "recipes", "executor"),
+    *("streams", "spectrogram", "pictures", "unread", "pairs", "stem_set", "network", "model_folder"),
+    *("datasets", "curation", "corpus", "separation", "training", "model_tools", "evaluation"),
+    *("reproduction", "release", "cli", "__main__", "__init__"),
+]
+# what a room above the ground may import besides the ground and itself
 MAY_IMPORT = {
-    "errors": set(),
-    "spectrogram": set(),
-    "files": {"errors"},
-    "yamlsize": {"errors"},
-    "settings": {"errors", "yamlsize"},
-    "audio": {"errors", "files"},
-    "provenance": {"files"},
-    "progress": set(),
-    "recipes": {"errors"},
-    "executor": {"errors"},
-    "views": {"files", "spectrogram", "audio"},
-    "unread": {"audio", "files"},
-    "pairs": {"errors", "files", "audio", "unread"},
-    "stem_set": {"errors", "files", "audio", "pairs", "settings"},
-    "modelfolder": {"errors", "files", "settings", "network"},
-    "network": {"errors", "settings", "spectrogram"},
-    "stems": BASE,
-    "training": BASE | {"network"},
-    "separation": BASE | {"network"},
-    "evaluation": BASE | {"network", "separation", "stems"},
-    "cli": BASE | {"network", "stems", "training", "separation", "evaluation"},
+    "network": set(),
+    "model_folder": {"network"},
+    "datasets": set(),
+    "curation": {"datasets"},
+    "corpus": {"datasets"},
+    "separation": {"network", "model_folder"},
+    "training": {"network", "model_folder"},
+    "model_tools": {"network", "model_folder", "separation"},
+    "evaluation": {"network", "model_folder", "separation"},
 }
+GROUND = set(ROOMS[: ROOMS.index("network")])
+OUR_NAME = re.compile(r"(splitstrument|demonstrator)(\.\w+)*(:\w+)?")
 
 
-def modules():
+def modules() -> list[Path]:
     return sorted(PACKAGE.rglob("*.py"))
 
 
-def room_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imported_rooms(path: Path):
-    """Names of our own rooms that a file imports anywhere, functions included."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def room_of(name: str) -> str:
+    """Room of a module: `splitstrument.audio` -> ``audio``; the package itself is ``__init__``."""
+    return [*name.split("."), "__init__"][1]
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Our modules that a file imports anywhere: in functions, by `runpy` or `importlib`, in strings that name one."""
+    known = {dotted(other) for other in modules()}
+    found = set()
+    for name in _names(ast.parse(path.read_text())):
+        while name not in known and "." in name and not name.startswith("demonstrator"):
+            name = name.rpartition(".")[0]  # a function or class of that module
+        found.add(name)
+    return frozenset(found - {dotted(path)})
+
+
+def _names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names of ours that a module imports, or holds as a string that is nothing else (docstrings aside)."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module else []
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "splitstrument" and len(parts) > 1 and parts[1] != "__version__":
-                yield parts[1]
-            elif parts[0] == "demonstrator":
-                yield "demonstrator"
+            yield from (alias.name for alias in node.names if OUR_NAME.fullmatch(alias.name))
+        elif isinstance(node, ast.ImportFrom) and node.module and OUR_NAME.fullmatch(node.module):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and OUR_NAME.fullmatch(node.value):
+            module = node.value.partition(":")[0]
+            if "." in module:  # the bare name is the program's, as in "splitstrument --help"
+                yield module
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("runpy.run_module", "importlib.import_module"):
+            yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and OUR_NAME.match(arg.value))
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_rooms_import_only_what_the_plan_allows(path):
-    room = room_of(path)
-    if room.startswith("__"):  # the package itself and its `python -m` entry
-        return
-    allowed = MAY_IMPORT[room] | {room}
-    if path.parent.name == "cli" and path.stem in ("demo", "listen", "dataset_quality"):
-        allowed = allowed | {"demonstrator"}
-    assert set(imported_rooms(path)) <= allowed
+def test_no_import_runs_upward(path):
+    room = room_of(dotted(path))
+    allowed = set(ROOMS[: ROOMS.index(room) + 1])
+    if room in MAY_IMPORT:
+        allowed &= GROUND | MAY_IMPORT[room] | {room}
+    rooms = {room_of(name) for name in imported(path) if not name.startswith("demonstrator")}
+    assert rooms <= allowed | ({"__init__"} if room == "release" else set())
+    if any(name.startswith("demonstrator") for name in imported(path)):
+        assert room == "cli"
 
 
 def test_every_room_is_in_the_plan():
-    rooms = {room_of(path) for path in modules()} - {"__init__", "__main__"}
-    assert rooms == set(MAY_IMPORT)
+    assert {room_of(dotted(path)) for path in modules()} == set(ROOMS)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {dotted(path): imported(path) for path in modules()}
+    while leaves := {name for name, names in graph.items() if not names & graph.keys()}:
+        graph = {name: names for name, names in graph.items() if name not in leaves}
+    assert not graph, f"these import each other, or what does: {sorted(graph)}"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("__init__.py")), ids=lambda path: path.parent.name)
+def test_every_room_says_what_it_holds(path):
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    assert len(text.split()) >= 5, f"{path.parent.name}/__init__.py: a docstring that says what the room holds"
 
 
 HEAVY = {"tensorflow", "keras", "librosa", "mir_eval", "scipy", "matplotlib", "web", "onnxruntime", "sklearn", "numpy"}
@@ -88,7 +115,7 @@ HEAVY = {"tensorflow", "keras", "librosa", "mir_eval", "scipy", "matplotlib", "w
     [
         ("import splitstrument", set()),
         ("from splitstrument.cli import cli; cli.main(['--help'], standalone_mode=False)", set()),
-        ("import splitstrument.modelfolder, splitstrument.pairs", {"numpy"}),
+        ("import splitstrument.model_folder, splitstrument.pairs", {"numpy"}),
         ("from splitstrument.separation import api", {"numpy"}),
     ],
 )

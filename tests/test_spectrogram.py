@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splitstrument.separation.transforms import istft_blocks, stft_blocks
-from splitstrument.spectrogram import istft, n_frames_of, stft
+from splitstrument.spectrogram import istft, istft_blocks, n_frames_of, stft, stft_blocks
 
 
 @pytest.mark.parametrize("n_fft", [512, 1024, 1536, 2048, 4096])

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
-import importlib
 import os
 import sys
 
 import click
 
-import splitstrument
+from splitstrument.cli.lazy_group import LazyGroup
 from splitstrument.cli.standard_streams import patient_streams
 from splitstrument.errors import CancelledError, SplitstrumentError, file_error_text
+from splitstrument.version import __version__
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes are no answers to a command
 
@@ -32,37 +32,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 
-class LazyGroup(click.Group):
-    """A group whose commands are imported when they are run, so that help and start-up stay fast."""
-
-    def __init__(self, *args, table: dict[str, tuple[str, str]] | None = None, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.table = table or {}
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names in the order of the table."""
-        return list(self.table)
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import and return one command."""
-        if name not in self.table:
-            return None
-        module, attribute = self.table[name][0].split(":")
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
-
-
 @click.command(
     cls=LazyGroup,
     table=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: splitstrument demo",
 )
-@click.version_option(splitstrument.__version__, prog_name="splitstrument")
+@click.version_option(__version__, prog_name="splitstrument")
 def cli() -> None:
     """Splitstrument takes a song and gives back one instrument and the rest.
 
@@ -97,7 +73,7 @@ def home_expanded(arguments: list[str]) -> list[str]:
 def _status(arguments: list[str]) -> int:
     """Run one command and turn whatever ends it into an exit status, with one sentence."""
     try:
-        return cli.main(arguments, standalone_mode=False) or 0
+        return cli.main(arguments, standalone_mode=False, obj=main) or 0
     except click.ClickException as error:
         error.show()
         return error.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from splitstrument.cli import LazyGroup
+from splitstrument.cli.lazy_group import LazyGroup
 
 # name -> (module:object, help in one line), in the order in which a dataset goes through them
 STEPS: dict[str, tuple[str, str]] = {

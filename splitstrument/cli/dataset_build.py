@@ -41,12 +41,12 @@ def build(
     splitstrument dataset build datasets/recorded_guitar.yaml --jobs 0
     splitstrument dataset build datasets/recorded_guitar.yaml --scheduler tcp://10.0.0.1:8786
     """
+    from splitstrument.datasets.build import build as run
+    from splitstrument.datasets.passport import write_passport
+    from splitstrument.datasets.recipe import read_recipe
     from splitstrument.errors import SettingsError
     from splitstrument.executor import track_executor
     from splitstrument.recipes import find_recipe
-    from splitstrument.stems.build import build as run
-    from splitstrument.stems.passport import write_passport
-    from splitstrument.stems.recipe import read_recipe
 
     settings = read_recipe(find_recipe(recipe, "datasets"), {"output": str(output)} if output else None)
     if root:
@@ -64,7 +64,7 @@ def build(
 
 def _preview(recipe, as_json: bool) -> None:
     """Say which tracks would be taken."""
-    from splitstrument.stems.choice import chosen_tracks
+    from splitstrument.datasets.recipe import chosen_tracks
 
     chosen = {}
     for source_recipe in recipe.sources:

@@ -19,8 +19,8 @@ def excerpt(recipe: Path, pairs_folder: Path, output: Path, rate: int | None) ->
     splitstrument dataset build datasets/frets_on_fire.yaml
     splitstrument dataset excerpt datasets/sample/real.yaml --from data/frets_on_fire -o datasets/sample
     """
+    from splitstrument.datasets.excerpts import ExcerptRecipe, cut_excerpts
     from splitstrument.settings import load_settings
-    from splitstrument.stems.excerpts import ExcerptRecipe, cut_excerpts
 
     settings = load_settings(recipe, ExcerptRecipe, {"sample_rate_hz": rate} if rate else None).settings
     for path in cut_excerpts(settings, pairs_folder, output):

@@ -29,7 +29,7 @@ _class_option = click.option("--class", "stem_class", required=True, help="Class
 @_class_option
 def export_marks(dataset: Path, file: Path, stem_class: str) -> None:
     """Write the marks of DATASET to FILE."""
-    from splitstrument.stems.marks import check_class_here, read_all_marks, write_marks_file
+    from splitstrument.datasets.marks import check_class_here, read_all_marks, write_marks_file
 
     check_class_here(dataset, stem_class)
     found = read_all_marks(dataset, stem_class)
@@ -43,8 +43,8 @@ def export_marks(dataset: Path, file: Path, stem_class: str) -> None:
 @_class_option
 def import_marks(dataset: Path, file: Path, stem_class: str) -> None:
     """Make the marks of DATASET equal to those in FILE; tracks that are only in one of them stay as they are."""
-    from splitstrument.stems.marks import check_class_here, read_marks_file
-    from splitstrument.stems.marks import import_marks as run
+    from splitstrument.datasets.marks import check_class_here, read_marks_file
+    from splitstrument.datasets.marks import import_marks as run
 
     check_class_here(dataset, stem_class)
     found = read_marks_file(file)
@@ -59,8 +59,8 @@ def import_marks(dataset: Path, file: Path, stem_class: str) -> None:
 @json_option
 def count_marks(file: Path, as_json: bool) -> None:
     """Count the tracks in FILE by mark, and those that may be used."""
-    from splitstrument.stems.marks import count_marks as run
-    from splitstrument.stems.marks import read_marks_file
+    from splitstrument.datasets.marks import count_marks as run
+    from splitstrument.datasets.marks import read_marks_file
 
     counts = run(read_marks_file(file))
     if as_json:

@@ -59,12 +59,11 @@ def mix(
     splitstrument dataset mix data/mine --target guitar -o data/mine_pairs
     splitstrument dataset mix data/mine --target piano --rate 22050 --channels mono --unchecked -o data/piano
     """
-    from splitstrument.executor import track_executor
+    from splitstrument.datasets.classes import check_target
+    from splitstrument.datasets.index import stems_of, track_folders
+    from splitstrument.datasets.mix import MixSettings, mix_track
+    from splitstrument.executor import run_batch, track_executor
     from splitstrument.settings import validate
-    from splitstrument.stems.batch import run_batch
-    from splitstrument.stems.classes import check_target
-    from splitstrument.stems.index import stems_of, track_folders
-    from splitstrument.stems.mix import MixSettings, mix_track
 
     given = {"sample_rates_hz": rates or None, "subtype": subtype or ("FLOAT" if suffix == "wav" else None)}
     settings = validate(
@@ -93,7 +92,7 @@ def mix(
 
 
 def _preview(folders: list[Path], settings, as_json: bool) -> None:
-    from splitstrument.stems.mix import unusable
+    from splitstrument.datasets.mix import unusable
 
     rows = [(folder.name, unusable(folder, settings) or "would be mixed") for folder in folders]
     if as_json:

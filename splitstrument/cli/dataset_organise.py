@@ -52,10 +52,10 @@ def organise(
     splitstrument dataset organise rockband ~/songs -o data/mine
     splitstrument dataset organise slakh /data/slakh2100_flac_redux -o data/slakh --jobs 0
     """
+    from splitstrument.datasets.organise import OrganiseSettings
+    from splitstrument.datasets.organise import organise as run
     from splitstrument.executor import track_executor
     from splitstrument.settings import validate
-    from splitstrument.stems.organise import OrganiseSettings
-    from splitstrument.stems.organise import organise as run
 
     options = {"source": source, "map": map_file, "place": "copy" if copy else "link", "min_confidence": min_confidence}
     settings = validate(options, OrganiseSettings, "the options")
@@ -90,9 +90,9 @@ def _show(report, output: Path, as_json: bool) -> None:
 
 def _preview(root: Path, settings, as_json: bool) -> None:
     """Say which class each stem would get."""
-    from splitstrument.stems.classes import read_instrument_map
-    from splitstrument.stems.organise import classes_of_stems
-    from splitstrument.stems.sources import get_source
+    from splitstrument.datasets.classes import read_instrument_map
+    from splitstrument.datasets.organise import classes_of_stems
+    from splitstrument.datasets.sources import get_source
 
     instrument_map = read_instrument_map(settings.map)
     rows = []
@@ -120,7 +120,7 @@ def names(stems: tuple[str, ...], as_json: bool) -> None:
     splitstrument dataset names ~/multitracks/song1
     """
     from splitstrument.audio import is_audio_name
-    from splitstrument.stems.names import classify
+    from splitstrument.datasets.names import classify
 
     files = []
     for stem in map(Path, stems):

@@ -48,13 +48,13 @@ def check(
     splitstrument dataset check data/organised --json
     splitstrument dataset listen data/organised --target guitar
     """
+    from splitstrument.curation.checks.findings import ranked_rows, write_checks
+    from splitstrument.curation.checks.run import check_dataset
+    from splitstrument.curation.checks.settings import CheckSettings
+    from splitstrument.datasets.index import track_folders
+    from splitstrument.datasets.marks import check_class_here
     from splitstrument.executor import track_executor
     from splitstrument.settings import load_settings
-    from splitstrument.stems.checks.findings import ranked_rows, write_checks
-    from splitstrument.stems.checks.run import check_dataset
-    from splitstrument.stems.checks.settings import CheckSettings
-    from splitstrument.stems.index import track_folders
-    from splitstrument.stems.marks import check_class_here
 
     settings = load_settings(settings_file, CheckSettings).settings if settings_file else CheckSettings()
     if target:
@@ -133,7 +133,7 @@ def listen(
     splitstrument dataset listen data/organised --target guitar --web
     splitstrument dataset listen data/organised --player "mpv --no-video"
     """
-    from splitstrument.stems.listening import listening_queue
+    from splitstrument.curation.listening import listening_queue
 
     queue = listening_queue(dataset, target)
     items = [item for item in queue if (everything or not item.is_done) and (item.suspicion or not suspicious)]

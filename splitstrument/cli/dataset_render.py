@@ -58,11 +58,11 @@ def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, 
     splitstrument dataset render datasets/corpus.yaml --hours 10 --jobs 0
     splitstrument dataset render datasets/corpus_development.yaml --without amplifiers -o data/clean
     """
+    from splitstrument.corpus import corpus
+    from splitstrument.corpus.passport import read_records, write_passports
+    from splitstrument.corpus.stem_index import write_stem_index
     from splitstrument.errors import DatasetError
     from splitstrument.progress import progress
-    from splitstrument.stems.rendering import corpus
-    from splitstrument.stems.rendering.passport import read_records, write_passports
-    from splitstrument.stems.rendering.stem_index import write_stem_index
 
     settings = _settings(recipe, **{key: flags[key] for key in ("hours", "scale", "seed", "without", "only")})
     output = output or Path("data", settings.name)
@@ -94,8 +94,8 @@ def fetch(names: tuple[str, ...], output: Path, as_json: bool) -> None:
     splitstrument dataset fetch
     splitstrument dataset fetch freedoom fluid-soundfont-gm
     """
-    from splitstrument.stems.rendering.catalogue import PACKAGES
-    from splitstrument.stems.rendering.packages import fetch as fetch_package
+    from splitstrument.corpus.catalogue import PACKAGES
+    from splitstrument.corpus.packages import fetch as fetch_package
 
     done = {name: str(fetch_package(name, output)) for name in names or tuple(PACKAGES)}
     if as_json:
@@ -141,7 +141,7 @@ def stand_ins(names: tuple[str, ...], output: Path, scale: float, track_s: float
     splitstrument dataset stand-ins recorded_guitar pure_guitar --scale 0.1 --jobs 0
     """
     from splitstrument.progress import progress
-    from splitstrument.stems.rendering.standins import build_stand_in, recipe_of, scaled
+    from splitstrument.reproduction.rendered_stand_ins import build_stand_in, recipe_of, scaled
 
     done: dict[str, Any] = {}
     for stand_in in _stand_ins_named(names):
@@ -159,7 +159,7 @@ def stand_ins(names: tuple[str, ...], output: Path, scale: float, track_s: float
 def _stand_ins_named(names: tuple[str, ...]) -> list[Any]:
     """Stand-ins by name, in the order in which they need each other; all without names."""
     from splitstrument.errors import SettingsError
-    from splitstrument.stems.rendering.standins import STAND_INS
+    from splitstrument.reproduction.rendered_stand_ins import STAND_INS
 
     known = {stand_in.name: stand_in for stand_in in STAND_INS}
     for name in names:
@@ -171,9 +171,9 @@ def _stand_ins_named(names: tuple[str, ...]) -> list[Any]:
 
 def _settings(recipe: Path, hours: float | None, scale: float | None, seed: int | None, without, only) -> Any:
     """The recipe with the flags applied."""
+    from splitstrument.corpus.recipe import CorpusRecipe, Realism
     from splitstrument.errors import SettingsError
     from splitstrument.settings import load_settings
-    from splitstrument.stems.rendering.recipe import CorpusRecipe, Realism
 
     unknown = sorted(set(without) - set(Realism.model_fields))
     if unknown:
@@ -189,7 +189,7 @@ def _settings(recipe: Path, hours: float | None, scale: float | None, seed: int 
 
 
 def _forecast(settings: Any, output: Path, ingredients: Path) -> dict[str, Any]:
-    from splitstrument.stems.rendering import corpus, packages
+    from splitstrument.corpus import corpus, packages
 
     return {
         "name": settings.name,

@@ -50,11 +50,10 @@ def silence(
     splitstrument dataset silence data/recorded_guitar --to 0.7 --discard-below 0.5 -o data/guitar_less_silence
     splitstrument dataset silence data/recorded_guitar --dry-run -o unused
     """
-    from splitstrument.executor import track_executor
+    from splitstrument.datasets.silence import SilenceSettings
+    from splitstrument.datasets.silence_cut import cut_track, pairs_by_track, report_track
+    from splitstrument.executor import run_batch, track_executor
     from splitstrument.settings import validate
-    from splitstrument.stems.batch import run_batch
-    from splitstrument.stems.silence import SilenceSettings
-    from splitstrument.stems.silence_tracks import cut_track, pairs_by_track, report_track
 
     settings = validate(chosen, SilenceSettings, "the options")
     if output.resolve() == pairs.resolve():
@@ -67,14 +66,14 @@ def silence(
 
 
 def _show(batch, plot: Path | None, as_json: bool) -> None:
+    from splitstrument.datasets.silence_cut import histogram, histogram_text
     from splitstrument.errors import DatasetError
-    from splitstrument.stems.silence_tracks import histogram, histogram_text
 
     reports = list(batch.results.values())
     before = histogram([report.share_before for report in reports])
     after = histogram([report.share_after for report in reports if not report.dropped])
     if plot:
-        from splitstrument.stems.silence_plot import plot_histograms
+        from splitstrument.curation.statistics import plot_histograms
 
         plot_histograms(before, after, plot)
     if as_json:

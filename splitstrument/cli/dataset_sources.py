@@ -22,7 +22,7 @@ def sources(name: str | None, root: Path | None, as_json: bool) -> None:
     splitstrument dataset sources slakh
     splitstrument dataset sources medleydb /data/MedleyDB
     """
-    from splitstrument.stems.sources import SOURCES, get_source
+    from splitstrument.datasets.sources import SOURCES, get_source
 
     if name is None:
         described = [_describe(get_source(key)) for key in SOURCES]
@@ -43,9 +43,9 @@ def _describe(source) -> dict[str, str]:
 
 
 def _show_tracks(name: str, root: Path, as_json: bool) -> None:
-    from splitstrument.stems.classes import read_instrument_map
-    from splitstrument.stems.organise import classes_of_stems
-    from splitstrument.stems.sources import get_source
+    from splitstrument.datasets.classes import read_instrument_map
+    from splitstrument.datasets.organise import classes_of_stems
+    from splitstrument.datasets.sources import get_source
 
     tracks = get_source(name).tracks(root)
     if as_json:

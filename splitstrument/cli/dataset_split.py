@@ -59,10 +59,10 @@ def split(
     splitstrument dataset split data/mine --pick "Song A" --pick "Song B"
     splitstrument dataset split data/mine --evaluation 10 --genres genre_tables --dry-run
     """
+    from splitstrument.curation.split import SplitOptions, propose, read_facts, read_genres, with_levels, write_split
+    from splitstrument.curation.statistics import dataset_statistics, files_of, stage_of
+    from splitstrument.datasets.classes import check_target
     from splitstrument.executor import track_executor
-    from splitstrument.stems.classes import check_target
-    from splitstrument.stems.split import SplitOptions, propose, read_facts, read_genres, with_levels, write_split
-    from splitstrument.stems.statistics import dataset_statistics, files_of, stage_of
 
     if not (evaluation or validation or pick or pick_validation):
         raise click.UsageError("Say how many tracks to hold out (--evaluation, --validation) or which (--pick).")
@@ -116,8 +116,8 @@ def stats(
     splitstrument dataset stats data/guitar_pairs --plot guitar.png
     splitstrument dataset stats RAW --json
     """
+    from splitstrument.curation.statistics import dataset_statistics, plot_statistics
     from splitstrument.executor import track_executor
-    from splitstrument.stems.statistics import dataset_statistics, plot_statistics
 
     with track_executor(jobs, scheduler) as executor:
         result = dataset_statistics(dataset, executor, rate, quiet)

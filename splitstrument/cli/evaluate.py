@@ -60,11 +60,10 @@ def evaluate(
     splitstrument evaluate guitar --tracks data/frets_on_fire --jobs 2 --json
     """
     from splitstrument.evaluation.run import describe_data, evaluate_model
-    from splitstrument.evaluation.weights import model_with
-    from splitstrument.modelfolder import SHIPPED
+    from splitstrument.evaluation.selection import model_with
+    from splitstrument.model_folder import SHIPPED, find_model
     from splitstrument.separation.engines import engine_kind
     from splitstrument.separation.options import SeparationOptions
-    from splitstrument.separation.store import find_model
     from splitstrument.settings import validate
 
     found = find_model(model)

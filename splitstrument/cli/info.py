@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import json_option, print_json, print_table
-from splitstrument.cli.train import load_recipe
 from splitstrument.errors import SettingsError
 from splitstrument.settings import Loaded
 from splitstrument.training.backend import choose_backend
+from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
 
 EPILOG = """\b
@@ -59,7 +59,8 @@ def print_published(folder: Path, as_json: bool) -> None:
     if not recipes:
         raise SettingsError(f"{folder} holds no recipe with published numbers: give the folder trainings.")
     choose_backend()
-    from splitstrument.training.published import HEADER, markdown_table, published_rows
+    from splitstrument.reproduction.published import HEADER, published_rows
+    from splitstrument.tables import markdown_table
 
     rows = published_rows(recipes)
     if as_json:
@@ -79,7 +80,7 @@ def settings_file(path: Path) -> Path:
 
 def run_progress(path: Path) -> dict[str, Any] | None:
     """How far a run has come; None for a recipe or a run that has not saved anything yet."""
-    from splitstrument.training.state import STATE_FILE, read_record
+    from splitstrument.training.checkpoint import STATE_FILE, read_record
 
     if not (path / STATE_FILE).is_file():
         return None

@@ -33,7 +33,7 @@ def listen(
     """
     from demonstrator.listening_test import Test, serve
     from splitstrument.evaluation.listening import make_trials
-    from splitstrument.evaluation.report_data import load_evaluations
+    from splitstrument.evaluation.report.data import load_evaluations
 
     loaded = load_evaluations(list(evaluations))
     target = next((str(e.record["target"]) for e in loaded if e.record.get("target")), "instrument")

@@ -8,9 +8,8 @@ import click
 
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
 from splitstrument.errors import ModelError
-from splitstrument.modelfolder import ONNX_FILE, ModelFolder
+from splitstrument.model_folder import ONNX_FILE, ModelFolder, find_model, list_models
 from splitstrument.progress import progress
-from splitstrument.separation.store import find_model, list_models
 
 
 @click.group(
@@ -96,7 +95,7 @@ def _decibels(gate_db: float | None) -> str:
 )
 def export(model: str, songs: tuple[str, ...]) -> None:
     """Write MODEL's model.onnx, which separates without TensorFlow, and compare it with the Keras weights."""
-    from splitstrument.separation.export import export_error_db, export_onnx
+    from splitstrument.model_tools.onnx import export_error_db, export_onnx
 
     folder = find_model(model)
     if not songs or ONNX_FILE not in folder.description.files:
@@ -104,8 +103,8 @@ def export(model: str, songs: tuple[str, ...]) -> None:
         error_db = export_error_db(folder, "onnxruntime")
         click.echo(f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB.")
     if songs:
+        from splitstrument.model_tools.int8 import INT8_FILE, export_int8
         from splitstrument.separation.batch import expand
-        from splitstrument.separation.quantize import INT8_FILE, export_int8
 
         folder = export_int8(folder, expand(songs))
         error_db = export_error_db(folder, "onnxruntime-int8", "onnxruntime")
@@ -139,8 +138,8 @@ def adapt(
       splitstrument separate song.mp3 --model runs/mine_for_song
     """
     from splitstrument.audio import probe
+    from splitstrument.model_tools.adapt import adapt as adapted
     from splitstrument.pairs import Pair, find_pairs
-    from splitstrument.separation.adapt import adapt as adapted
     from splitstrument.separation.batch import expand
 
     heard: list[Path | Pair] = [*expand(songs)]
@@ -169,7 +168,7 @@ def import_command(source: Path, destination: Path, target: str, sample_rate_hz:
     SOURCE is a folder with model.json and a weights file in HDF5 format (weights.h5), as the thesis's program wrote
     it; DESTINATION becomes a model folder. Needs the extra `train`.
     """
-    from splitstrument.separation.legacy import import_keras2
+    from splitstrument.reproduction.keras2_import import import_keras2
 
     if destination.exists() and any(destination.iterdir()):
         raise ModelError(f"{destination} is not empty: choose a new folder.")

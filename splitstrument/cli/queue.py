@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -9,7 +11,7 @@ import click
 from splitstrument.cli.common import dry_run_option, json_option, print_json, print_table
 from splitstrument.errors import TrainingError
 from splitstrument.files import write_text
-from splitstrument.training.queueing import Job, Status, read_jobs, run_job, status_of
+from splitstrument.training.queue import Job, Status, read_jobs, run_job, status_of
 
 EPILOG = """\b
 Examples:
@@ -22,6 +24,9 @@ Examples:
 A training that was interrupted goes on where it was; finished ones are left alone; failed ones are tried again only
 with --retry.
 """
+
+CommandLine = Callable[[list[str]], object]
+PROGRAM = (sys.executable, "-m", __name__.partition(".")[0])
 
 
 @click.command(epilog=EPILOG)
@@ -68,7 +73,7 @@ def queue(
     elif scale:
         raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     if dry_run:
-        commands = [["splitstrument", *job.command(extra)[3:]] for job in jobs]
+        commands = [["splitstrument", *job.arguments(extra)] for job in jobs]
         if as_json:
             print_json(commands)
         else:
@@ -78,7 +83,7 @@ def queue(
         write_report(jobs, report, tracks, eq_from, as_json)
         return
     if not status:
-        run_jobs(jobs, retry, extra, warm)
+        run_jobs(jobs, retry, extra, click.get_current_context().find_root().obj if warm else None)
     found = [status_of(job) for job in jobs]
     print_status(found, as_json)
     failed = [one.name for one in found if one.state == "failed"]
@@ -88,7 +93,7 @@ def queue(
 
 def write_report(jobs: list[Job], report: Path, tracks: Path | None, eq_from: Path | None, as_json: bool) -> None:
     """Score what has finished, write the tables and print them; as JSON their file and who is in it."""
-    from splitstrument.cli import queue_report
+    from splitstrument.reproduction import queue_report
 
     if tracks is None or eq_from is None:
         raise click.UsageError("--report needs --tracks (held-out pairs) and --eq-from (pairs for the fixed EQ).")
@@ -102,15 +107,15 @@ def write_report(jobs: list[Job], report: Path, tracks: Path | None, eq_from: Pa
         click.echo(text)
 
 
-def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = (), warm: bool = False) -> None:
-    """Run what is not finished, in order."""
+def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = (), main: CommandLine | None = None) -> None:
+    """Run what is not finished, in order; `main` is the command line to fork, None to start it anew."""
     for index, job in enumerate(jobs, 1):
         state = status_of(job).state
         if state == "finished" or (state == "failed" and not retry):
             click.echo(f"[{index}/{len(jobs)}] {job.name}: {state} before", err=True)
             continue
         click.echo(f"[{index}/{len(jobs)}] {job.name}", err=True)
-        run_job(job, extra, warm)
+        run_job(job, PROGRAM, extra, main)
 
 
 def print_status(found: list[Status], as_json: bool) -> None:

@@ -35,7 +35,7 @@ def report(
     splitstrument report runs/quickstart --rosetta
     splitstrument report runs/table_06 runs/table_07 results/scores/htdemucs_6s -o results/peers --title "Peers"
     """
-    from splitstrument.evaluation.report import rosetta_markdown, write_report
+    from splitstrument.evaluation.report.write import rosetta_markdown, write_report
 
     if rosetta:
         text = rosetta_markdown(list(evaluations))

@@ -74,7 +74,7 @@ def show(record: dict, folder: Path, as_json: bool) -> None:
 def show_all(records: dict[Path, dict], as_json: bool) -> None:
     """Print the records by their folders, as tables or as one JSON value; exit with 1 if a track was not scored."""
     from splitstrument.evaluation.jobs import ESTIMATE
-    from splitstrument.evaluation.tables import text_report
+    from splitstrument.evaluation.report.text import text_report
 
     if as_json:
         print_json(list(records.values()) if len(records) > 1 else next(iter(records.values())))

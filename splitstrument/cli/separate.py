@@ -26,15 +26,13 @@ from splitstrument.cli.common import (
 )
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
 from splitstrument.executor import available_cores, track_executor
-from splitstrument.modelfolder import ModelFolder
+from splitstrument.model_folder import DEFAULT_MODEL, ModelFolder, find_model
 from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
 from splitstrument.separation.engines import ENGINES
-from splitstrument.separation.files import SeparatedSong
 from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions, Stem
 from splitstrument.separation.rerun import rerun_sidecar
-from splitstrument.separation.sidecar import read_sidecar
-from splitstrument.separation.store import DEFAULT_MODEL, find_model
+from splitstrument.separation.result import SeparatedSong, read_sidecar
 from splitstrument.settings import validate
 
 STANDARD_STREAM = "-"

@@ -17,9 +17,9 @@ from typing import Protocol
 import click
 
 from splitstrument.audio import Audio
+from splitstrument.curation.listening import Item, Overview, excerpt, overview, wav_bytes
+from splitstrument.datasets.marks import CHECKED, MARKS, set_mark
 from splitstrument.errors import AudioFileError, DatasetError, MissingExtraError, SettingsError
-from splitstrument.stems.listening import Item, Overview, excerpt, overview, wav_bytes
-from splitstrument.stems.marks import CHECKED, MARKS, set_mark
 
 # commands that play one WAV file and end; tried in this order
 PLAYERS = (

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from splitstrument.cli.common import json_option, print_json, quiet_option
-from splitstrument.errors import SettingsError, SplitstrumentError, TrainingError
-from splitstrument.modelfolder import read_model_folder
-from splitstrument.settings import Loaded, load_settings, parse_yaml, settings_from_data
+from splitstrument.errors import SplitstrumentError, TrainingError
+from splitstrument.model_folder import read_model_folder
 from splitstrument.training.backend import choose_backend, silent_stderr
-from splitstrument.training.importing import import_configuration
 from splitstrument.training.launch import loopback_members, train_together
+from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Member
 
@@ -87,7 +85,7 @@ def train(
         recipe = resumed_recipe(output, resume)
     settings = load_recipe(recipe, sets, places, epochs).settings
     if stand_in:
-        from splitstrument.cli.stand_ins import read_scale, stand_in_settings
+        from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
 
         settings = stand_in_settings(settings, stand_in, read_scale(*scale))
         click.echo(settings.summary, err=True)
@@ -159,7 +157,7 @@ def duration(seconds: float) -> str:
 
 def export(folder: Path) -> None:
     """Write the best weights as ``model.onnx`` too; a run is whole without it, so a failure is only said."""
-    from splitstrument.separation.export import export_onnx
+    from splitstrument.model_tools.onnx import export_onnx
 
     try:
         with silent_stderr():
@@ -173,39 +171,3 @@ def resumed_recipe(output: Path | None, resume: bool) -> Path:
     if not resume or output is None:
         raise click.UsageError("Give a RECIPE, or --resume with the run folder as -o.")
     return output / "settings.yaml"
-
-
-def load_recipe(
-    recipe: Path, sets: tuple[str, ...] = (), places: tuple[str, ...] = (), epochs: int | None = None
-) -> Loaded[TrainingSettings]:
-    """Read a recipe (or a JSONC configuration of the thesis) with its bases, and apply what flags change."""
-    overrides = dict(_assignment(text) for text in sets)
-    if epochs:
-        overrides["epochs"] = epochs
-    if recipe.suffix in (".json", ".jsonc"):
-        data = import_configuration(recipe, overrides.get("model.target"))
-        loaded = settings_from_data(data, TrainingSettings, overrides, recipe.name)
-    else:
-        loaded = load_settings(recipe, TrainingSettings, overrides)
-    return Loaded(placed(loaded.settings, places), loaded.origins)
-
-
-def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSettings:
-    """Point datasets elsewhere by ``NAME=PATH``, second instruments by ``NAME.second=PATH``; their names stay."""
-    sources = {source.label: source for source in settings.datasets}
-    seconds = {source.second.label: source.label for source in settings.datasets if source.second}
-    for text in places:
-        name, _, path = text.partition("=")
-        if name not in (*sources, *seconds) or not path:
-            known = ", ".join([*sources, *seconds])
-            raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {known}.")
-        moved, part = (seconds[name], "second_path") if name in seconds else (name, "path")
-        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path})
-    return settings.model_copy(update={"datasets": tuple(sources.values())})
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not equals or not key:
-        raise SettingsError(f"--set {text!r} should be KEY=VALUE, as in --set optimizer.learning_rate=0.001.")
-    return key, parse_yaml(value, f"--set {key}")

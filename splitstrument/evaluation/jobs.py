@@ -18,15 +18,15 @@ from typing import Any
 
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
-from splitstrument.evaluation.baselines import Eq, estimates_of
 from splitstrument.evaluation.excerpts import write_excerpt
+from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.evaluation.problems import Problem, SignalProblems, file_problems
-from splitstrument.evaluation.scores import SOURCES
+from splitstrument.evaluation.systems import Eq, estimates_of
 from splitstrument.evaluation.tracks import Estimates, estimates_in_files, pair_blocks, score_system
 from splitstrument.files import safe_name, sha256_of, write_json
 from splitstrument.pairs import Pair, check_pair, check_whole
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.stream import LoadedModel, SongSeparation, load_model, network_masks
+from splitstrument.separation.pipeline import LoadedModel, SongSeparation, load_model, network_masks
 
 RECORD_FORMAT = 1
 ESTIMATE = "estimate"

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError, missing_extra
-from splitstrument.evaluation.report_data import Evaluation
+from splitstrument.evaluation.report.data import Evaluation
 from splitstrument.evaluation.statistics import bootstrap_interval, sign_flip_p
 from splitstrument.files import inside, write_text
 

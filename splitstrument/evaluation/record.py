@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.evaluation.baselines import CEILINGS, DESCRIPTIONS
 from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.scores import MEASURES, SOURCES
+from splitstrument.evaluation.metrics.registry import MEASURES, SHARE_MEASURES, SOURCES
 from splitstrument.evaluation.statistics import compare, share_of_distance, summarise
+from splitstrument.evaluation.systems import CEILINGS, DESCRIPTIONS
 from splitstrument.settings import read_yaml
 
 EVALUATION_FORMAT = 1
 EVALUATION_FILE = "evaluation.yaml"
-SHARE_MEASURES = ("sdr", "si_sdr", "usdr", "sdr_v4")
 MAX_BYTES = 200_000_000
 
 Record = dict[str, Any]

@@ -14,19 +14,19 @@ from typing import Any
 
 from splitstrument.audio import is_audio_name, probe
 from splitstrument.errors import DatasetError, SplitstrumentError
-from splitstrument.evaluation.baselines import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
 from splitstrument.evaluation.record import EVALUATION_FILE, Record, build_record, csv_text
-from splitstrument.evaluation.splits import choose_tracks, seen_in_training
-from splitstrument.evaluation.tables import text_report
+from splitstrument.evaluation.report.text import text_report
+from splitstrument.evaluation.selection import choose_tracks, seen_in_training
+from splitstrument.evaluation.systems import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.tracks import resampled_pair_blocks
 from splitstrument.executor import map_tracks, track_executor
 from splitstrument.files import write_text, write_yaml
+from splitstrument.model_folder import find_model
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.progress import progress
 from splitstrument.provenance import provenance
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.store import find_model
 from splitstrument.settings import Settings, read_yaml
 
 DEFAULT_N_FFT = 2048

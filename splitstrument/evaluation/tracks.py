@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError
-from splitstrument.evaluation.scores import BLOCK, Score, score_blocks
+from splitstrument.evaluation.metrics.score import BLOCK, Score, score_blocks
 from splitstrument.pairs import Pair
 
 Estimates = Callable[[], Iterator[NDArray]]

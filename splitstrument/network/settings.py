@@ -165,7 +165,7 @@ class ModelSettings(Settings):
         thesis's way: chunks side by side.
     gate_db, rest_gate_db
         At separation the instrument (the rest) fades out where it stays this far below the song for long (see
-        `splitstrument.separation.presence`); negative numbers. None: it does not fade.
+        `splitstrument.separation.gate`); negative numbers. None: it does not fade.
     """
 
     target: Target = "guitar"

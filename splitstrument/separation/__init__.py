@@ -1,1 +1,1 @@
-
+"""Take a song apart with a model, block by block, under the lossless contract."""

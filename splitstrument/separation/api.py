@@ -17,17 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from splitstrument.errors import SettingsError
-from splitstrument.modelfolder import ModelFolder
+from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.activity import Activity, ActivityMeter, warnings_of
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.stream import (
-    LoadedModel,
-    Progress,
-    Report,
-    SongSeparation,
-    load_model,
-    network_masks,
-)
+from splitstrument.separation.pipeline import LoadedModel, Progress, Report, SongSeparation, load_model, network_masks
 from splitstrument.spectrogram import Float
 
 BLOCK = 1 << 16
@@ -81,7 +74,7 @@ def separate(
         A whole number, of whatever type.
     model
         A shipped model's name, a path, or a model that is loaded already, which saves opening it for every song
-        (`splitstrument.separation.stream.load_model`).
+        (`splitstrument.separation.pipeline.load_model`).
     engine
         A name of `splitstrument.separation.engines.ENGINES`; None is the best there is.
     progress

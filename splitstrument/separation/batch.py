@@ -14,15 +14,14 @@ from pathlib import Path
 from splitstrument.audio import is_audio_name, open_audio
 from splitstrument.errors import AudioFileError, SettingsError, SplitstrumentError
 from splitstrument.executor import Outcome, map_tracks
-from splitstrument.modelfolder import ModelFolder
-from splitstrument.separation.files import SeparatedSong, output_paths, separate_file
-from splitstrument.separation.naming import check_pattern
+from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.outputs import LOSSY, check_format, check_pattern, output_paths, output_subtype
+from splitstrument.separation.pipeline import LoadedModel, Progress, load_model
+from splitstrument.separation.result import SeparatedSong, read_sidecar
 from splitstrument.separation.samples import SampleType
-from splitstrument.separation.sidecar import read_sidecar
-from splitstrument.separation.source import part_of
-from splitstrument.separation.stream import LoadedModel, Progress, load_model
-from splitstrument.separation.writing import LOSSY, check_format, output_subtype
+from splitstrument.separation.song_reader import part_of
+from splitstrument.separation.songs import separate_file
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 
 from splitstrument.errors import ModelError, SettingsError, missing_extra
 from splitstrument.executor import available_cores
-from splitstrument.modelfolder import KERAS_FILES, ONNX_FILE, ModelFolder
+from splitstrument.model_folder import KERAS_FILES, ONNX_FILE, ModelFolder
 from splitstrument.spectrogram import Float
 
 INT8_FILE = "model.int8.onnx"
@@ -51,7 +51,7 @@ class KerasEngine:
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         weights = folder.file(*KERAS_FILES)
-        from splitstrument.network.build import build_network
+        from splitstrument.network.registry import build_network
 
         self._network = build_network(folder.settings)
         try:
@@ -109,7 +109,7 @@ class OnnxEngine:
 
 
 class OnnxInt8Engine(OnnxEngine):
-    """ONNX Runtime on ``model.int8.onnx`` (see `splitstrument.separation.quantize`): four times as fast, -28 dB."""
+    """ONNX Runtime on ``model.int8.onnx`` (see `splitstrument.model_tools.int8`): four times as fast, -28 dB."""
 
     name, model_file = "onnxruntime-int8", INT8_FILE
 

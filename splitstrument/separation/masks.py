@@ -15,8 +15,8 @@ import numpy as np
 from splitstrument.errors import ModelError
 from splitstrument.network.chunks import chunk_count, normalisation_scale
 from splitstrument.network.settings import ModelSettings
-from splitstrument.separation.queues import ArrayQueue
 from splitstrument.spectrogram import Complex, Float
+from splitstrument.streams import ArrayQueue
 
 Predict = Callable[[Float], Float]
 Channels = Literal["mix", "magnitude", "each"]

@@ -49,7 +49,7 @@ class SeparationOptions(Settings):
         Share of a chunk that the next one covers; None takes the model's own.
     gate_db, rest_gate_db
         The instrument (the rest) fades out where it stays this far below the song for long (see
-        `splitstrument.separation.presence`); negative numbers, -120 for no gate. None takes the model's own.
+        `splitstrument.separation.gate`); negative numbers, -120 for no gate. None takes the model's own.
     channels
         ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
         channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from splitstrument.errors import AudioFileError, ModelError, SettingsError
 from splitstrument.files import sha256_of
-from splitstrument.modelfolder import ModelFolder
-from splitstrument.separation.files import SeparatedSong, output_paths, separate_file
-from splitstrument.separation.sidecar import Sidecar, read_sidecar
-from splitstrument.separation.store import find_model
-from splitstrument.separation.stream import Progress
+from splitstrument.model_folder import ModelFolder, find_model
+from splitstrument.separation.outputs import output_paths
+from splitstrument.separation.pipeline import Progress
+from splitstrument.separation.result import SeparatedSong, Sidecar, read_sidecar
+from splitstrument.separation.songs import separate_file
 
 
 @dataclass(frozen=True)

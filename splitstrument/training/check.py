@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from splitstrument.network.losses import needs_phase
-from splitstrument.training.baselines import mask_baselines
-from splitstrument.training.doctor import PATIENT_STEPS, data_findings, mask_findings
-from splitstrument.training.pipeline import Stream, open_streams
+from splitstrument.network.losses.registry import needs_phase
+from splitstrument.training.build import build_trainer
+from splitstrument.training.data.open import open_streams
+from splitstrument.training.data.stream import Stream
+from splitstrument.training.data.tracks import load_tracks
+from splitstrument.training.doctor import PATIENT_STEPS, data_findings, mask_baselines, mask_findings
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.step import Trainer, build_trainer
-from splitstrument.training.tracks import load_tracks
+from splitstrument.training.trainer import Trainer
 
 CHECK_S = 40.0
 FIRST_STEPS = 3  # the first one builds the graph, the next two still warm up

@@ -9,9 +9,9 @@ import numpy as np
 
 from splitstrument.errors import DatasetError
 from splitstrument.network.settings import ModelSettings
-from splitstrument.training.pipeline import open_streams
+from splitstrument.training.data.open import open_streams
+from splitstrument.training.data.tracks import TrackSets, load_tracks
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.tracks import TrackSets, load_tracks
 
 
 def describe_model(model: ModelSettings) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def describe_model(model: ModelSettings) -> dict[str, Any]:
     chunk advances by), ``operations_per_chunk`` and ``operations_per_second`` of audio: floating-point operations of
     convolutions and matrix products, two per multiply-add, of one forward pass.
     """
-    from splitstrument.network.build import build_network
+    from splitstrument.network.registry import build_network
 
     network = build_network(model)
     operations = count_operations(network)

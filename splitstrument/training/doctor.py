@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from splitstrument.files import sha256_of
-from splitstrument.training.baselines import PASS_THROUGH, SILENCE
-from splitstrument.training.examples import Batch, Float
-from splitstrument.training.pipeline import Stream, Streams
-from splitstrument.training.tracks import Track, TrackSets
+from splitstrument.training.data.examples import Batch, Float
+from splitstrument.training.data.stream import Stream, Streams
+from splitstrument.training.data.tracks import Track, TrackSets
+from splitstrument.training.trainer import Trainer
 
 PROBED_BATCHES = 12
 PATIENT_STEPS = 200
@@ -150,3 +150,16 @@ def _content(track: Track) -> tuple[str, str]:
 def _relative_db(difference: Float, reference: Float) -> float:
     tiny = np.finfo(np.float32).tiny
     return float(10 * np.log10((np.sum(difference**2) + tiny) / (np.sum(reference**2) + tiny)))
+
+
+PASS_THROUGH, SILENCE = "mask 1", "mask 0"
+
+
+def mask_baselines(trainer: Trainer, stream: Stream) -> dict[str, float]:
+    """Mean loss over a stream of the mask that passes everything and of the one that passes nothing."""
+    losses: dict[str, list[float]] = {PASS_THROUGH: [], SILENCE: []}
+    for index in range(stream.steps_per_epoch):
+        batch = stream.batch(index)
+        for name, value in ((PASS_THROUGH, 1.0), (SILENCE, 0.0)):
+            losses[name].append(float(trainer.separation_loss(batch, np.full_like(batch["target"], value))))
+    return {name: float(np.mean(values)) for name, values in losses.items()}

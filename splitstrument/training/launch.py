@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from splitstrument import errors
 from splitstrument.errors import SplitstrumentError, TrainingError
-from splitstrument.training.records import Result
+from splitstrument.training.run_folder import Result
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Member, check_shareable
 

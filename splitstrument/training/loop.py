@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,17 +13,15 @@ import numpy as np
 
 from splitstrument.errors import CancelledError, TrainingError
 from splitstrument.progress import Advance, progress
-from splitstrument.training.baselines import mask_baselines
-from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, mask_findings
-from splitstrument.training.examples import ALL
-from splitstrument.training.pipeline import Streams
-from splitstrument.training.records import BEST_FILE, HISTORY_COLUMNS, LAST_FILE, Result, RunFolder
-from splitstrument.training.schedule import rate_factor
+from splitstrument.training.checkpoint import Position, settings_fingerprint
+from splitstrument.training.data.examples import ALL
+from splitstrument.training.data.stream import Streams
+from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, mask_baselines, mask_findings
+from splitstrument.training.optimizers import rate_factor
+from splitstrument.training.run_folder import BEST_FILE, HISTORY_COLUMNS, LAST_FILE, Result, RunFolder
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.state import Position, settings_fingerprint
-from splitstrument.training.step import Trainer, averaged_weights
-from splitstrument.training.stopping import StopSignals
 from splitstrument.training.team import any_of, rows_of
+from splitstrument.training.trainer import Trainer, averaged_weights
 
 PLOT_EVERY_S = 20.0
 
@@ -248,3 +248,27 @@ class Loop:
             position.best_epoch,
             reason,
         )
+
+
+class StopSignals:
+    """Inside ``with``, the first SIGINT or SIGTERM sets `asked`; the second ends the program at once.
+
+    Off the main thread, where signals cannot be caught, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _ask(self, number: int, frame: Any) -> None:
+        self.asked = True
+        signal.signal(number, signal.default_int_handler)
+
+    def __exit__(self, *exception: Any) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -5,13 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from splitstrument.errors import TrainingError
-from splitstrument.network.losses import needs_phase
-from splitstrument.training.doctor import data_findings
-from splitstrument.training.loop import Loop, heed
-from splitstrument.training.pipeline import Streams, open_streams
-from splitstrument.training.records import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
-from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.state import (
+from splitstrument.network.losses.registry import needs_phase
+from splitstrument.training.build import build_trainer, load_initial_weights
+from splitstrument.training.checkpoint import (
     SEPARATION_KEYS,
     Position,
     differing_keys,
@@ -19,9 +15,15 @@ from splitstrument.training.state import (
     restore_state,
     settings_fingerprint,
 )
-from splitstrument.training.step import Trainer, build_trainer, load_initial_weights
+from splitstrument.training.data.open import open_streams
+from splitstrument.training.data.stream import Streams
+from splitstrument.training.data.tracks import TrackSets, load_tracks, locate
+from splitstrument.training.doctor import data_findings
+from splitstrument.training.loop import Loop, heed
+from splitstrument.training.run_folder import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
+from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Alone, Member, Workers
-from splitstrument.training.tracks import TrackSets, load_tracks, locate
+from splitstrument.training.trainer import Trainer
 
 
 def train(

@@ -108,7 +108,7 @@ class DataSettings(Settings):
 
 
 class LossSettings(Settings):
-    """A loss of `splitstrument.network.losses` and its numbers."""
+    """A loss of `splitstrument.network.losses.registry` and its numbers."""
 
     name: str = "l11"
     options: dict[str, float] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Find what is wrong with a dataset and decide on it: checks, listening, statistics, split."""

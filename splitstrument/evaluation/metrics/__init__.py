@@ -1,0 +1,1 @@
+"""The metrics, each computed block by block, and the registry of their names, units and directions."""

@@ -1,0 +1,1 @@
+"""Reports of evaluations: HTML with pictures and sounds, Markdown and CSV."""

@@ -1,0 +1,1 @@
+"""Training losses, one family a file; `registry` names them all."""

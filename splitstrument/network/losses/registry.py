@@ -1,0 +1,89 @@
+"""Training losses behind one interface: a batch and the masks in, one scalar out.
+
+A batch is a dict of tensors, all of one chunk length and normalised by the same scale:
+
+- ``mixture`` (batch, n_bins, n_frames, 1): magnitudes, the network's input;
+- ``target`` (batch, n_bins, n_frames, outputs): magnitudes of the instrument (and of the rest, where outputs is 2);
+- ``mixture_stft``, ``target_stft`` (batch, n_bins, n_frames, 2): real and imaginary parts, present only where
+  `needs_phase` says that the loss wants them;
+- ``second_stft``, likewise, where output 1 extracts a second instrument: such losses are added up for both.
+
+Masks are (batch, n_bins, n_frames, outputs), or a list of these for several hourglass modules, whose losses add up.
+Written with `keras.ops`, so that every backend computes the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from splitstrument.network.losses.common import Batch, Loss, LossFactory
+from splitstrument.network.losses.magnitude import (
+    energy_conserving,
+    frequency_weighted,
+    l2,
+    l11,
+    perceptual,
+)
+from splitstrument.network.losses.spectrum import complex_l1, error_db, relative_error
+from splitstrument.network.losses.waveform import multi_resolution, si_sdr, time_l1
+from splitstrument.network.settings import ModelSettings
+
+
+def make_loss(name: str, options: Mapping[str, float], model: ModelSettings) -> Loss:
+    """Make the loss called `name`; it takes (batch, masks) and returns a scalar.
+
+    Parameters
+    ----------
+    name
+        A key of `LOSSES`.
+    options
+        Numbers that the loss understands; an unknown one is an error.
+    model
+        What the network sees, for losses that leave the magnitude domain.
+
+    Raises
+    ------
+    ValueError
+        Unknown name or option.
+    """
+    if name not in LOSSES:
+        raise ValueError(f"Unknown loss; choose one of {', '.join(LOSSES)}. Received: {name!r}")
+    single = LOSSES[name](options, model)
+
+    def of_all(batch: Batch, masks: Any) -> Any:
+        """The sum over modules and instruments."""
+        masks = masks if isinstance(masks, list) else [masks]
+        return sum(single(part, each) for mask in masks for part, each in _by_instrument(batch, mask))
+
+    return of_all
+
+
+def _by_instrument(batch: Batch, mask: Any) -> list[tuple[Batch, Any]]:
+    """The batch and its mask as they are; or, of two instruments with their phases, a batch and a mask for each."""
+    if "second_stft" not in batch:
+        return [(batch, mask)]
+    first = batch | {"target": batch["target"][..., :1]}
+    second = batch | {"target": batch["target"][..., 1:], "target_stft": batch["second_stft"]}
+    return [(first, mask[..., :1]), (second, mask[..., 1:])]
+
+
+def needs_phase(name: str) -> bool:
+    """Tell whether the loss reads ``mixture_stft`` and ``target_stft``."""
+    return name in PHASE_LOSSES
+
+
+LOSSES: dict[str, LossFactory] = {
+    "l11": l11,
+    "l2": l2,
+    "frequency_weighted": frequency_weighted,
+    "perceptual": perceptual,
+    "energy_conserving": energy_conserving,
+    "relative_error": relative_error,
+    "complex_l1": complex_l1,
+    "error_db": error_db,
+    "time_l1": time_l1,
+    "si_sdr": si_sdr,
+    "multi_resolution": multi_resolution,
+}
+PHASE_LOSSES = frozenset({"relative_error", "complex_l1", "error_db", "time_l1", "si_sdr", "multi_resolution"})

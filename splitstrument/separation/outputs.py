@@ -1,0 +1,215 @@
+"""The output files of a separation."""
+
+from __future__ import annotations
+
+import contextlib
+import string
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import soundfile
+
+from splitstrument.audio import DEFAULT_BLOCK, AudioWriter
+from splitstrument.errors import AudioFileError, SettingsError
+from splitstrument.files import safe_name
+from splitstrument.separation.options import STEMS, SeparationOptions
+from splitstrument.separation.samples import Native, NullMeter, SampleType, split
+from splitstrument.spectrogram import Float
+
+
+def output_paths(song: Path, folder: Path, model_name: str, options: SeparationOptions) -> list[Path]:
+    """Every file that a separation would write."""
+    names = [(stem, options.format) for stem in STEMS if stem in options.stems] + [("separation", "json")]
+    names += [("mask", "zip")] if options.keep_mask else []
+    return [output_path(folder, options.filename, song, model_name, stem, extension) for stem, extension in names]
+
+
+@contextlib.contextmanager
+def remove_empty_folders(folder: Path) -> Iterator[None]:
+    """Remove, on failure, the folders down to `folder` that did not exist before and are empty."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        for path in missing:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+FIELDS = ("track", "stem", "ext", "model", "folder")
+REQUIRED = ("track", "stem", "ext")
+
+
+def check_pattern(pattern: str) -> None:
+    """Refuse patterns with unknown fields, or under which two outputs would have one name.
+
+    Raises
+    ------
+    SettingsError
+    """
+    try:
+        fields = [name for _, name, _, _ in string.Formatter().parse(pattern) if name is not None]
+    except ValueError as error:
+        raise SettingsError(f"--filename {pattern!r} cannot be read ({error}): write it like {_example()}.") from None
+    for name in fields:
+        if name not in FIELDS:
+            raise SettingsError(f"--filename {pattern!r}: there is no field {{{name}}}; use {_example()}.")
+    for name in REQUIRED:
+        if name not in fields:
+            raise SettingsError(f"--filename {pattern!r} lacks {{{name}}}, so that outputs would overwrite each other.")
+    path = Path(pattern)
+    if path.is_absolute() or ".." in path.parts:
+        raise SettingsError(f"--filename {pattern!r} leaves the output folder: give the folder by --output.")
+
+
+def output_path(folder: Path, pattern: str, song: Path, model_name: str, stem: str, extension: str) -> Path:
+    """Path of one output; names from outside become single safe path components."""
+    values = {
+        "track": safe_name(track_name(song)),
+        "folder": safe_name(song.resolve().parent.name),
+        "model": safe_name(model_name),
+        "stem": stem,
+        "ext": extension,
+    }
+    return folder / pattern.format_map(values)
+
+
+def track_name(song: Path) -> str:
+    """Name of the track that a file holds."""
+    return song.stem
+
+
+def _example() -> str:
+    return "'{track}/{stem}.{ext}' (also: {model}, {folder})"
+
+
+WAV_SUBTYPES = {8: "PCM_U8", 16: "PCM_16", 20: "PCM_24", 24: "PCM_24", 32: "PCM_32"}
+FLAC_SUBTYPES = {8: "PCM_S8", 16: "PCM_16"}
+LOSSY = {"ogg": "VORBIS", "mp3": "MPEG_LAYER_III"}
+
+
+def output_subtype(extension: str, song_subtype: str) -> str:
+    """Subtype of the output: the song's own where the format has it, else the next finer one.
+
+    WAV holds everything exactly (what was decoded from a lossy format becomes float); FLAC has at most 24 bits.
+    """
+    if extension in LOSSY:
+        return LOSSY[extension]
+    held = SampleType.of_subtype(song_subtype)
+    if extension == "flac":
+        return FLAC_SUBTYPES.get(held.bits or 0, "PCM_24")
+    if held.bits is None:
+        return "DOUBLE" if held.dtype == "float64" else "FLOAT"
+    return WAV_SUBTYPES[held.bits]
+
+
+class StemFiles:
+    """The files of one song's stems; they appear under their names only when the ``with`` block ends without an error.
+
+    Parameters
+    ----------
+    paths
+        Stem (``instrument``, ``rest``) -> path; either may be missing.
+    n_samples
+        Expected length, which decides whether a WAV must become RF64.
+
+    Attributes
+    ----------
+    paths, subtype
+        As written in the end, which differs from what was asked when integers would have clipped.
+    switched
+        Whether that happened.
+    null
+        Measured on what was given to the encoder.
+    """
+
+    def __init__(
+        self, paths: dict[str, Path], sample_rate_hz: int, n_channels: int, subtype: str, n_samples: int
+    ) -> None:
+        self.paths, self.subtype = dict(paths), subtype
+        self.switched, self.null = False, NullMeter()
+        self._type = SampleType.of_subtype(subtype)
+        self._shape = (sample_rate_hz, n_channels)
+        self._n_samples, self._n_written = n_samples, 0
+        self._writers: dict[str, AudioWriter] = {}
+
+    def __enter__(self) -> StemFiles:
+        with contextlib.ExitStack() as stack:
+            for stem, path in self.paths.items():
+                self._writers[stem] = stack.enter_context(self._writer(path))
+            stack.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        with contextlib.ExitStack() as stack:
+            for writer in self._writers.values():
+                stack.push(writer)
+            if error is not None:
+                for writer in self._writers.values():
+                    writer.discard()
+                stack.pop_all()
+
+    def write(self, song: Native, instrument: Float) -> tuple[Native, Native]:
+        """Append a block; return instrument and rest as they were written.
+
+        Parameters
+        ----------
+        song
+            (n_samples, n_channels) as read from the file.
+        instrument
+            The same shape, float32.
+        """
+        stems = split(song, instrument, self._type)
+        if stems is None:
+            self._switch_to_float()
+            stems = split(song, instrument, self._type)
+        assert stems is not None  # float types never clip
+        self.null.add(song, *stems)
+        for stem, samples in zip(("instrument", "rest"), stems, strict=True):
+            if stem in self._writers:
+                self._writers[stem].write(samples)
+        self._n_written += len(song)
+        return stems
+
+    def _switch_to_float(self) -> None:
+        self._type, self.switched = self._type.float_version, True
+        self.subtype = "DOUBLE" if self._type.dtype == "float64" else "FLOAT"
+        for stem, old in self._writers.items():
+            self.paths[stem] = self.paths[stem].with_suffix(".wav")
+            new = self._writer(self.paths[stem])
+            new.__enter__()
+            self._writers[stem] = new
+            old.close()
+            if self._n_written:  # libsndfile cannot read a FLAC file without samples
+                _copy(old.temporary, new, self._type.dtype)
+            old.discard()
+
+    def _writer(self, path: Path) -> AudioWriter:
+        return AudioWriter(path, *self._shape, self.subtype, self._n_samples)
+
+
+def check_format(extension: str, subtype: str, sample_rate_hz: int, n_channels: int) -> None:
+    """Refuse, before any compute, a format that cannot hold the song's rate or channels.
+
+    Raises
+    ------
+    AudioFileError
+    """
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with AudioWriter(Path(folder) / f"check.{extension}", sample_rate_hz, n_channels, subtype):
+                pass
+        except AudioFileError:
+            raise AudioFileError(
+                f"{extension.upper()} cannot hold {n_channels} channels at {sample_rate_hz} Hz: choose --format wav."
+            ) from None
+
+
+def _copy(source: Path, writer: AudioWriter, dtype: str) -> None:
+    with soundfile.SoundFile(source) as file:
+        while len(block := file.read(DEFAULT_BLOCK, dtype=dtype, always_2d=True)):
+            writer.write(block)

@@ -1,0 +1,179 @@
+"""The result of one separated song and its sidecar."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from splitstrument.errors import SettingsError
+from splitstrument.files import sha256_of, write_json
+from splitstrument.model_folder import ModelFolder
+from splitstrument.provenance import provenance
+from splitstrument.separation.activity import Activity
+from splitstrument.separation.options import SeparationOptions
+from splitstrument.settings import Settings, validate
+
+
+@dataclass(frozen=True)
+class SeparatedSong:
+    """What `separate_file` wrote.
+
+    Attributes
+    ----------
+    instrument, rest, mask
+        Files; None where they were not asked for.
+    sidecar
+        The JSON file beside them.
+    null_db
+        instrument + rest - song in dB; minus infinity means exactly zero; None for lossy formats.
+    activity
+        Levels over time and confidence (`splitstrument.separation.activity.Activity`).
+    warnings
+        Plain sentences, for example that the separation has probably failed.
+    elapsed_s
+        Time it took, from opening the song to the finished files.
+    """
+
+    song: Path
+    track: str
+    instrument: Path | None
+    rest: Path | None
+    mask: Path | None
+    sidecar: Path
+    sample_rate_hz: int
+    n_samples: int
+    n_channels: int
+    subtype: str
+    null_db: float | None
+    activity: Activity
+    warnings: list[str]
+    elapsed_s: float
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the song (or of the part that was taken)."""
+        return self.n_samples / self.sample_rate_hz
+
+    @property
+    def speed(self) -> float:
+        """Multiple of real time."""
+        return self.duration_s / max(self.elapsed_s, 1e-9)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        plain = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self).items()}
+        plain["activity"] = self.activity.summary()
+        plain["null_db"] = null_text(self.null_db)
+        return {**plain, "duration_s": self.duration_s, "speed": round(self.speed, 2)}
+
+
+def null_text(null_db: float | None) -> str | float | None:
+    """A null for JSON, which has no infinity: ``exact`` for a perfect one."""
+    return "exact" if null_db == float("-inf") else null_db
+
+
+MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model it was: name, folder (None for a stored mask), hashes of its files, engine."""
+
+    name: str
+    folder: Path | None
+    files: dict[str, str]
+    engine: str
+
+    @classmethod
+    def of(cls, folder: ModelFolder, engine: str) -> ModelIdentity:
+        """Identity of a model folder."""
+        return cls(folder.description.name, folder.path, folder.description.files, engine)
+
+
+class FileRecord(Settings):
+    """A file, its path relative to the sidecar, and its hash."""
+
+    path: str
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class ModelRecord(Settings):
+    """The model of a separation."""
+
+    name: str
+    path: str | None
+    files: dict[str, str]
+    engine: str
+
+
+class Sidecar(Settings):
+    """Contents of the sidecar; `options` names the engine, overlap and gates that were in use."""
+
+    model_config = ConfigDict(allow_inf_nan=True)  # the null of a song whose energy is too small to be a number
+
+    format: Literal[1] = 1
+    song: FileRecord
+    model: ModelRecord
+    options: SeparationOptions
+    outputs: dict[str, FileRecord]
+    audio: dict[str, Any]
+    null_db: float | str | None
+    activity: dict[str, float]
+    warnings: list[str]
+    provenance: dict[str, Any]
+
+
+def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: SeparationOptions, song_sha256: str) -> None:
+    """Write the sidecar of a finished separation, beside its outputs."""
+    folder = result.sidecar.parent
+    used = options if identity.folder is None else options.model_copy(update={"engine": identity.engine})
+    outputs = {stem: getattr(result, stem) for stem in ("instrument", "rest", "mask")}
+    sidecar = Sidecar(
+        song=FileRecord(path=_relative(result.song, folder), sha256=song_sha256),
+        model=ModelRecord(
+            name=identity.name,
+            path=_relative(identity.folder, folder) if identity.folder else None,
+            files=identity.files,
+            engine=identity.engine,
+        ),
+        options=used,
+        outputs={
+            stem: FileRecord(path=_relative(path, folder), sha256=sha256_of(path))
+            for stem, path in outputs.items()
+            if path
+        },
+        audio={key: getattr(result, key) for key in ("sample_rate_hz", "n_samples", "n_channels", "subtype")},
+        null_db="exact" if result.null_db == float("-inf") else result.null_db,
+        activity=result.activity.summary(),
+        warnings=result.warnings,
+        provenance=provenance(),
+    )
+    write_json(result.sidecar, sidecar.model_dump(mode="json"))
+
+
+def read_sidecar(path: str | Path) -> Sidecar:
+    """Read a sidecar that may be damaged or foreign.
+
+    Raises
+    ------
+    SettingsError
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SettingsError(f"{path} is larger than any sidecar: check the path.")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    except (ValueError, RecursionError):
+        raise SettingsError(f"{path} is no JSON: expected the separation.json that lies beside the stems.") from None
+    return validate(data, Sidecar, str(path))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path, folder)

@@ -1,0 +1,116 @@
+"""The training step: network, loss and optimizer as one Keras model, the same on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from splitstrument.errors import SettingsError, TrainingError
+from splitstrument.model_folder import KERAS_FILES, ModelFolder, read_model_folder, shipped_models
+from splitstrument.network.bandunet import member_of
+from splitstrument.network.losses.registry import make_loss
+from splitstrument.network.registry import build_network
+from splitstrument.training.checkpoint import SEPARATION_KEYS, differing_keys
+from splitstrument.training.optimizers import make_optimizer
+from splitstrument.training.settings import ComputeSettings, TrainingSettings
+from splitstrument.training.team import Alone, Team, Workers
+from splitstrument.training.trainer import Trainer
+
+
+def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Trainer:
+    """Build network, loss and optimizer from settings, with every random draw seeded.
+
+    Parameters
+    ----------
+    team
+        The processes that train together; alone unless given.
+
+    Raises
+    ------
+    SettingsError
+        If the loss or one of its options is unknown.
+    """
+    if settings.optimizer.ema_batches and isinstance(team, Workers):
+        raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
+    prepare_backend(settings.compute, settings.seed)
+    try:
+        loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
+    except ValueError as error:
+        raise SettingsError(f"loss: {error}") from None
+    trainer = make_trainer(build_network(settings.model, settings.seed), loss, team or Alone())
+    trainer.compile(optimizer=make_optimizer(settings.optimizer), jit_compile=settings.compute.xla)
+    trainer.build({"mixture": (settings.batch_size, *settings.model.input_shape)})
+    trainer.optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+def make_trainer(network: keras.Model, loss: Callable[[dict[str, Any], Any], Any], team: Team) -> Trainer:
+    """A trainer for one process, or for one of several."""
+    if not isinstance(team, Workers):
+        return Trainer(network, loss)
+    from splitstrument.training.part_trainer import PartTrainer
+
+    return PartTrainer(network, loss, team)
+
+
+def prepare_backend(compute: ComputeSettings, seed: int) -> None:
+    """Seed the backend, make it deterministic and set its precision; call before building anything."""
+    keras.utils.set_random_seed(seed)
+    bfloat16 = compute.precision == "bfloat16"
+    on_processor = keras.backend.backend() == "tensorflow" and not _has_graphics_card()
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 and not on_processor else "float32")
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if compute.deterministic:
+            tf.config.experimental.enable_op_determinism()
+        # oneDNN chooses per operation what to compute in bfloat16; Keras's own policy is slow on processors
+        options = {"auto_mixed_precision_onednn_bfloat16": bfloat16 and on_processor}
+        tf.config.optimizer.set_experimental_options(options)
+
+
+def _has_graphics_card() -> bool:
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
+def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
+    """Start from the best weights of a shipped model, a run or a model folder, or from those that `init_from` names.
+
+    A network of one member starts from the first of a model with several.
+
+    Raises
+    ------
+    TrainingError
+        If its network is another one.
+    """
+    model, files = _initial_model(str(settings.init_from))
+    theirs, ours = model.settings, settings.model
+    several = getattr(theirs.network, "members", 1) > getattr(ours.network, "members", 1) == 1
+    network = theirs.network.model_copy(update={"members": 1}) if several else theirs.network
+    if network != ours.network or theirs.input_shape != ours.input_shape:
+        found = theirs.model_copy(update={"network": network})
+        before, now = (model.model_dump(mode="json", exclude=SEPARATION_KEYS) for model in (found, ours))
+        differing = differing_keys(before, now)
+        raise TrainingError(
+            f"init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
+            "use the same network settings."
+        )
+    if several:
+        whole = build_network(theirs)
+        whole.load_weights(model.file(*files))
+        trainer.network.set_weights(member_of(whole, 0).get_weights())
+    else:
+        trainer.network.load_weights(model.file(*files))
+
+
+def _initial_model(init_from: str) -> tuple[ModelFolder, tuple[str, ...]]:
+    """The model that `init_from` means, and which of its files to look for."""
+    source = Path(init_from)
+    if source.name in KERAS_FILES:
+        return read_model_folder(source.parent), (source.name,)
+    return read_model_folder(shipped_models().get(init_from, source)), KERAS_FILES

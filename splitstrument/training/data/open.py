@@ -1,0 +1,67 @@
+"""From settings to the two streams of batches that a training reads."""
+
+from __future__ import annotations
+
+from splitstrument.training.augment import AugmentationSettings, make_augmentation, make_joint_augmentation
+from splitstrument.training.data.cache import CachedReader
+from splitstrument.training.data.chunks import ChunkReader, ChunkSource, SeekingReader
+from splitstrument.training.data.reading import Reader, make_reader
+from splitstrument.training.data.segments import JointSegmentSource, SegmentSource
+from splitstrument.training.data.stream import Source, Stream, Streams
+from splitstrument.training.data.tracks import TrackSets
+from splitstrument.training.settings import TrainingSettings
+
+
+def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> Streams:
+    """Make both streams; `phase` says that the loss wants complex spectrograms."""
+    reader = make_reader(settings.data.reader)
+    chunks: ChunkReader = (
+        CachedReader(settings.model, reader, phase, settings.data.cache)
+        if settings.data.cache
+        else SeekingReader(settings.model, reader, phase)
+    )
+    if settings.data.source == "joint":
+        return _joint_streams(settings, tracks, reader, phase)
+    if settings.data.source == "segments":
+        training = _segments(settings, tracks, reader, phase)
+    else:
+        training = _stream(ChunkSource(tracks.training, settings, chunks), settings, phase, settings.steps_per_epoch)
+    validation = ChunkSource(tracks.validation, settings, chunks, shuffle=False) if tracks.validation else None
+    return Streams(training, _stream(validation, settings, phase, None) if validation else None)
+
+
+def _segments(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Stream:
+    """Random segments of one instrument or of two, made where the settings say."""
+    if settings.data.place == "device":
+        from splitstrument.training.data.device import DeviceSource, DeviceStream  # it needs Keras
+
+        device = DeviceSource(tracks.training, settings, reader, phase)
+        return DeviceStream(device, settings.model, settings.data, phase, device.steps_per_epoch)
+    rate_hz = settings.model.spectrogram.sample_rate_hz
+    source: Source
+    if settings.data.source == "joint":
+        augment = make_joint_augmentation(settings.augmentation, rate_hz)
+        source = JointSegmentSource(tracks.training, settings, reader, augment, phase)
+    else:
+        source = SegmentSource(
+            tracks.training, settings, reader, make_augmentation(settings.augmentation, rate_hz), phase
+        )
+    return _stream(source, settings, phase, settings.steps_per_epoch)
+
+
+def _joint_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Streams:
+    """Both streams of a joint training; validation is a fixed draw of segments as they are."""
+    training = _segments(settings, tracks, reader, phase)
+    if not tracks.validation:
+        return Streams(training, None)
+    as_they_are = make_joint_augmentation(AugmentationSettings(), settings.model.spectrogram.sample_rate_hz)
+    steps = max(1, settings.data.validation_chunks // settings.batch_size) if settings.data.validation_chunks else None
+    fixed = settings.model_copy(update={"steps_per_epoch": steps})
+    validation = JointSegmentSource(tracks.validation, fixed, reader, as_they_are, phase)
+    return Streams(training, _stream(validation, settings, phase, None))
+
+
+def _stream(source: Source, settings: TrainingSettings, phase: bool, steps: int | None) -> Stream:
+    """A stream whose epochs have `steps` steps, or all there are."""
+    steps = min(steps, source.steps_per_epoch) if steps else source.steps_per_epoch
+    return Stream(source, settings.model, settings.data, phase, steps)

@@ -1,0 +1,249 @@
+"""What a run folder holds: settings, weights, history, plot, log and provenance."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from splitstrument.errors import TrainingError, missing_extra
+from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
+from splitstrument.model_folder import ModelDescription, save_weights, write_model_folder
+from splitstrument.provenance import provenance
+from splitstrument.training.checkpoint import STATE_FILE, Position, save_state
+from splitstrument.training.data.tracks import TrackSets
+from splitstrument.training.settings import TrainingSettings
+
+SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
+PROVENANCE_FILE = "provenance.json"
+LOCK_FILE = Path("state") / "lock"
+RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
+BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
+HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share", "cpu_s")
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended.
+
+    Attributes
+    ----------
+    reason
+        ``finished``, or ``early stopping``.
+    """
+
+    folder: Path
+    epochs: int
+    steps: int
+    loss: float
+    best_loss: float | None
+    best_epoch: int
+    reason: str
+
+
+class RunFolder:
+    """A run's folder and the log in it."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def prepare(self, settings: TrainingSettings, resume: bool) -> None:
+        """Make the folder and write the resolved settings.
+
+        Raises
+        ------
+        TrainingError
+            If the folder holds a training and `resume` is false, or cannot be written to.
+        """
+        if not resume and (self.path / STATE_FILE).exists():
+            raise TrainingError(
+                f"{self.path} holds a training already: go on with --resume, or give another folder with -o."
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / RESULT_FILE).unlink(missing_ok=True)
+            write_yaml(self.path / SETTINGS_FILE, settings.model_dump(mode="json", exclude_none=True))
+        except OSError as error:
+            raise self._not_writable(error) from None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other training out of the folder; the lock falls with the process, however that ends.
+
+        Raises
+        ------
+        TrainingError
+            If another process is training there.
+        """
+        try:
+            (self.path / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
+            file = (self.path / LOCK_FILE).open("w")
+        except OSError as error:
+            raise self._not_writable(error) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise TrainingError(
+                    f"Another process is training in {self.path}: wait for it, or give another folder with -o."
+                ) from None
+            yield
+
+    def _not_writable(self, error: OSError) -> TrainingError:
+        return TrainingError(
+            f"The run folder {self.path} cannot be written ({error.strerror}): give another one with -o."
+        )
+
+    def log(self, message: str) -> None:
+        """Append one line with the time to the log."""
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(f"{now} {message}\n")
+
+    def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
+        """Write what the weights come from: settings, versions, tracks and the datasets' passports."""
+        record = provenance(settings.model_dump(mode="json", exclude_none=True), seed=settings.seed)
+        record["tracks"] = track_names(settings, tracks)
+        record["passports"] = {
+            source.label: sha256_of(folder / "passport.yaml")
+            for source, folder in zip(settings.datasets, folders, strict=True)
+            if (folder / "passport.yaml").is_file()
+        }
+        write_json(self.path / PROVENANCE_FILE, record)
+
+    def trained_tracks(self) -> dict[str, list[str]] | None:
+        """Names of the tracks of both sides, as provenance has them; None without a record."""
+        path = self.path / PROVENANCE_FILE
+        return json.loads(path.read_text(encoding="utf-8")).get("tracks") if path.is_file() else None
+
+    def write_weights(self, network: Any, name: str) -> None:
+        """Save a network's weights under `name`, whole or not at all."""
+        save_weights(network, self.path / name)
+
+    def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
+        """Save what `restore_state` reads."""
+        save_state(self.path, trainer, position, fingerprint)
+
+    def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
+        """Describe the weights that lie in the folder for separation."""
+        names = [name for name in (BEST_FILE, LAST_FILE) if (self.path / name).is_file()]
+        description = ModelDescription(
+            name=settings.name, summary=settings.summary, trained_on=trained_on, model=settings.model
+        )
+        write_model_folder(self.path, description, names)
+
+    def write_tensorboard(self, row: dict[str, Any]) -> None:
+        """Append one epoch to the event files in ``tensorboard/``."""
+        try:
+            from tensorboard.summary import Writer
+        except ImportError:
+            raise missing_extra("records.tensorboard", "train") from None
+        writer = Writer(str(self.path / "tensorboard"))
+        for key, value in row.items():
+            if key != "epoch" and value is not None:
+                writer.add_scalar(key, value, row["epoch"])
+        writer.close()
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Say that the training came to its end, and how."""
+        write_json(self.path / RESULT_FILE, result)
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Write history.csv."""
+        with atomic_path(self.path / HISTORY_FILE) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
+        """Draw the losses over the epochs, with those of the trivial masks as lines."""
+        with atomic_path(self.path / PLOT_FILE) as temporary:
+            plot_losses(rows, title, baselines, temporary)
+
+
+class NoRecords(RunFolder):
+    """The run folder as a worker sees it whose chief does the writing: to read only."""
+
+    def prepare(self, settings: TrainingSettings, resume: bool) -> None:
+        """Leave it to the chief."""
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Leave it to the chief."""
+        yield
+
+    def log(self, message: str) -> None:
+        """Leave it to the chief."""
+
+    def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
+        """Leave it to the chief."""
+
+    def write_weights(self, network: Any, name: str) -> None:
+        """Leave it to the chief."""
+
+    def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
+        """Leave it to the chief."""
+
+    def write_tensorboard(self, row: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
+    def write_history(self, rows: list[dict[str, Any]]) -> None:
+        """Leave it to the chief."""
+
+    def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
+        """Leave it to the chief."""
+
+
+def track_names(settings: TrainingSettings, tracks: TrackSets) -> dict[str, list[str]]:
+    """``dataset/track`` of the tracks of both sides, in the order in which they train."""
+    return {
+        side: [f"{settings.datasets[track.dataset].label}/{track.pair.name}" for track in getattr(tracks, side)]
+        for side in ("training", "validation")
+    }
+
+
+def is_locked(folder: Path) -> bool:
+    """Tell whether a process is training in `folder`."""
+    try:
+        with (folder / LOCK_FILE).open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def plot_losses(rows: list[dict[str, Any]], title: str, baselines: dict[str, float], path: Path) -> None:
+    """Draw training and validation loss per epoch into a PNG file."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise missing_extra("The loss plot", "train") from None
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [row["epoch"] for row in rows]
+    for (column, label), colour in zip(
+        (("loss", "training"), ("val_loss", "validation")), ("#0b6e99", "#c2410c"), strict=True
+    ):
+        values = [row[column] for row in rows]
+        if any(value is not None for value in values):
+            axes.plot(epochs, [float("nan") if v is None else v for v in values], marker=".", color=colour, label=label)
+    for (name, value), style in zip(baselines.items(), ("--", ":"), strict=False):
+        axes.axhline(value, color="0.4", linestyle=style, linewidth=1, label=f"validation, {name}")
+    axes.set(xlabel="epoch", ylabel="loss", title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,368 @@
+"""Hostile requests: what each of them gets. ``python tests/demonstrator/test_hostile.py`` prints the table for docs/.
+
+Every case is sent to a real server over a socket. After each one the server must still answer, and the job's folder
+must hold nothing that a refused song left behind.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from demonstrator_site import Answer, Client, make_model, multipart, raw, running_server, settings_for, song_bytes
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "demonstrator-hostile.md"
+LIMIT_MB, LENGTH_S = 1.0, 30.0
+
+
+@dataclass
+class World:
+    """What a case may use."""
+
+    client: Client
+    server: object
+    done: str  # a finished song of another visitor
+
+    @property
+    def host(self) -> str:
+        return self.client.netloc
+
+    def raw(self, text: str | bytes) -> int:
+        """Status of the answer to raw bytes; 0 if the line was just cut."""
+        data = text.encode("latin-1") if isinstance(text, str) else text
+        answer = raw(self.host, data)
+        return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else 0
+
+    def get(self, path: str, **headers: str) -> int:
+        """Status of a GET whose path is sent as it is."""
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
+        host = "" if "Host" in headers else f"Host: {self.host}\r\n"
+        return self.raw(f"GET {path} HTTP/1.1\r\n{host}{lines}Connection: close\r\n\r\n")
+
+    def upload(self, data: bytes | None, name: str = "song.wav", **fields: str) -> int:
+        return self.client.upload(data, name, fields).status
+
+    def job_error(self, data: bytes, name: str = "song.wav") -> str:
+        """Upload what is taken in, and return why it failed."""
+        answer = self.client.upload(data, name)
+        assert answer.status == 303, answer.text
+        return self.client.wait(answer.headers["location"], "failed")["error"]
+
+    def post(self, path: str, fields: dict[str, str] | None = None, **headers: str) -> Answer:
+        return self.client.post(path, fields, **headers)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request: what it tries, what it gets, and how it is made."""
+
+    name: str
+    gets: str
+    send: Callable[[World], object]
+    wants: object
+
+
+CASES: list[Case] = []
+
+
+def case(name: str, gets: str, wants: object):
+    def add(send: Callable[[World], object]) -> Callable[[World], object]:
+        CASES.append(Case(name, gets, send, wants))
+        return send
+
+    return add
+
+
+def simple(name: str, gets: str, wants: object, send: Callable[[World], object]) -> None:
+    CASES.append(Case(name, gets, send, wants))
+
+
+# ---- paths
+NOT_FOUND = "404"
+for path in (
+    "/static/../server.py", "/static/..%2fserver.py", "/static/%2e%2e/%2e%2e/setup.cfg", "/static//etc/passwd",
+    "/static/..\\server.py", "/static/style.css/../../site.py", "/../../../../etc/passwd", "/static/",
+    "/static/.hidden", "/static/style.css%00.png", "/songs/../../key", "/songs/..%2f..%2fjobs.sqlite3",
+    "/songs/" + "0" * 31, "/songs/" + "G" * 32, "/songs/" + "f" * 32, "/songs/%27%20OR%201=1--", "/quality/",
+):  # fmt: skip
+    simple(f"GET `{path[:48]}`", NOT_FOUND, 404, lambda w, path=path: w.get(path))
+simple(
+    "a file of another name in a song's folder", NOT_FOUND, 404, lambda w: w.get(f"{w.done}/instrument/../../song.wav")
+)
+simple("the song itself, which is not offered", NOT_FOUND, 404, lambda w: w.get(f"{w.done}/song.wav"))
+simple("the mask file by a guessed name", NOT_FOUND, 404, lambda w: w.get(f"{w.done}/mask.zip"))
+simple("a path of 60,000 characters", "414", 414, lambda w: w.get("/" + "a" * 60_000))
+simple("a path that is no UTF-8", NOT_FOUND, 404, lambda w: w.get("/songs/%ff%fe"))
+
+# ---- names of hosts and other sites
+simple("a foreign Host (DNS rebinding)", "421", 421, lambda w: w.get("/", Host="evil.example"))
+simple("Host with our name as a prefix", "421", 421, lambda w: w.get("/", Host="127.0.0.1.evil.example"))
+simple("Host with user part", "421", 421, lambda w: w.get("/", Host="127.0.0.1@evil.example"))
+simple(
+    "two Host headers",
+    "421",
+    421,
+    lambda w: w.raw(f"GET / HTTP/1.1\r\nHost: {w.host}\r\nHost: evil\r\nConnection: close\r\n\r\n"),
+)
+simple("no Host", "421", 421, lambda w: w.raw("GET / HTTP/1.1\r\nConnection: close\r\n\r\n"))
+simple("X-Forwarded-Host", "ignored", 200, lambda w: w.get("/", X_Forwarded_Host="evil.example"))
+simple(
+    "a form from another site (Origin)", "403", 403,
+    lambda w: w.post("/songs", {"example": "1"}, Origin="https://evil.example").status,
+)  # fmt: skip
+simple(
+    "a form from another site (Sec-Fetch-Site)", "403", 403,
+    lambda w: w.post("/songs", {"example": "1"}, Sec_Fetch_Site="cross-site").status,
+)  # fmt: skip
+simple("a form without its token", "403", 403, lambda w: w.post("/songs", {"example": "1", "token": ""}).status)
+simple(
+    "another visitor's token", "403", 403,
+    lambda w: w.post("/songs", {"example": "1", "token": Client(f"http://{w.host}/").token()}).status,
+)  # fmt: skip
+
+
+@case("a visitor's cookie made up", "a new one is given", True)
+def _(w: World) -> bool:
+    answer = w.client.request("GET", "/", Cookie="splitstrument_visitor=admin.0000")
+    return bool(answer.cookies) and "admin" not in answer.cookies[0]
+
+
+# ---- songs of others
+for action in ("cancel", "delete"):
+    simple(f"{action} another visitor's song", "403", 403, lambda w, a=action: w.post(f"{w.done}/{a}").status)
+simple("delete a song by GET", "405", 405, lambda w: w.get(f"{w.done}/delete"))
+
+# ---- forms
+FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
+
+
+def post_raw(w: World, headers: str, body: bytes = b"", target: str = "/songs") -> int:
+    """POST with exactly these headers; the cookie is the visitor's."""
+    w.client.token()
+    head = (
+        f"POST {target} HTTP/1.1\r\nHost: {w.host}\r\nCookie: {w.client.cookie}\r\nConnection: close\r\n{headers}\r\n"
+    )
+    return w.raw(head.encode() + body)
+
+
+simple("no length", "411", 411, lambda w: post_raw(w, FORM))
+simple("a length that is no number", "400", 400, lambda w: post_raw(w, FORM + "Content-Length: many\r\n"))
+simple("a negative length", "400", 400, lambda w: post_raw(w, FORM + "Content-Length: -1\r\n"))
+simple("a length of 10 GB, refused unread", "413", 413, lambda w: post_raw(w, FORM + "Content-Length: 10000000000\r\n"))
+simple("JSON in the place of a form", "415", 415, lambda w: post_raw(w, "Content-Length: 2\r\n", b"{}"))
+simple(
+    "multipart without boundary", "415", 415,
+    lambda w: post_raw(w, "Content-Type: multipart/form-data\r\nContent-Length: 4\r\n", b"abcd"),
+)  # fmt: skip
+simple(
+    "multipart with a body that is none", "400", 400,
+    lambda w: post_raw(w, "Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 20\r\n", b"a" * 20),
+)  # fmt: skip
+simple(
+    "a chunked body", "411", 411,
+    lambda w: post_raw(w, FORM + "Transfer-Encoding: chunked\r\n", b"5\r\na=bcd\r\n0\r\n\r\n"),
+)  # fmt: skip
+
+
+@case("an upload cut off half-way", "400, nothing kept", True)
+def _(w: World) -> bool:
+    body, kind = multipart({"token": w.client.token()}, song_bytes(1), "a.wav")
+    import socket
+
+    host, _, port = w.host.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        head = f"POST /songs HTTP/1.1\r\nHost: {w.host}\r\nCookie: {w.client.cookie}\r\nContent-Type: {kind}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[: len(body) // 2])
+        connection.shutdown(socket.SHUT_WR)
+        return connection.recv(100).startswith(b"HTTP/1.1 400")
+
+
+simple("1,000 fields", "400", 400, lambda w: w.post("/songs", {f"f{i}": "" for i in range(1000)}).status)
+simple("a field of 50 kB", "413", 413, lambda w: w.upload(None, link="x" * 50_000))
+simple("two files at once", "400", 400, lambda w: two_files(w))
+simple("an upload over the limit", "413", 413, lambda w: w.upload(b"RIFF" + bytes(int(LIMIT_MB * 1e6) + 70_000)))
+
+
+def two_files(w: World) -> int:
+    token = w.client.token()
+    first, kind = multipart({"token": token}, song_bytes(0.2), "a.wav")
+    boundary = kind.partition("boundary=")[2].encode()
+    file_part = first[first.rindex(b"--" + boundary, 0, first.index(b'name="file"')) : first.rindex(b"--" + boundary)]
+    twice = first[: first.rindex(b"--" + boundary)] + file_part + b"--" + boundary + b"--\r\n"
+    return w.client.request("POST", "/songs", twice, Content_Type=kind).status
+
+
+@case("file names such as `../../etc/cron.d/x` and `CON`", "shown as text, never a path", True)
+def _(w: World) -> bool:
+    before = set(w.server.site.settings.data_folder.rglob("cron*"))
+    answer = w.client.upload(song_bytes(0.2), "../../etc/cron.d/x.wav")
+    w.client.wait(answer.headers["location"])
+    return answer.status == 303 and set(w.server.site.settings.data_folder.rglob("cron*")) == before
+
+
+# ---- files that are no songs
+def zip_bomb() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("song.wav", bytes(50_000_000))
+    return buffer.getvalue()
+
+
+def tar_of_links() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        link = tarfile.TarInfo("song.wav")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return buffer.getvalue()
+
+
+NO_SONGS = {
+    "a zip bomb named song.wav": zip_bomb,
+    "a tar with a link to /etc/passwd": tar_of_links,
+    "an HTML page named song.mp3": lambda: b"<html><script>alert(1)</script>",
+    "a picture": lambda: b"\x89PNG\r\n\x1a\n" + bytes(100),
+    "a program": lambda: b"\x7fELF" + bytes(200),
+    "a pickle": lambda: b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x94.",
+    "an M3U playlist with a private address": lambda: b"#EXTM3U\nhttp://127.0.0.1/x\n",
+}
+for title, data in NO_SONGS.items():
+    simple(title, "415", 415, lambda w, data=data: w.upload(data(), "song.wav"))
+simple("an empty file", "400", 400, lambda w: w.upload(b""))
+
+
+def flac_of_silence(seconds: float) -> bytes:
+    """A decompression bomb: hours of zeros in a few kilobytes."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros((int(seconds * 8000), 1), np.int16), 8000, format="FLAC")
+    return buffer.getvalue()
+
+
+def lying_wav() -> bytes:
+    """A header that promises 2 GB."""
+    data = bytearray(song_bytes(0.5))
+    data[data.index(b"data") + 4 : data.index(b"data") + 8] = struct.pack("<I", 2_000_000_000)
+    return bytes(data)
+
+
+def nan_wav() -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.full((4000, 1), np.nan, np.float32), 22050, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+simple(
+    "a decompression bomb: FLAC of an hour in 200 kB", "the job fails: too long", "minutes long",
+    lambda w: w.job_error(flac_of_silence(3600), "a.flac"),
+)  # fmt: skip
+simple("a WAV cut to its header", "the job fails: unreadable", "song", lambda w: w.job_error(song_bytes(1)[:40]))
+simple("noise behind a FLAC signature", "the job fails: unreadable", "audio",
+       lambda w: w.job_error(b"fLaC" + np.random.default_rng(1).bytes(5000), "a.flac"))  # fmt: skip
+simple("noise behind an MP3 frame", "the job fails: unreadable", "",
+       lambda w: w.job_error(b"\xff\xfb\x90\x00" + bytes(3000), "a.mp3"))  # fmt: skip
+simple(
+    "values that are not numbers (NaN)", "the job fails: not numbers", "not numbers", lambda w: w.job_error(nan_wav())
+)
+
+
+@case("a WAV whose header promises 2 GB", "what is there is separated, or the job fails", True)
+def _(w: World) -> bool:
+    answer = w.client.upload(lying_wav())
+    return w.client.wait(answer.headers["location"], "done", "failed")["state"] != "running"
+
+
+# ---- links
+LINKS = (
+    "file:///etc/passwd", "ftp://example.org/a.mp3", "javascript:alert(1)", "http://127.0.0.1/a.mp3",
+    "http://localhost:22/", "http://[::1]/a.mp3", "http://10.0.0.1/a", "http://192.168.1.1/a", "http://169.254.169.254/",
+    "http://2130706433/", "http://0x7f.1/", "http://0177.0.0.1/", "http://[::ffff:10.0.0.1]/", "http://intranet/",
+    "http://printer.local/", "http://user:secret@example.org/", "http://127.0.0.1.:80/", "https://exa mple.org/",
+    "http://example.org:99999/", "--exec=id",
+)  # fmt: skip
+for link in LINKS:
+    simple(f"the link `{link}`", "400", 400, lambda w, link=link: w.upload(None, link=link))
+
+
+# ---- values
+simple("a strength that is no number", "400", 400, lambda w: w.post(f"{w.done}/strength", {"strength": "1e9"}).status)
+simple("a strength off the scale", "400", 400, lambda w: w.post(f"{w.done}/strength", {"strength": "100000"}).status)
+simple("another model that does not exist", "400", 400, lambda w: w.post(f"{w.done}/again", {"model": "../x"}).status)
+simple("comparing a song with a job that does not exist", NOT_FOUND, 404,
+       lambda w: w.get(f"/compare/{w.done[7:]}/{'a' * 32}"))  # fmt: skip
+simple("a range of 10,000 parts", "200, the whole file once", 200,
+       lambda w: w.get(f"{w.done}/sidecar", Range="bytes=" + ",".join(["0-0"] * 5000)))  # fmt: skip
+simple(
+    "methods that do not exist",
+    "405",
+    405,
+    lambda w: w.raw(f"TRACE / HTTP/1.1\r\nHost: {w.host}\r\nConnection: close\r\n\r\n"),
+)
+simple("a header of 100 kB", "413", 413, lambda w: w.get("/", X_Long="x" * 100_000))
+simple(
+    "a header with a line break",
+    "400",
+    400,
+    lambda w: w.raw(f"GET / HTTP/1.1\r\nHost: {w.host}\r\nbroken header\r\n\r\n"),
+)
+simple(
+    "TLS bytes on the plain port",
+    "400",
+    400,
+    lambda w: w.raw(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60) + b"\r\n\r\n"),
+)
+simple("HTTP/3.9", "505", 505, lambda w: w.raw("GET / HTTP/3.9\r\nHost: x\r\n\r\n"))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    model = make_model(folder / "guitar", "guitar")
+    settings = settings_for(folder, [model], upload_limit_mb=LIMIT_MB, length_limit_s=LENGTH_S)
+    with running_server(settings) as server:
+        owner = Client(server.url)
+        done = owner.send(song_bytes(0.5))
+        owner.wait(done)
+        yield World(Client(server.url), server, done)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_hostile_request_gets_what_the_table_says(case: Case, world: World):
+    got = case.send(world)
+    if isinstance(case.wants, str):
+        assert case.wants in got
+        assert str(world.server.site.settings.data_folder) not in got  # our paths are not the visitor's business
+    else:
+        assert got == case.wants
+    assert world.client.get("/health").status == 200
+    known = world.server.site.store.ids()
+    assert {path.name for path in (world.server.site.settings.data_folder / "jobs").iterdir()} <= known
+
+
+def table() -> str:
+    """The page of docs/."""
+    rows = "\n".join(
+        f"| {number} | {case.name.replace('|', '&#124;')} | {case.gets} |" for number, case in enumerate(CASES, 1)
+    )
+    return (
+        "# Hostile requests\n\nEvery request of this table is sent to a real server by "
+        "`tests/demonstrator/test_hostile.py`, which also prints the table "
+        "(`python tests/demonstrator/test_hostile.py`).\n\n| | request | gets |\n|---|---|---|\n" + rows + "\n"
+    )
+
+
+def test_table_in_docs_is_this_one_and_long_enough():
+    assert len(CASES) >= 40
+    assert DOCS.read_text(encoding="utf-8") == table()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

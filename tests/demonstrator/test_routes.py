@@ -1,0 +1,391 @@
+"""The demonstrator as a plain client sees it: a real server on loopback, a real worker process, real files."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+from demonstrator_site import Client, make_model, raw, running_server, settings_for, song_bytes
+
+from demonstrator.sending import parse_range
+from splitstrument.separation.songs import separate_file
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    made = {
+        "guitar": make_model(folder / "guitar", "guitar"),
+        "piano": make_model(folder / "piano", "piano", 0.6),
+        "slow": make_model(folder / "slow", "guitar", work=4),
+    }
+    for name in ("failure_1_song.ogg", "unlisted.ogg"):
+        soundfile.write(made["guitar"] / name, np.zeros(2000), 22050)
+    listed = {"title": "Feelings, from 8 s", "sounds": {"song": "failure_1_song.ogg", "gone": "failure_1_gone.ogg"}}
+    (made["guitar"] / "failures.yaml").write_text(json.dumps({"failures": [listed]}))
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, models):
+    with running_server(settings_for(tmp_path_factory.mktemp("site"), list(models.values()))) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    return Client(server.url)
+
+
+@pytest.fixture(scope="module")
+def done(server):
+    """A finished song, shared by the tests that only look at it."""
+    client = Client(server.url)
+    path = client.send(song_bytes(2.5), "Ma chanson é.wav")
+    client.wait(path)
+    return client, path
+
+
+def read_audio(data: bytes) -> np.ndarray:
+    return soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)[0]
+
+
+# ---- the way of a song
+
+
+def test_example_from_click_to_stems_that_sum_to_the_song(client, server):
+    path = client.send(None, example="1")
+    client.wait(path)
+    page = client.get(path)
+    assert page.status == 200 and "Example" in page.text
+    song, _ = soundfile.read(server.site.example, dtype="float32", always_2d=True)
+    stems = [read_audio(client.get(f"{path}/{name}").body) for name in ("instrument", "rest")]
+    assert stems[0].shape == song.shape
+    assert np.abs(stems[0] + stems[1] - song).max() < 2 / 32768
+    assert np.sqrt(np.mean(stems[0] ** 2)) > 1e-3
+
+
+@pytest.mark.parametrize(("form", "subtype"), [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", "PCM_16"), ("OGG", None)])
+def test_downloads_are_the_bytes_of_the_command_line(client, models, tmp_path, form, subtype):
+    data = song_bytes(1.0, form, subtype, seed=3)
+    song = tmp_path / f"song.{form.lower()}"
+    song.write_bytes(data)
+    ours = separate_file(song, tmp_path / "out", models["guitar"])
+    path = client.send(data, f"x.{form.lower()}", model="guitar")
+    client.wait(path)
+    assert client.get(f"{path}/instrument").body == ours.instrument.read_bytes()
+    assert client.get(f"{path}/rest").body == ours.rest.read_bytes()
+
+
+def test_zip_holds_the_stems_and_the_sidecar(done):
+    client, path = done
+    answer = client.get(f"{path}/zip")
+    with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert names == ["Ma chanson é - guitar.wav", "Ma chanson é - rest.wav", "Ma chanson é - separation.json"]
+        assert archive.read(names[0]) == client.get(f"{path}/instrument").body
+        assert json.loads(archive.read(names[2]))
+
+
+def test_view_has_peaks_of_every_stem_and_the_activity(done):
+    client, path = done
+    view = client.get(f"{path}/view").json()
+    mixture = view["peaks"]["mixture"]
+    assert view["duration_s"] == pytest.approx(2.5)
+    assert max(mixture) == pytest.approx(0.46, abs=0.03)
+    assert len(view["activity"]["instrument_dbfs"]) == 25
+    assert max(view["peaks"]["instrument"]) < max(mixture)
+
+
+def test_play_file_holds_instrument_and_rest_side_by_side(done):
+    client, path = done
+    play = read_audio(client.get(f"{path}/play").body)
+    instrument, rest = (read_audio(client.get(f"{path}/{name}").body) for name in ("instrument", "rest"))
+    assert play.shape == (len(instrument), 4)
+    assert np.abs(play - np.hstack([instrument, rest])).max() < 2 / 32768
+
+
+def test_pictures_are_png_of_the_stated_size(done):
+    client, path = done
+    for name in ("mixture", "mask", "instrument", "rest"):
+        body = client.get(f"{path}/{name}.png").body
+        assert body[:8] == b"\x89PNG\r\n\x1a\n" and body[16:24] == (1200).to_bytes(4) + (192).to_bytes(4)
+
+
+def test_strength_uses_the_stored_mask_and_is_found_again(done):
+    client, path = done
+    first = client.post(f"{path}/strength", {"strength": "200"})
+    variant = first.headers["location"]
+    client.wait(variant)
+    weaker, plain = (read_audio(client.get(f"{one}/instrument").body) for one in (variant, path))
+    assert 0 < np.mean(weaker**2) < np.mean(plain**2)
+    assert client.post(f"{path}/strength", {"strength": "200"}).headers["location"] == variant
+    assert client.post(f"{variant}/strength", {"strength": "100"}).headers["location"] == path
+
+
+def test_two_models_on_one_song_can_be_compared(done):
+    client, path = done
+    other = client.post(f"{path}/again", {"model": "piano"}).headers["location"]
+    client.wait(other)
+    compare = f"/compare/{path[7:]}/{other[7:]}"
+    assert client.get(compare).status == 200
+    play = read_audio(client.get(f"{compare}/play").body)
+    assert play.shape[1] == 8
+    assert np.abs(play[:, 4:6] - read_audio(client.get(f"{other}/instrument").body)).max() < 2 / 32768
+    assert client.get(f"{compare}/view").json()["play"]["stems"] == 4
+    stranger = client.send(song_bytes(0.5))
+    client.wait(stranger)
+    assert client.get(f"/compare/{path[7:]}/{stranger[7:]}").status == 400
+
+
+def test_another_model_can_be_asked_for_on_the_page_of_another_strength(client):
+    path = client.send(song_bytes(1), model="guitar")
+    client.wait(path)
+    variant = client.post(f"{path}/strength", {"strength": "200"}).headers["location"]
+    client.wait(variant)
+    client.wait(client.post(f"{variant}/again", {"model": "piano"}).headers["location"])
+
+
+def test_a_song_without_the_instrument_gets_a_plain_warning(client):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.zeros((44_100, 2), np.float32), 44_100, format="WAV")
+    path = client.send(buffer.getvalue())
+    client.wait(path)
+    page = client.get(path).text
+    assert 'class="warning"' in page and "The song is silent." in page
+    assert max(client.get(f"{path}/view").json()["peaks"]["mixture"]) == 0
+
+
+# ---- what the demonstrator of the thesis got wrong (ORIGINAL.md), one test each
+
+
+def test_thesis_defect_engine_is_built_once_not_for_every_request(models, tmp_path, monkeypatch):
+    from demonstrator import work
+    from splitstrument.separation import pipeline
+
+    opened = []
+    load = pipeline.load_model
+    monkeypatch.setattr(pipeline, "load_model", lambda *args: opened.append(args) or load(*args))
+    monkeypatch.setattr(work, "_models", {})
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "song.wav").write_bytes(song_bytes(0.5))
+        task = work.Task("separate", str(tmp_path / name), str(models["guitar"]), song="song.wav")
+        work.run_task(task, lambda share, stage: None)
+    assert len(opened) == 1
+
+
+def test_thesis_defect_there_is_progress(client):
+    path = client.send(song_bytes(8), model="slow")
+    seen = []
+    while (status := client.status(path))["state"] != "done":
+        assert status["state"] in ("queued", "running"), status
+        if status["state"] == "running":
+            seen.append(status)
+        time.sleep(0.02)
+    shares = [status["progress"] for status in seen]
+    assert len(set(shares)) >= 3 and shares == sorted(shares)
+    assert {"separating"} <= {status["stage"] for status in seen}
+    assert any(status["left_s"] for status in seen)
+
+
+def test_thesis_defect_results_can_be_downloaded_under_the_songs_name(done):
+    client, path = done
+    answer = client.get(f"{path}/instrument")
+    assert "attachment" in answer.headers["content-disposition"]
+    assert "Ma%20chanson%20%C3%A9%20-%20guitar.wav" in answer.headers["content-disposition"]
+
+
+def test_thesis_defect_results_stay_after_the_first_get(done):
+    client, path = done
+    first = client.get(f"{path}/instrument?show=1").body
+    assert client.get(f"{path}/instrument?show=1").body == first
+    assert client.get(path).status == client.get(path).status == 200
+
+
+def test_thesis_defect_seeking_works_by_ranges(done):
+    client, path = done
+    whole = client.get(f"{path}/play").body
+    part = client.get(f"{path}/play", Range="bytes=1000-1999")
+    assert part.status == 206 and part.body == whole[1000:2000]
+    assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
+
+
+@pytest.mark.parametrize(
+    "name", ["../guitar", "/etc/passwd", "guitar/../../x", "..%2f..", "nosuch", "Guitar", "guitar\x00"]
+)
+def test_thesis_defect_model_names_are_looked_up_and_never_joined_to_a_path(client, name):
+    answer = client.upload(song_bytes(0.2), fields={"model": name})
+    assert answer.status == 400 and "There is no model" in answer.text
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+def test_thesis_defect_channels_are_kept(client, channels):
+    data = song_bytes(0.5, channels=channels)
+    path = client.send(data)
+    client.wait(path)
+    stems = [read_audio(client.get(f"{path}/{name}").body) for name in ("instrument", "rest")]
+    assert stems[0].shape[1] == channels
+    assert np.abs(sum(stems) - read_audio(data)).max() < 1e-6
+
+
+def test_thesis_habit_kept_the_link_wins_over_the_file(client):
+    answer = client.upload(song_bytes(0.2), fields={"link": "ftp://example.org/a.mp3"})
+    assert answer.status == 400 and "http" in answer.text  # refused as a link: the file was not looked at
+
+
+# ---- ranges, caching, methods
+
+
+def test_parse_range_against_a_slow_reference():
+    size = 10
+    for first in ("", *range(12)):
+        for last in ("", *range(12)):
+            header = f"bytes={first}-{last}"
+            if first == "" and last == "":
+                assert parse_range(header, size) is None
+                continue
+            wanted = (
+                list(range(size))[-last:] if first == "" and last else [] if first == "" else
+                [i for i in range(size) if i >= first and (last == "" or i <= last)]
+            )  # fmt: skip
+            if wanted:
+                assert parse_range(header, size) == (wanted[0], wanted[-1]), header
+            else:
+                with pytest.raises(ValueError):
+                    parse_range(header, size)
+    for header in ("", "bytes=a-b", "bytes=1-2,4-5", "items=0-1", "bytes=-", "bytes=--1", "bytes= 1-2"):
+        assert parse_range(header, size) is None
+
+
+def test_range_answers(done):
+    client, path = done
+    whole = client.get(f"{path}/instrument").body
+    assert client.get(f"{path}/instrument", Range="bytes=-100").body == whole[-100:]
+    beyond = client.get(f"{path}/instrument", Range=f"bytes={len(whole)}-")
+    assert (beyond.status, beyond.headers["content-range"]) == (416, f"bytes */{len(whole)}")
+    several = client.get(f"{path}/instrument", Range="bytes=0-1,5-6")
+    assert (several.status, several.body) == (200, whole)
+    changed = client.get(f"{path}/instrument", Range="bytes=0-9", If_Range='"other"')
+    assert (changed.status, changed.body) == (200, whole)
+
+
+def test_unchanged_files_are_not_sent_again(done):
+    client, path = done
+    tag = client.get(f"{path}/play").headers["etag"]
+    again = client.get(f"{path}/play", If_None_Match=tag)
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("address", ["/", "/models", "/health", "/static/style.css"])
+def test_head_has_the_headers_of_get_and_no_body(client, server, address):
+    host = server.url.split("/")[2]
+    answer = raw(host, f"HEAD {address} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200") and body == b""
+
+
+def test_every_page_carries_the_security_headers(done):
+    client, path = done
+    for address in ("/", path, "/models", "/scores", "/health", "/static/player.js", "/nosuch", f"{path}/play"):
+        headers = client.get(address).headers
+        assert "default-src 'none'" in headers["content-security-policy"], address
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_pages_hold_no_inline_script_or_style(done):
+    client, path = done
+    for address in ("/", path, "/models", "/scores"):
+        text = client.get(address).text
+        assert "style=" not in text and "onclick" not in text and "<style" not in text
+        assert all("src=" in tag for tag in text.split("<script")[1:])
+
+
+def test_scores_page_shows_the_published_numbers(client):
+    text = client.get("/scores").text
+    for number in ("0.73", "-13.62", "16.82"):  # tables 6, 7 and 11 of the thesis
+        assert number in text
+
+
+def test_models_page_shows_the_cards(client):
+    text = client.get("/models").text
+    assert "A test model." in text and "<table>" in text
+
+
+def test_models_page_plays_what_a_model_gets_wrong_and_nothing_else(client, models):
+    text = client.get("/models").text
+    assert "Feelings, from 8 s" in text
+    sound = client.get(re.search(r'src="(/models/[^"]*failure_1_song.ogg)"', text).group(1))
+    assert sound.status == 200 and sound.body == (models["guitar"] / "failure_1_song.ogg").read_bytes()
+    name = text.split("/models/")[1].split("/")[0]
+    for path in (f"/models/{name}/unlisted.ogg", f"/models/{name}/model.yaml", "/models/nosuch/failure_1_song.ogg"):
+        assert client.get(path).status == 404
+
+
+def test_health_counts(client):
+    health = client.get("/health").json()
+    assert health["status"] == "ok" and health["accepting"] and health["queue_limit"] == 40
+
+
+# ---- whose song it is
+
+
+def test_ids_of_others_can_be_seen_but_not_stopped_or_deleted(done, server):
+    owner, path = done
+    stranger = Client(server.url)
+    assert stranger.get(path).status == 200  # the link can be shared
+    assert "Delete this song" not in stranger.get(path).text
+    for action in ("cancel", "delete"):
+        assert stranger.post(f"{path}/{action}").status == 403
+    assert owner.get(path).status == 200
+
+
+def test_delete_removes_the_files(client, server):
+    path = client.send(song_bytes(0.3))
+    client.wait(path)
+    folder = server.site.store.job_folder(path[7:])
+    assert folder.is_dir()
+    assert client.post(f"{path}/delete").status == 303
+    assert not folder.exists() and client.get(path).status == 404
+
+
+def test_cancel_of_a_running_and_of_a_waiting_song(client, server):
+    running, waiting = client.send(song_bytes(40), model="slow"), client.send(song_bytes(1))
+    client.wait(running, "running")
+    assert client.status(waiting)["position"] >= 1
+    assert client.post(f"{waiting}/cancel").status == 303
+    assert client.status(waiting)["state"] == "cancelled"
+    client.post(f"{running}/cancel")
+    client.wait(running, "cancelled")
+    assert not list((server.site.store.job_folder(running[7:]) / "result").rglob("*.wav"))
+    after = client.send(song_bytes(0.3))
+    client.wait(after)  # the worker lives on
+
+
+def test_the_page_of_a_song_that_is_being_cancelled_says_so_without_scripts(client, server, monkeypatch):
+    path = client.send(song_bytes(40), model="slow")
+    client.wait(path, "running")
+    assert "Cancelling" not in client.get(path).text
+    with monkeypatch.context() as patch:
+        patch.setattr(server.site.store, "cancel_requested", lambda job_id: False)  # the worker looks later
+        client.post(f"{path}/cancel")
+        text, status = client.get(path).text, client.status(path)
+    assert status["state"] == "running" and status["cancelling"] is True
+    assert "Cancelling…" in text and re.search(r"<button[^>]* disabled>Cancel</button>", text)
+    client.wait(path, "cancelled")
+    assert client.status(path)["cancelling"] is False
+
+
+def test_titles_are_shown_escaped_and_never_paths(client):
+    path = client.send(song_bytes(0.3), "..\\..\\<b>x</b>&.wav")
+    client.wait(path)
+    text = client.get(path).text
+    assert "<b>x" not in text and "/b" not in text.split("<h1")[1].split("</h1>")[0].replace("&lt;/b", "")

@@ -1,0 +1,152 @@
+"""All measures of a pair: slow references, invariances, silence, and independence of the blocks."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from evaluation_helpers import RATE, good_estimates, make_references
+
+from splitstrument.evaluation.metrics.distortion import LSD_N_FFT, Distortion, Leakage, LogSpectralDistance
+from splitstrument.evaluation.metrics.registry import MEASURES, SOURCES
+from splitstrument.evaluation.metrics.score import score_blocks, score_pair
+from splitstrument.spectrogram import hann
+
+
+def test_distortion_measures_by_their_definitions(rng):
+    s, e = rng.standard_normal(5000), rng.standard_normal(5000)
+    e = 0.7 * s + 0.2 * e
+    distortion = Distortion()
+    distortion.add(s[:1234], e[:1234])
+    distortion.add(s[1234:], e[1234:])
+    scale = (e @ s) / (s @ s)
+    expected = {
+        "si_sdr": 10 * np.log10(np.sum((scale * s) ** 2) / np.sum((e - scale * s) ** 2)),
+        "sd_sdr": 10 * np.log10(np.sum((scale * s) ** 2) / np.sum((s - e) ** 2)),
+        "usdr": 10 * np.log10((np.sum(s**2) + 1e-7) / (np.sum((s - e) ** 2) + 1e-7)),
+    }
+    assert distortion.scores() == pytest.approx(expected, abs=1e-9)
+
+
+def test_si_sdr_is_exact_where_the_estimate_is_nearly_perfect(rng):
+    """<e, e> - <a s, a s> would lose every digit here."""
+    s = rng.standard_normal(4000)
+    error = rng.standard_normal(4000)
+    error -= (error @ s) / (s @ s) * s
+    distortion = Distortion()
+    distortion.add(s, s + 1e-7 * error)
+    expected = 10 * np.log10((s @ s) / (1e-14 * (error @ error)))
+    assert distortion.scores()["si_sdr"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_log_spectral_distance_by_its_definition(rng):
+    reference, estimate = 0.1 * rng.standard_normal((2, 9000, 1)).astype(np.float32)
+    meter = LogSpectralDistance(1)
+    for start in range(0, 9000, 1700):
+        meter.add(reference[start : start + 1700], estimate[start : start + 1700])
+    distances = []
+    for start in range(0, 9000 - LSD_N_FFT + 1, LSD_N_FFT // 2):
+        spectra = [np.fft.rfft(x[start : start + LSD_N_FFT, 0] * hann(LSD_N_FFT)) for x in (reference, estimate)]
+        levels = [np.maximum(20 * np.log10(np.abs(x)), 20 * np.log10(LSD_N_FFT / 4) - 80) for x in spectra]
+        distances.append(np.sqrt(np.mean((levels[0] - levels[1]) ** 2)))
+    assert meter.score() == pytest.approx(np.mean(distances), abs=1e-4)
+
+
+def test_a_gain_of_6_db_is_a_distance_of_6_db(rng):
+    reference = 0.1 * rng.standard_normal((9000, 1))
+    meter = LogSpectralDistance(1)
+    meter.add(reference, 2 * reference)
+    assert meter.score() == pytest.approx(20 * np.log10(2), abs=0.05)
+
+
+def test_leakage_counts_only_silent_seconds():
+    rate, seconds = 100, 5
+    reference = np.zeros((rate * seconds, 1))
+    reference[:200] = 0.5
+    mixture = np.full_like(reference, 0.5)
+    estimate = 0.1 * mixture
+    estimate[:200] = 5
+    meter = Leakage(rate, 1)
+    for start in range(0, rate * seconds, 77):
+        part = slice(start, start + 77)
+        meter.add(reference[part], estimate[part], mixture[part])
+    scores = meter.scores()
+    assert scores.leakage_db == pytest.approx(-20)
+    assert (scores.silent_s, scores.silent_share) == (3.0, 0.6)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_scores_do_not_depend_on_the_blocks(rng, n_channels):
+    references = make_references(rng, 2.2, n_channels)
+    estimates = good_estimates(references, rng)
+
+    def blocks():
+        for start in range(0, references.shape[1], 3001):
+            yield references[:, start : start + 3001], estimates[:, start : start + 3001]
+
+    whole = score_pair(references, estimates, RATE)
+    pieces = score_blocks(blocks, n_channels, RATE)
+    for source in SOURCES:
+        assert list(whole[source]) == list(MEASURES)
+        for measure in MEASURES:
+            assert pieces[source][measure] == pytest.approx(whole[source][measure], abs=1e-5), measure
+
+
+def test_better_estimates_score_better_under_every_ratio(rng):
+    references = make_references(rng)
+    bad, good = (score_pair(references, good_estimates(references, rng, level), RATE) for level in (0.5, 0.05))
+    for source in SOURCES:
+        for measure in ("sdr", "sir", "sar", "si_sdr", "sd_sdr", "usdr", "sdr_v4"):
+            assert good[source][measure] > bad[source][measure] + 5, measure
+        assert good[source]["lsd"] < bad[source]["lsd"]
+
+
+def test_scale_changes_only_the_measures_that_know_scale(rng):
+    references = make_references(rng)
+    estimates = good_estimates(references, rng)
+    one, half = (score_pair(references, gain * estimates, RATE)["instrument"] for gain in (1.0, 0.5))
+    for measure in ("sdr", "sir", "sar", "si_sdr", "sir_v4", "sar_v4"):
+        assert half[measure] == pytest.approx(one[measure], abs=1e-3), measure
+    for measure in ("sd_sdr", "usdr", "sdr_v4"):
+        assert half[measure] < one[measure] - 3, measure
+
+
+def test_a_silent_reference_is_none_and_leakage_never_nan(rng):
+    references = make_references(rng)
+    references[0] = 0
+    score = score_pair(references, np.stack([0.1 * references[1], 0.9 * references[1]]), RATE)
+    instrument, rest = score["instrument"], score["rest"]
+    assert all(instrument[key] is None for key in ("sdr", "sir", "sar", "si_sdr", "sd_sdr", "sdr_v4", "lsd"))
+    assert instrument["leakage_db"] == pytest.approx(-20, abs=1e-3)
+    assert instrument["silent_share"] == 1
+    assert rest["sdr"] > 80 and rest["sir"] is None and rest["si_sdr"] > 80
+    assert "NaN" not in json.dumps(score)
+
+
+def test_a_silent_estimate_is_none_but_has_usdr_and_leakage(rng):
+    references = make_references(rng, 4)
+    references[0, RATE : 3 * RATE] = 0
+    score = score_pair(references, np.zeros_like(references), RATE)["instrument"]
+    assert score["sdr"] is None and score["si_sdr"] is None and score["sdr_v4"] is None
+    assert score["usdr"] == pytest.approx(0, abs=1e-6)
+    assert score["leakage_db"] == -120
+
+
+def test_silence_everywhere_gives_none_everywhere():
+    nothing = np.zeros((2, 4000, 1))
+    score = score_pair(nothing, nothing, RATE)["instrument"]
+    assert {key: value for key, value in score.items() if value is not None} == {
+        "usdr": 0.0, "silent_s": 0.5, "silent_share": 1.0,
+    }  # fmt: skip
+
+
+def test_very_short_tracks(rng):
+    references = rng.standard_normal((2, 40, 1))
+    score = score_pair(references, references + 0.1 * rng.standard_normal((2, 40, 1)), RATE)
+    assert 10 < score["instrument"]["si_sdr"] < 40 and score["instrument"]["lsd"] is None
+
+
+def test_wrong_shapes_are_refused(rng):
+    with pytest.raises(ValueError, match=r"Received: \(2, 10\) and \(2, 10\)"):
+        score_pair(np.zeros((2, 10)), np.zeros((2, 10)), RATE)
