@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAIRS, CORPUS = "data/frets_on_fire", "data/corpus_development"
+PAIRS = "data/frets_on_fire"
 SONG = f"{PAIRS}/tracks_44100hz"
 
 # name -> (arguments, data that must be there)
@@ -24,14 +24,10 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "engines": (["guitar"], []),
     "network": ([], []),
     "separation": (["guitar"], []),
-    "separation_quality": (["guitar", SONG], [SONG]),
     "metrics": ([SONG], [SONG]),
     "training": (["trainings/quickstart.yaml"], []),
     "datasets": ([], ["data/sectoid"]),
-    "checks": ([f"{PAIRS}/stems", f"{CORPUS}/stems"], [f"{PAIRS}/stems", f"{CORPUS}/stems"]),
     "rendering": ([], ["data/ingredients"]),
-    "shared_samples": ([], ["data/ingredients"]),
-    "corpus_survey": ([f"real={PAIRS}", f"rendered={CORPUS}/guitar"], [PAIRS, CORPUS]),
     "demonstrator_load": (["--model", "guitar"], []),
     "peers": (["datasets/sample/example.ogg"], [".venv-peers"]),
 }

@@ -22,6 +22,7 @@ import numpy as np
 
 import splitstrument
 from splitstrument import audio
+from splitstrument.evaluation.metrics.si_sdr import level_db, si_sdr
 from splitstrument.files import write_yaml
 from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
@@ -91,14 +92,14 @@ def windows_of(instrument_path: Path, rest_path: Path, song: str, model: str, se
     size = seconds * rate_hz
     for start in range(0, max(1, len(mixture) - size + 1), size // 2):
         here = slice(start, start + size)
-        if _level_db(instrument[here], rest[here]) < AUDIBLE_DB:
+        if level_db(instrument[here], rest[here]) < AUDIBLE_DB:
             continue
-        gain = _si_sdr(instrument[here], answer[here]) - _si_sdr(instrument[here], mixture[here])
+        gain = si_sdr(instrument[here], answer[here]) - si_sdr(instrument[here], mixture[here])
         sounds = {
             "song": mixture[here], "model": answer[here], "instrument": instrument[here], "rest": rest[here],
             "leak": leak[here], "rate_hz": rate_hz,
         }  # fmt: skip
-        yield Window(song, start / rate_hz, sounds, gain, _level_db(leak[here], rest[here]))
+        yield Window(song, start / rate_hz, sounds, gain, level_db(leak[here], rest[here]))
 
 
 def _only_rest(window: Window) -> Window:
@@ -125,16 +126,6 @@ def _write(folder: Path, number: int, title: str, window: Window) -> dict[str, o
             audio.write(folder / name, mono / max(1.0, float(np.abs(mono).max())), window.sounds["rate_hz"])
             sounds[label] = name
     return {"title": title, "sounds": sounds}
-
-
-def _si_sdr(reference: audio.Audio, estimate: audio.Audio) -> float:
-    wanted, got = (sound.astype(np.float64).ravel() for sound in (reference, estimate))
-    target = wanted * (got @ wanted) / (wanted @ wanted)
-    return float(10 * np.log10((target @ target + 1e-12) / (np.sum((got - target) ** 2) + 1e-12)))
-
-
-def _level_db(signal: audio.Audio, reference: audio.Audio) -> float:
-    return float(10 * np.log10((np.mean(signal**2) + 1e-20) / (np.mean(reference**2) + 1e-20)))
 
 
 if __name__ == "__main__":

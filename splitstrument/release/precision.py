@@ -22,6 +22,7 @@ import numpy as np
 import splitstrument
 from splitstrument import audio
 from splitstrument.errors import SplitstrumentError
+from splitstrument.evaluation.metrics.si_sdr import si_sdr
 from splitstrument.model_folder import ModelFolder, find_model, read_model_folder
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import INT8_FILE, open_engine
@@ -108,13 +109,6 @@ def _scores(folder: ModelFolder, engine: str, excerpts: Sequence[tuple[np.ndarra
             for instrument, rest, rate_hz in excerpts
         ]
     )
-
-
-def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """In dB over all channels together, in double precision."""
-    reference, estimate = (sound.astype(np.float64).ravel() for sound in (reference, estimate))
-    target = reference * (estimate @ reference) / (reference @ reference)
-    return float(10 * np.log10((target @ target) / (np.sum((estimate - target) ** 2) + 1e-20)))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from splitstrument.datasets.names import classify, features, kinds_of, letters_of, probabilities_of, read_weights
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def classes(*names: str) -> list[str]:
@@ -68,8 +63,7 @@ def test_probabilities_sum_to_one():
 def test_trained_on_one_source_it_holds_on_the_other(shared_data, monkeypatch):
     """The bar: macro-F1 of guitar and piano at least 0.985 both ways (a plain regular expression: 0.976)."""
     pytest.importorskip("sklearn")
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import stem_names as training
+    from splitstrument.release import stem_names as training
 
     weights = read_weights()
     monkeypatch.setattr(training.names, "read_weights", lambda: weights)  # restored after the test
@@ -77,4 +71,3 @@ def test_trained_on_one_source_it_holds_on_the_other(shared_data, monkeypatch):
     for test, other in (("cambridge", "rockband"), ("rockband", "cambridge")):
         scores = training.score(tracks[test], training.predict(tracks[test], training.train(tracks[other])))
         assert scores["macro"] >= 0.985
-    sys.modules.pop("stem_names")

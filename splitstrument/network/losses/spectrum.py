@@ -50,7 +50,7 @@ def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
     """Energy of the complex error ``target - mask * mixture``, relative to the mixture's, averaged over the batch.
 
     Linear in the energy, where `error_db` is logarithmic: a network that cannot yet tell the instrument from the rest
-    does best with the mean mask, and not with silence, at which `error_db` can get stuck (see docs/experiments.md).
+    does best with the mean mask, and not with silence, at which `error_db` can get stuck (docs/results.md).
 
     Options
     -------
@@ -78,7 +78,7 @@ def complex_l1(options: Mapping[str, float], model: ModelSettings) -> Loss:
     """Absolute value of the complex error ``target - mask * mixture`` over the mixture's, averaged over the batch.
 
     Quiet bins pull nearly as hard as loud ones; in `relative_error` a few loud ones have most of the gradient. Networks
-    learn faster by it, even measured in `relative_error` (``benchmarks/losses.py``, docs/experiments.md).
+    learn faster by it, even measured in `relative_error` (docs/results.md).
     """
     _options("complex_l1", options)
 

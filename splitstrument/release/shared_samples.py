@@ -1,6 +1,6 @@
 """Which SoundFonts hold the same recordings: a bank of another name may not be another bank.
 
-    splitstrument dataset fetch && python benchmarks/shared_samples.py
+    splitstrument dataset fetch && python -m splitstrument.release.shared_samples
 
 Two samples count as the same where their first 400 numbers (9 ms at 44.1 kHz) are: a copy at another volume or rate is
 not found. Samples that are shorter or start with silence are left out. Banks that share nothing are not listed one by

@@ -1,6 +1,6 @@
 """Recall and false alarms of the automatic checks, and their speed, on defects put into good stems.
 
-    python benchmarks/checks.py data/frets_on_fire data/corpus_dev --target guitar --seconds 60
+    python -m splitstrument.curation.checks.recall data/frets_on_fire data/corpus_dev --target guitar --seconds 60
 
 Takes organised datasets, cuts an excerpt of each track that has the target and something else (stems that are silent
 there are left out, and the mix is the sum of the stems that are kept), spoils the target's stem of each by every defect
@@ -15,18 +15,20 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from splitstrument import audio
 from splitstrument.curation.checks.defects import DEFECTS, Patient, Track, write_track
-from splitstrument.curation.checks.findings import CHECK_NAMES, Finding
+from splitstrument.curation.checks.findings import CheckName, Finding
 from splitstrument.curation.checks.run import TrackResult, check_track, duplicate_findings
 from splitstrument.curation.checks.settings import CheckSettings
 from splitstrument.curation.checks.tracks import read_track
 from splitstrument.datasets.classes import MIX
 from splitstrument.datasets.index import track_folders
 
+CHECK_NAMES = get_args(CheckName)
 SETTINGS = CheckSettings()
 
 
@@ -71,7 +73,7 @@ def load_excerpt(folder: Path, target: str, seconds: float) -> tuple[Track, int]
     classes = {name.split("/")[0] for name in track}
     if target not in classes or len(classes) < 2:
         return None
-    track[f"{MIX}/mix.wav"] = sum(track.values())
+    track[f"{MIX}/mix.wav"] = np.sum(list(track.values()), axis=0)
     return track, rate
 
 
@@ -137,8 +139,8 @@ def print_recall(
             total += 1
             found += bool(hits)
             if hits:
-                above.append(np.mean([hits[0].severity > other for other in worst_clean]))
-        print(f"| {check} | {title} | {found} | {total} | {100 * np.mean(above or [0]):.0f} % |", flush=True)
+                above.append(float(np.mean([hits[0].severity > other for other in worst_clean])))
+        print(f"| {check} | {title} | {found} | {total} | {100 * np.mean(above or [0.0]):.0f} % |", flush=True)
 
 
 def choose_patient(track: Track, target: str, rate: int, rng: np.random.Generator) -> Patient | None:
@@ -147,7 +149,7 @@ def choose_patient(track: Track, target: str, rate: int, rng: np.random.Generato
     others = [name for name in track if name.split("/")[0] not in (target, MIX)]
     keep = {name: samples for name, samples in track.items() if name not in victims[1:]}
     mix = next(name for name in keep if name.startswith(f"{MIX}/"))
-    keep[mix] = sum(samples for name, samples in keep.items() if name != mix)
+    keep[mix] = np.sum([samples for name, samples in keep.items() if name != mix], axis=0)
     return Patient(keep, victims[0], others[int(rng.integers(len(others)))], rate, rng)
 
 

@@ -1,6 +1,6 @@
 """The same estimates under every measure, on excerpts of real pairs: how the numbers of different papers relate.
 
-    python benchmarks/rosetta.py data/frets_on_fire --seconds 90
+    python -m splitstrument.reproduction.rosetta data/frets_on_fire --seconds 90
 
 Prints medians over the tracks for the instrument: trivial estimates, oracle masks, and one oracle mask spoiled in ways
 that separate nothing better or worse (half the level, a constant delay, a filter), so that each measure shows what it

@@ -1,10 +1,11 @@
-"""Compare weights on validation songs: what to keep, before anything is put to held-out ones.
+r"""Compare weights on validation songs: what to keep, before anything is put to held-out ones.
 
-    python benchmarks/validation.py guitar runs/joint_wide runs/joint_wide_finish/last.weights.h5
-    python benchmarks/validation.py guitar runs/joint_wide+runs/mine         # answers averaged, as those of members are
-    python benchmarks/validation.py piano runs/joint_wide --output 1          # of a joint training
-    python benchmarks/validation.py guitar runs/joint_wide --pairs data/corpus_recorded/guitar --tracks 24
-    python benchmarks/validation.py guitar runs/fold --pairs "data/frets_on_fire/tracks_22050hz/Feelings" --seconds 0
+    python -m splitstrument.release.validation guitar runs/joint_wide runs/joint_wide_finish/last.weights.h5
+    python -m splitstrument.release.validation guitar runs/joint_wide+runs/mine     # answers averaged, as of members
+    python -m splitstrument.release.validation piano runs/joint_wide --output 1          # of a joint training
+    python -m splitstrument.release.validation guitar runs/joint_wide --pairs data/corpus_recorded/guitar --tracks 24
+    python -m splitstrument.release.validation guitar runs/fold --seconds 0 \
+        --pairs "data/frets_on_fire/tracks_22050hz/Feelings"
 
 For the middle 30 seconds of each song in which the instrument plays, or (`--seconds 0`) for whole songs: SI-SDR of the
 instrument against the mixture's, and the level of the answer to the rest alone, and to the instrument alone, in dB
@@ -24,13 +25,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from splitstrument import audio
+from splitstrument.evaluation.metrics.si_sdr import level_db, si_sdr
 from splitstrument.model_folder import read_model_folder
 from splitstrument.network.registry import build_network
 from splitstrument.pairs import find_pairs
 from splitstrument.spectrogram import istft, stft
 
 QUIET = 1e-3  # of the mixture's energy: an instrument below it does not play
-TINY = 1e-9
 
 
 class Masker:
@@ -107,18 +108,6 @@ def line(name: str, maskers: list[Masker], songs: list[tuple[np.ndarray, np.ndar
         f"{name}: SI-SDR median {np.median(scores):.2f}, mean {np.mean(scores):.2f}; gain {np.median(gain):.2f}; "
         f"absent {np.median(absent):.1f}; solo {np.median(solo):.2f}, worst {min(solo):.1f}"
     )
-
-
-def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """In dB, in double precision."""
-    reference, estimate = (sound.astype(np.float64).ravel() for sound in (reference, estimate))
-    target = reference * (estimate @ reference) / (reference @ reference)
-    return float(10 * np.log10((target @ target) / (np.sum((estimate - target) ** 2) + TINY)))
-
-
-def level_db(signal: np.ndarray, reference: np.ndarray) -> float:
-    """Of one signal against another."""
-    return float(10 * np.log10((np.mean(signal**2) + TINY) / (np.mean(reference**2) + TINY)))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Level, silence and balance of rendered pairs beside real ones: the table and the plots of docs/corpus.md.
 
-python benchmarks/corpus_survey.py real=data/frets_on_fire train=data/corpus/guitar -o docs/images/corpus
+python -m splitstrument.corpus.survey real=data/frets_on_fire train=data/corpus/guitar -o docs/images/corpus
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +89,7 @@ def summary(surveys: Sequence[PairSurvey]) -> dict[str, str]:
     return rows
 
 
-def plot(groups: dict[str, Sequence[PairSurvey]], path: str | Path) -> None:
+def plot(groups: Mapping[str, Sequence[PairSurvey]], path: str | Path) -> None:
     """Box plots of the level, silence and balance of several folders side by side, as a PNG."""
     import matplotlib
 
@@ -171,7 +171,7 @@ def main() -> None:
         print(f"| {row} |", " | ".join(column[row] for column in columns.values()), "|")
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
-        plot(groups, f"{arguments.output}_png")
+        plot(groups, f"{arguments.output}_survey.png")
         plot_spectrograms({n: group[0] for n, group in pairs.items()}, f"{arguments.output}_spectrograms.png")
 
 
