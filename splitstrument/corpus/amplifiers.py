@@ -11,11 +11,14 @@ from splitstrument.audio import Audio, read
 from splitstrument.corpus import effects
 from splitstrument.corpus.draws import chance, pick
 
-STYLES = ("acoustic", "clean", "crunch", "lead", "metal")
+STYLES = ("acoustic", "clean", "crunch", "lead", "metal", "wall")
 # relative levels of effects.BANDS_HZ in electric guitars on records, and how much they vary
 GUITAR_BALANCE_DB = np.array([-9.0, -0.5, -2.5, -5.0, -22.0])
 GUITAR_BALANCE_SPREAD_DB = np.array([4.0, 2.0, 3.0, 4.0, 5.0])
 DRIVE_DB = {"clean": (-6.0, 6.0), "crunch": (10.0, 22.0), "lead": (22.0, 36.0), "metal": (30.0, 46.0)}
+DRIVE_DB["wall"] = (44.0, 66.0)
+TIGHT = ("metal", "wall")
+HISS_DB = (-78.0, -58.0)  # of a wall's input against the guitar
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ def draw_amplifier(rng: np.random.Generator, style: str, responses: list[Path], 
         drive_db=float(rng.uniform(low, high)),
         bias=float(rng.uniform(0, 0.35)),
         tone_hz=float(rng.uniform(500, 1100)),
-        scoop_db=float(rng.normal(-5 if style == "metal" else 1, 3)),
+        scoop_db=float(rng.normal(-5 if style == "metal" else -2 if style == "wall" else 1, 3)),
         response=pick(rng, responses) if measured else None,
         seed=int(rng.integers(2**31)),
     )
@@ -53,7 +56,10 @@ def amplify(audio: Audio, rate_hz: int, amplifier: Amplifier) -> Audio:
     if level < -100:
         return audio
     audio = effects.gain(audio, -22.0 - level)
-    audio = effects.high_pass(audio, rate_hz, 100.0 if amplifier.style == "metal" else 65.0)
+    audio = effects.high_pass(audio, rate_hz, 100.0 if amplifier.style in TIGHT else 65.0)
+    if amplifier.style == "wall":
+        gate = _gate(audio, rate_hz, rng)
+        audio = _tightened(audio, rate_hz, rng)
     audio = effects.distort(audio, rate_hz, amplifier.drive_db * 0.6, amplifier.bias)
     if amplifier.drive_db > 6:
         audio = effects.high_pass(effects.low_pass(audio, rate_hz, 7000.0, 1), rate_hz, 60.0, 1)
@@ -63,9 +69,31 @@ def amplify(audio: Audio, rate_hz: int, amplifier: Amplifier) -> Audio:
         audio = effects.convolve(audio, load_response(amplifier.response, rate_hz))
     else:
         audio = drawn_cabinet(audio, rate_hz, rng)
+    if amplifier.style == "wall":
+        audio = audio * gate
     wanted = GUITAR_BALANCE_DB + rng.normal(0, 1, 5) * GUITAR_BALANCE_SPREAD_DB
     audio = effects.filtered(audio, effects.balance_sections(audio, rate_hz, wanted, 0.85, 15.0))
     return effects.gain(audio, -20.0 - effects.rms_db(audio))
+
+
+def _tightened(audio: Audio, rate_hz: int, rng: np.random.Generator) -> Audio:
+    """What stands before a wall of gain: a pedal that lifts the middle, and hiss that is heard when nobody plays."""
+    audio = effects.filtered(audio, effects.peak_eq(rate_hz, rng.uniform(600, 1300), rng.uniform(4, 14), 0.6))
+    hiss = rng.standard_normal((len(audio), 1)).astype(np.float32)
+    audio = audio + effects.gain(hiss, rng.uniform(*HISS_DB) - 22.0)
+    return effects.distort(audio, rate_hz, rng.uniform(0, 12), 0.0)
+
+
+def _gate(audio: Audio, rate_hz: int, rng: np.random.Generator) -> Audio:
+    """Gain curve (n_samples, 1) of a noise gate, which closes within a fifth of a second of silence."""
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+    size, threshold_db, floor_db = rate_hz // 100, rng.uniform(-65, -45) - 22.0, rng.uniform(-60, -20)
+    n_blocks = -(-len(audio) // size)
+    power = np.square(np.pad(audio[:, 0], (0, n_blocks * size - len(audio))).reshape(n_blocks, size)).mean(axis=1)
+    is_open = maximum_filter1d((10 * np.log10(power + effects.EPSILON) > threshold_db).astype(np.float32), 21)
+    curve = uniform_filter1d(is_open, 5) * (1 - 10 ** (floor_db / 20)) + 10 ** (floor_db / 20)
+    return np.interp(np.arange(len(audio)) / size, np.arange(n_blocks) + 0.5, curve).astype(np.float32)[:, None]
 
 
 def load_response(path: Path, rate_hz: int) -> np.ndarray:

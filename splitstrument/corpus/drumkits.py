@@ -107,14 +107,13 @@ def render_kit(
         if drum is not None:
             strokes.append((round(note.start_s * rate_hz), drum, note.velocity / 127))
     hats = [start for start, drum, _ in strokes if drum in HATS]
-    cache: dict[Path, Audio] = {}
+    cache: dict[tuple[Path, float | None], Audio] = {}
     out = np.zeros((round((part.end_s + 3.0) * rate_hz), 2), np.float32)
     for start, drum, strength in strokes:
-        sound = _sound(_layer(kit[drum], strength, rng), cache, rate_hz)
+        layer = _layer(kit[drum], strength, rng)
+        sound = _sound(layer, places.get(drum, 0.0) if places else None, cache, rate_hz)
         if drum == OPEN_HAT:
             sound = _choked(sound, next((hat - start for hat in hats if hat > start), len(sound)), rate_hz)
-        if places:
-            sound = effects.pan(sound, places.get(drum, 0.0))
         sound = sound[: max(0, len(out) - start)]
         out[start : start + len(sound)] += sound * np.float32(strength)
     return out
@@ -167,11 +166,13 @@ def _layer(layers: list[Layer], strength: float, rng: np.random.Generator) -> La
     return min(layers, key=lambda layer: min(abs(strength - layer.low), abs(strength - layer.high)))
 
 
-def _sound(layer: Layer, cache: dict[Path, Audio], rate_hz: int) -> Audio:
-    if layer.path not in cache:
+def _sound(layer: Layer, place: float | None, cache: dict[tuple[Path, float | None], Audio], rate_hz: int) -> Audio:
+    key = layer.path, place
+    if key not in cache:
         sound, _ = audio.read(layer.path, rate_hz)
-        cache[layer.path] = np.repeat(sound, 2, axis=1) if sound.shape[1] == 1 else sound[:, :2]
-    return cache[layer.path] * np.float32(layer.gain)
+        sound = np.repeat(sound, 2, axis=1) if sound.shape[1] == 1 else sound[:, :2]
+        cache[key] = sound if place is None else effects.pan(sound, place)
+    return cache[key] * np.float32(layer.gain)
 
 
 def _choked(sound: Audio, n_samples: int, rate_hz: int) -> Audio:

@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from splitstrument.corpus import catalogue, electric_pianos, guitar_playing, guitars, patches, pianos, reshape
+from splitstrument.corpus import (
+    catalogue,
+    electric_pianos,
+    guitar_playing,
+    guitars,
+    heavy,
+    patches,
+    pianos,
+    reshape,
+)
 from splitstrument.corpus.amplifiers import draw_amplifier
 from splitstrument.corpus.arrange import Player, TrackPlan
 from splitstrument.corpus.draws import chance, pick, stream
@@ -40,6 +49,8 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_reshaped(player, plan, recipe) for player in players]
     if real.modelled:
         players = [_modelled(player, plan, recipe, root) for player in players]
+    if real.heavy:
+        players = heavy.heavy(players, plan, recipe, root)
     if real.speech:
         players = [*players, *_speaker(players, plan, recipe)]
     return players

@@ -13,7 +13,7 @@ from splitstrument.corpus.draws import chance, pick
 from splitstrument.corpus.guitars import MAX_NOTE_S, OPEN_STRINGS, Guitar, Pluck, pluck
 from splitstrument.corpus.midi import Control, Note, Part
 
-FRETS = 22
+FRETS, VARIANTS = 22, 4
 MUTE_BELOW_PITCH, MUTE_SHORTER_S = 55, 0.28
 SLIDE_GAP_S, SLIDE_INTERVAL = 0.06, 5
 WHEEL_SEMITONES = 2.0
@@ -23,14 +23,30 @@ def render_guitar(part: Part, guitar: Guitar, rate_hz: int, rng: np.random.Gener
     """Play a part, mono; the first sample is time zero."""
     out = np.zeros((int((part.end_s + 1.5) * rate_hz), 1), np.float32)
     tuning = np.random.default_rng(guitar.seed).normal(0, guitar.detune / 100, len(OPEN_STRINGS))
+    made: dict[Pluck, list[np.ndarray]] = {}
     for note, how, until_s in played(part, guitar, rng):
         tuned = replace(how, pitch=how.pitch + float(tuning[how.string]))
-        _add(out, pluck(guitar, tuned, rate_hz, rng), note, until_s, rate_hz)
+        _add(out, _one_of(made, guitar, tuned, rate_hz, rng), note, until_s, rate_hz)
         if guitar.kind == "twelve":
             course = replace(tuned, pitch=tuned.pitch + (12 if how.string < 4 else 0) + rng.normal(0, 0.03))
             late = replace(note, start_s=note.start_s + float(rng.uniform(0.002, 0.012)))
             _add(out, 0.7 * pluck(guitar, course, rate_hz, rng), late, until_s, rate_hz)
     return out
+
+
+def _one_of(
+    made: dict[Pluck, list[np.ndarray]], guitar: Guitar, how: Pluck, rate_hz: int, rng: np.random.Generator
+) -> np.ndarray:
+    """A pluck, or one of those made before that is played nearly so: fast picking needs thousands of notes.
+
+    Velocities are rounded to steps of 8 and lengths upwards to eighths of a second.
+    """
+    how = replace(how, velocity=8 * (how.velocity // 8) + 4, held_s=np.ceil(8 * how.held_s) / 8)
+    variants = made.setdefault(how, [])
+    if len(variants) < VARIANTS:
+        variants.append(pluck(guitar, how, rate_hz, rng))
+        return variants[-1].copy()
+    return variants[int(rng.integers(VARIANTS))].copy()
 
 
 def played(part: Part, guitar: Guitar, rng: np.random.Generator) -> list[tuple[Note, Pluck, float]]:

@@ -42,6 +42,9 @@ class Realism(Settings):
     recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
     fm: bool = Field(False, description="some parts on the FM synthesis of a sound card")
     reshaped: bool = Field(False, description="most banks with other keys' samples, other filters and envelopes")
+    heavy: bool = Field(
+        False, description="half of the songs with driven guitars tuned down, picked, behind walls of gain"
+    )
     modelled: bool = Field(False, description="most guitars and pianos are instruments of our own, drawn per song")
     stereo: bool = Field(False, description="places as on records: takes hard left and right, stereo rooms, width")
     codec: bool = Field(False, description="the mixture through MP3 or OGG, its stems changed to add up to it")
@@ -70,7 +73,18 @@ class Levels(Settings):
 # what does not change a single track
 PLAN_KEYS = {"name", "description", "hours"}
 # steps that came later: tracks made without them are the same as before there were any
-LATER_STEPS = ("speech", "sampled_kits", "patches", "recorded_notes", "fm", "reshaped", "modelled", "stereo", "codec")
+LATER_STEPS = (
+    "speech",
+    "sampled_kits",
+    "patches",
+    "recorded_notes",
+    "fm",
+    "reshaped",
+    "modelled",
+    "heavy",
+    "stereo",
+    "codec",
+)
 # settings that came later: their defaults are left out of the fingerprint
 LATER_KEYS = ("form",)
 

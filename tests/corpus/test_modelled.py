@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from splitstrument.corpus import electric_pianos, guitar_playing, guitars, pianos
+from splitstrument.corpus import (
+    amplifiers,
+    effects,
+    electric_pianos,
+    guitar_playing,
+    guitars,
+    heavy,
+    pianos,
+)
+from splitstrument.corpus.arrange import Player, TrackPlan
 from splitstrument.corpus.midi import Control, Note, Part
 from splitstrument.corpus.partials import damped_partials, stiff_partials
+from splitstrument.corpus.recipe import CorpusRecipe
 
 RATE = 22_050
 
@@ -55,6 +66,10 @@ def test_stiff_partials_are_fletchers():
     assert hz[9] / hz[0] == pytest.approx(10 * np.sqrt((1 + 2e-4 * 100) / (1 + 2e-4)))
     assert hz[-1] < 8000.0
     assert len(k) == len(hz)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
 
 
 def padded(sound: np.ndarray) -> np.ndarray:
@@ -216,3 +231,51 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_another_instrument(d
         assert not np.allclose(one[: len(other)], other[: len(one)], atol=0.05)
         assert np.isfinite(one).all()
         assert 0.1 < np.abs(one).max() < 20
+
+
+def test_fast_picking_reuses_plucks_but_not_always_the_same():
+    guitar = guitars.draw_guitar(np.random.default_rng(1), "electric")
+    part = Part("p", 30, False, tuple(Note(0.1 * i, 0.1 * i + 0.1, 40, 100) for i in range(40)))
+    sound = guitar_playing.render_guitar(part, guitar, RATE, np.random.default_rng(0))[:, 0]
+    strokes = sound[: 40 * 2205].reshape(40, 2205)[1:]
+    assert 2 < len(np.unique(np.round(np.abs(strokes[:, :300]).sum(axis=1), 3))) < 40
+
+
+def test_a_wall_of_gain_is_noise_like_and_its_gate_closes():
+    guitar = guitars.draw_guitar(np.random.default_rng(1), "electric")
+    chords = tuple(Note(0.1 * i, 0.1 * i + 0.1, 33 + p, 110) for i in range(30) for p in (0, 7, 12))
+    dry = np.pad(
+        guitar_playing.render_guitar(Part("p", 30, False, chords), guitar, 44_100, rng()), ((0, 44_100), (0, 0))
+    )
+    flatness = []
+    for style in ("clean", "wall"):
+        sound = amplifiers.amplify(dry, 44_100, amplifiers.draw_amplifier(rng(), style, []))
+        power = np.abs(np.fft.rfft(sound[:88_064, 0].reshape(-1, 1024) * np.hanning(1024))[:, 10:100]) ** 2
+        flatness.append(np.exp(np.log(power).mean()) / power.mean())
+    assert flatness[1] > 1.5 * flatness[0]
+    assert effects.rms_db(sound[-30_000:]) < effects.rms_db(sound[:88_200]) - 15
+
+
+def test_heavy_songs_are_tuned_down_by_one_interval_and_drums_stay():
+    guitar_part = Part("g", 30, False, tuple(Note(0.5 * i, 0.5 * i + 0.4, 45 + i % 3, 90) for i in range(12)))
+    others = [Part("b", 33, False, guitar_part.notes), Part("d", 0, True, (Note(0, 1, 38, 90),))]
+    band = [Player("0", "guitar", guitar_part, "bank", "rhythm", program=30)]
+    band += [Player(str(i + 1), c, p, "bank") for i, (c, p) in enumerate(zip(("bass", "drums"), others, strict=True))]
+    recipe = CorpusRecipe(name="x", measured_responses=False)
+    for number in range(20):
+        plan = TrackPlan(f"t{number}", "composed", "t", "train", 0)
+        guitar, bass, drums = heavy.heavy(band, plan, recipe, Path())
+        assert drums.part == others[1]
+        if guitar.amplifier is None:
+            assert bass == band[1]
+            continue
+        down = {old.pitch - new.pitch for old, new in zip(others[0].notes, bass.part.notes, strict=True)}
+        assert (len(down), guitar.takes, guitar.amplifier.style) == (1, 2, "wall")
+        played = {note.pitch for note in guitar.part.notes}
+        assert played & {note.pitch - next(iter(down)) for note in guitar_part.notes}
+
+
+def test_picking_keeps_the_time_that_chords_take():
+    part = Part("g", 30, False, (Note(0.0, 0.4, 40, 90), Note(0.5, 0.6, 40, 90)))
+    notes = heavy.picked(part, 2).notes
+    assert [(n.start_s, round(n.end_s, 3)) for n in notes] == [(0.0, 0.2), (0.2, 0.4), (0.5, 0.6)]
