@@ -63,7 +63,7 @@ def test_published_numbers_are_those_of_the_thesis():
 
 
 def test_the_published_parameters_come_out_and_the_docs_have_them():
-    page = (ROOT / "docs" / "trainings.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reproduction.md").read_text(encoding="utf-8")
     by_filters = {load_recipe(path).settings.model.network.filters: path for path in PUBLISHED}
     rows = published_rows(load_recipe(path).settings for path in by_filters.values())
     for row in rows:
