@@ -174,7 +174,7 @@ def one_track(folder: Path) -> None:
 def main() -> None:
     """Run the three parts and print one line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--songs", type=Path, default=Path("data/sectoid"), help="Frets on Fire songs")
+    parser.add_argument("--songs", type=Path, default=Path("data/raw/sectoid"), help="Frets on Fire songs")
     parser.add_argument("--rendered", type=Path, nargs="*", default=[], help="folders of rendered pairs")
     parser.add_argument("--hours", type=float, default=3.0, help="length of the long track")
     parser.add_argument("--json", type=Path, help="write the results here")

@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "separation": (["guitar"], []),
     "metrics": ([SONG], [SONG]),
     "training": (["trainings/quickstart.yaml"], []),
-    "datasets": ([], ["data/sectoid"]),
+    "datasets": ([], ["data/raw/sectoid"]),
     "rendering": ([], ["data/ingredients"]),
     "demonstrator_load": (["--model", "guitar"], []),
     "peers": (["datasets/sample/example.ogg"], [".venv-peers"]),

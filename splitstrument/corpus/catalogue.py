@@ -28,6 +28,12 @@ class Package:
     content: str
 
 
+# real songs with their stems, by a short name: what datasets/frets_on_fire.yaml and datasets/muldjord.yaml read
+REAL_SONGS = {
+    "sectoid": Package("fretsonfire-songs-sectoid", "apt", "Expat", "four rock songs by Sectoid"),
+    "muldjord": Package("fretsonfire-songs-muldjord", "apt", "CC-BY-SA-3.0", "four metal songs by Muldjord"),
+}
+
 # recorded instruments with a file for each note, and the General MIDI programs whose place they take
 RECORDED = {
     "guitar-nylon": (24,),

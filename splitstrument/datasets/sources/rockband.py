@@ -42,7 +42,7 @@ class RockBand(Source):
     title = "songs in the layout of Rock Band, Guitar Hero, Frets on Fire and Clone Hero"
     citation = "Songs of the games named; Frets on Fire's free ones: Carlos Viola Iborra (Sectoid), 2006/2007."
     licence = "as each song says; Sectoid's song pack: MIT (Expat)"
-    url = "https://packages.debian.org/stable/fretsonfire-songs-sectoid (free songs)"
+    url = "https://packages.debian.org/fretsonfire-songs-sectoid (free songs: `splitstrument dataset fetch sectoid`)"
     layout = "<any folders>/<song>/{guitar,rhythm,drums,vocals,song}.ogg, optionally song.ini"
     films = ("video", "background", "highway")
 
