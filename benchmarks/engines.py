@@ -82,12 +82,14 @@ def open_all(folder, threads: int) -> dict:
     """Every engine that is installed and has its file, the reference first."""
     from splitstrument.separation.engines import ENGINES, open_engine
 
-    if ENGINES["keras"].fits(folder):
+    if ENGINES.get("keras").fits(folder):
         import tensorflow
 
         tensorflow.config.threading.set_intra_op_parallelism_threads(threads)
         tensorflow.config.threading.set_inter_op_parallelism_threads(1)
-    names = sorted((name for name, kind in ENGINES.items() if kind.fits(folder)), key=lambda name: name != "keras")
+    names = sorted(
+        (name for name, kind in ENGINES.members().items() if kind.fits(folder)), key=lambda name: name != "keras"
+    )
     return {name: open_engine(folder, name, threads) for name in names}
 
 

@@ -25,7 +25,9 @@ def sources(name: str | None, root: Path | None, as_json: bool) -> None:
     from splitstrument.datasets.sources import SOURCES, get_source
 
     if name is None:
-        described = [_describe(get_source(key)) for key in SOURCES]
+        described = [_describe(source()) for source in SOURCES.members().values()]
+        for problem in SOURCES.problems():
+            click.echo(f"splitstrument: {problem}", err=True)
     elif root is None:
         described = [_describe(get_source(name))]
     else:

@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from splitstrument.errors import ModelError, SettingsError, missing_extra
+from splitstrument.errors import MissingExtraError, ModelError, missing_extra
 from splitstrument.executor import available_cores
 from splitstrument.model_folder import KERAS_FILES, ONNX_FILE, ModelFolder
+from splitstrument.registry import Registry
 from splitstrument.spectrogram import Float
 
 INT8_FILE = "model.int8.onnx"
@@ -149,11 +150,27 @@ class OpenVinoBf16Engine(OpenVinoEngine):
 
 @dataclass(frozen=True)
 class EngineKind:
-    """An entry of `ENGINES`: how to open it, what must be installed, which of the model's files it reads."""
+    """A member of `ENGINES`: how to open it, what must be installed, which of the model's files it reads.
+
+    Attributes
+    ----------
+    open
+        From a model and a number of threads.
+    package
+        The module that it imports.
+    files
+        Of the model; it needs one of them.
+    exact
+        Whether it computes in full float32. Others are taken only when they are asked for.
+    extra
+        The extra of this package that brings `package`; None for that of somebody else.
+    """
 
     open: Callable[[ModelFolder, int], Engine]
     package: str
     files: tuple[str, ...]
+    exact: bool = False
+    extra: str | None = None
 
     def fits(self, folder: ModelFolder) -> bool:
         """Tell whether the packages are installed and the model has a file for this engine."""
@@ -161,15 +178,20 @@ class EngineKind:
         return installed and any(name in folder.description.files for name in self.files)
 
 
-# the inexact ones are taken only when they are asked for
-ENGINES: dict[str, EngineKind] = {
-    "onnxruntime": EngineKind(OnnxEngine, "onnxruntime", (ONNX_FILE,)),
-    "keras": EngineKind(KerasEngine, "keras", KERAS_FILES),
-    "openvino": EngineKind(OpenVinoEngine, "openvino", (ONNX_FILE,)),
-    "openvino-bf16": EngineKind(OpenVinoBf16Engine, "openvino", (ONNX_FILE,)),
-    "onnxruntime-int8": EngineKind(OnnxInt8Engine, "onnxruntime", (INT8_FILE,)),
-}
-EXACT = ("onnxruntime", "keras", "openvino")  # in the order of preference
+# in the order of preference
+ENGINES: Registry[EngineKind] = Registry(
+    "engine",
+    "splitstrument.engines",
+    {
+        "onnxruntime": EngineKind(OnnxEngine, "onnxruntime", (ONNX_FILE,), exact=True, extra="engines"),
+        "keras": EngineKind(KerasEngine, "keras", KERAS_FILES, exact=True, extra="train"),
+        "openvino": EngineKind(OpenVinoEngine, "openvino", (ONNX_FILE,), exact=True, extra="engines"),
+        "openvino-bf16": EngineKind(OpenVinoBf16Engine, "openvino", (ONNX_FILE,), extra="engines"),
+        "onnxruntime-int8": EngineKind(OnnxInt8Engine, "onnxruntime", (INT8_FILE,), extra="engines"),
+    },
+    lambda member: isinstance(member, EngineKind),
+    "an EngineKind",
+)
 
 
 def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | None = None) -> Engine:
@@ -178,7 +200,7 @@ def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | N
     Parameters
     ----------
     engine
-        A name of `ENGINES`; None takes the first that fits.
+        A name of `ENGINES`; None takes the first exact one of ours that fits.
     threads
         None is one per available core.
 
@@ -198,12 +220,14 @@ def open_engine(folder: ModelFolder, engine: str | None = None, threads: int | N
 def engine_kind(folder: ModelFolder, engine: str | None = None) -> EngineKind:
     """The entry of `ENGINES` that `open_engine` opens; its errors are those of the name and the package."""
     if engine is None:
-        return next((ENGINES[name] for name in EXACT if ENGINES[name].fits(folder)), _none_fits(folder))
-    if engine not in ENGINES:
-        raise SettingsError(f"There is no engine {engine!r}: choose one of {', '.join(ENGINES)}.")
-    if importlib.util.find_spec(ENGINES[engine].package) is None:
-        raise missing_extra(f"The engine {engine!r}", "train" if engine == "keras" else "engines")
-    return ENGINES[engine]
+        own = (ENGINES.get(name) for name in ENGINES.table)
+        return next((kind for kind in own if kind.exact and kind.fits(folder)), _none_fits(folder))
+    kind = ENGINES.get(engine)
+    if importlib.util.find_spec(kind.package) is None:
+        if kind.extra:
+            raise missing_extra(f"The engine {engine!r}", kind.extra)
+        raise MissingExtraError(f"The engine {engine!r} needs the Python package {kind.package}: install it.")
+    return kind
 
 
 def _none_fits(folder: ModelFolder) -> EngineKind:

@@ -115,7 +115,7 @@ def test_sources_lists_describes_and_looks(tmp_path):
         (("check", "{stems}", "--target", "gitar"), "'gitar': the classes here are"),
         (("check", "{stems}", "--target", "gitar", "--dry-run"), "did you mean 'guitar'?"),
         (("silence", "{empty}", "-o", "{out}", "--min-silence", "inf"), "finite number (received inf)"),
-        (("organise", "nothing", "{empty}", "-o", "{out}"), "'nothing' is no source"),
+        (("organise", "nothing", "{empty}", "-o", "{out}"), "There is no source 'nothing'"),
         (("organise", "rockband", "{empty}", "-o", "{out}"), "expected <any folders>/<song>"),
         (("build", "no_such_recipe"), "There is no recipe 'no_such_recipe'"),
     ],

@@ -497,7 +497,10 @@ def write_recipe(folder: Path, **changes) -> str:
     [
         ({"taget": "guitar"}, "unknown key 'taget'; did you mean 'target'?"),
         ({"name": "../evil"}, "'name'"),
-        ({"sources": [{"source": "rokband", "root": "raw"}]}, "'rokband' is no source"),
+        (
+            {"sources": [{"source": "rokband", "root": "raw"}]},
+            "There is no source 'rokband' (did you mean 'rockband'?)",
+        ),
         ({"sources": []}, "give either sources or pairs_from"),
         ({"pairs_from": "x.yaml"}, "give either sources or pairs_from"),
         ({"sources": [], "pairs_from": "recipe.yaml"}, "takes its pairs from itself"),

@@ -6,6 +6,7 @@ import pytest
 keras = pytest.importorskip("keras")
 from keras import ops  # noqa: E402
 
+from splitstrument.errors import SettingsError  # noqa: E402
 from splitstrument.network.losses import magnitude, registry, spectrum  # noqa: E402
 from splitstrument.network.losses.waveform import waveform  # noqa: E402
 from splitstrument.network.settings import BandUnetSettings, ModelSettings, SpectrogramSettings  # noqa: E402
@@ -205,10 +206,11 @@ def test_energy_conserving_likes_masks_on_the_circle(rng):
     ("l3", {}, "choose one of l11"),
     ("l11", {"power": 2}, "knows no options.*power"),
     ("error_db", {"flor_db": 1}, "floor_db, magnitude.*flor_db"),
+    ("error_db", {"floor_db": "loud"}, "floor_db of the loss error_db is a number.*'loud'"),
 ])  # fmt: skip
 def test_unknown_names_are_refused(name, options, message):
     """Names and options."""
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, SettingsError), match=message):
         registry.make_loss(name, options, model())
 
 

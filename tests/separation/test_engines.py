@@ -84,13 +84,32 @@ def exported(tmp_path_factory):
     return export_onnx(_keras_model(tmp_path_factory.mktemp("keras") / "m", tiny_settings()))
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_the_exported_network_is_the_keras_network(rng, exported, engine):
-    pytest.importorskip(engine)
-    chunks = rng.random((2, *exported.settings.input_shape), np.float32)
-    reference = open_engine(exported, "keras").predict(chunks)
-    masks = open_engine(exported, engine).predict(chunks)
-    assert np.sum((masks - reference) ** 2) < 1e-10 * np.sum(reference**2)  # -100 dB
+@pytest.fixture(scope="module")
+def in_every_form(exported, tmp_path_factory):
+    """The exported model with a file for every engine."""
+    from splitstrument.model_tools.int8 import export_int8
+
+    song = tmp_path_factory.mktemp("song") / "song.wav"
+    write(song, music(np.random.default_rng(5), 44100), 44100)
+    return export_int8(exported, [song])
+
+
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_keeps_the_contract(rng, in_every_form, name):
+    """Its name, masks of the network's shape whatever the number of chunks, and as exact as it says."""
+    kind = ENGINES.get(name)
+    pytest.importorskip(kind.package)
+    assert kind.fits(in_every_form)
+    engine = open_engine(in_every_form, name, threads=2)
+    assert engine.name == name and engine.chunks_at_once >= 1
+    chunks = rng.random((3, *in_every_form.settings.input_shape), np.float32)
+    kept = chunks.copy()
+    masks, reference = engine.predict(chunks), open_engine(in_every_form, "keras").predict(chunks)
+    np.testing.assert_array_equal(chunks, kept)
+    assert masks.dtype == np.float32 and masks.shape == reference.shape
+    assert np.abs(engine.predict(chunks[:1]) - masks[:1]).max() < (1e-6 if kind.exact else 0.05)
+    error_db = 10 * np.log10(max(np.sum((masks - reference) ** 2), 1e-30) / np.sum(reference**2))
+    assert error_db < (-100 if kind.exact else -15)
     assert np.std(reference) > 0.01
 
 

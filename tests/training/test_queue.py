@@ -100,7 +100,7 @@ def test_one_failure_does_not_stop_the_rest_and_nothing_is_run_twice(recipe, tmp
     broken, tiny = json.loads(result.stdout)
     assert capfd.readouterr().out == "", "the trainings print beside the queue's JSON"
     assert (broken["state"], tiny["state"], tiny["epochs"]) == ("failed", "finished", 1)
-    assert "Unknown loss" in broken["message"]
+    assert "There is no loss" in broken["message"]
     written = (tmp_path / "runs" / "tiny" / "last.weights.h5").stat().st_mtime_ns
     again = CliRunner().invoke(cli, arguments)
     assert "tiny: finished before" in again.stderr
@@ -209,7 +209,7 @@ def test_a_forked_training_ends_like_a_started_one(recipe, tmp_path):
         done = subprocess.run(command, capture_output=True, text=True)
         broken, tiny = json.loads(done.stdout)
         assert (done.returncode, broken["state"], tiny["state"]) == (1, "failed", "finished")
-        assert broken["message"].startswith("loss: Unknown loss")
+        assert broken["message"].startswith("There is no loss")
     same = [(tmp_path / f"runs{index}" / "tiny" / "last.weights.h5").read_bytes() for index in (0, 1)]
     assert same[0] == same[1]
 

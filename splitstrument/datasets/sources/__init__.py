@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
-
 from splitstrument.datasets.sources.contract import RawStem, RawTrack, Source
-from splitstrument.errors import SettingsError
+from splitstrument.registry import Registry
 
-SOURCES = {
-    "medleydb": "medleydb:MedleyDB",
-    "slakh": "slakh:Slakh",
-    "moisesdb": "moisesdb:MoisesDB",
-    "rockband": "rockband:RockBand",
-    "cambridge": "folders:Cambridge",
-    "solo": "solo:Solo",
-    "folders": "folders:Folders",
-}
+SOURCES: Registry[type[Source]] = Registry(
+    "source",
+    "splitstrument.sources",
+    {
+        "medleydb": "splitstrument.datasets.sources.medleydb:MedleyDB",
+        "slakh": "splitstrument.datasets.sources.slakh:Slakh",
+        "moisesdb": "splitstrument.datasets.sources.moisesdb:MoisesDB",
+        "rockband": "splitstrument.datasets.sources.rockband:RockBand",
+        "cambridge": "splitstrument.datasets.sources.folders:Cambridge",
+        "solo": "splitstrument.datasets.sources.solo:Solo",
+        "folders": "splitstrument.datasets.sources.folders:Folders",
+    },
+    lambda member: isinstance(member, type) and issubclass(member, Source),
+    "a class derived from Source",
+)
 
 __all__ = ["SOURCES", "RawStem", "RawTrack", "Source", "get_source"]
 
@@ -26,9 +30,6 @@ def get_source(name: str) -> Source:
     Raises
     ------
     SettingsError
-        With the known names.
+        If there is none, with the known names, or if it is a plug-in that cannot be loaded.
     """
-    if name not in SOURCES:
-        raise SettingsError(f"{name!r} is no source: known are {', '.join(SOURCES)}.")
-    module, cls = SOURCES[name].split(":")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), cls)()
+    return SOURCES.get(name)()

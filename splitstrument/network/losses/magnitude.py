@@ -13,19 +13,19 @@ from splitstrument.network.losses.common import TINY, Batch, Loss, _options
 from splitstrument.network.settings import ModelSettings
 
 
-def l11(options: Mapping[str, float], model: ModelSettings) -> Loss:
+def l11(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """The thesis's "L1,1": the sum over the batch of ``|target - mixture * mask|``; the mask is not clipped."""
     _options("l11", options)
     return lambda batch, mask: ops.sum(ops.abs(batch["target"] - batch["mixture"] * mask))
 
 
-def l2(options: Mapping[str, float], model: ModelSettings) -> Loss:
+def l2(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """The sum over the batch of ``(target - mixture * mask)^2``: loud bins count for more than in `l11`."""
     _options("l2", options)
     return lambda batch, mask: ops.sum(ops.square(batch["target"] - batch["mixture"] * mask))
 
 
-def frequency_weighted(options: Mapping[str, float], model: ModelSettings) -> Loss:
+def frequency_weighted(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """`l11` with a weight for each bin: the A-weighting of IEC 61672, to the power of `strength` (default 1).
 
     Named in the thesis's outlook (section 8.3): errors count for more where the ear is keen, 1 to 5 kHz.
@@ -35,7 +35,7 @@ def frequency_weighted(options: Mapping[str, float], model: ModelSettings) -> Lo
     return lambda batch, mask: ops.sum(weight * ops.abs(batch["target"] - batch["mixture"] * mask))
 
 
-def perceptual(options: Mapping[str, float], model: ModelSettings) -> Loss:
+def perceptual(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Difference in loudness: A-weighted power in bands one ERB wide, to the power of `exponent` (default 0.3).
 
     A coarse model of hearing: bands as Glasberg and Moore (1990), loudness as Stevens's power law. Sums over the
@@ -51,7 +51,7 @@ def perceptual(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return lambda batch, mask: ops.sum(ops.abs(loudness(batch["target"]) - loudness(batch["mixture"] * mask)))
 
 
-def energy_conserving(options: Mapping[str, float], model: ModelSettings) -> Loss:
+def energy_conserving(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """`l11` of instrument and rest together, where the rest has the energy that the instrument's mask leaves over.
 
     With one output the rest's mask is ``sqrt(1 - mask^2)``; with two, `weight` (default 1) times the energy that

@@ -18,38 +18,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from splitstrument.network.losses.common import Batch, Loss, LossFactory
-from splitstrument.network.losses.magnitude import (
-    energy_conserving,
-    frequency_weighted,
-    l2,
-    l11,
-    perceptual,
-)
-from splitstrument.network.losses.spectrum import complex_l1, error_db, relative_error
-from splitstrument.network.losses.waveform import multi_resolution, si_sdr, time_l1
 from splitstrument.network.settings import ModelSettings
+from splitstrument.registry import Registry
 
 
-def make_loss(name: str, options: Mapping[str, float], model: ModelSettings) -> Loss:
+def make_loss(name: str, options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Make the loss called `name`; it takes (batch, masks) and returns a scalar.
 
     Parameters
     ----------
     name
-        A key of `LOSSES`.
+        A member of `LOSSES`.
     options
-        Numbers that the loss understands; an unknown one is an error.
+        What the loss understands; an unknown one is an error. Ours take numbers.
     model
         What the network sees, for losses that leave the magnitude domain.
 
     Raises
     ------
+    SettingsError
+        Unknown name.
     ValueError
-        Unknown name or option.
+        Unknown option.
     """
-    if name not in LOSSES:
-        raise ValueError(f"Unknown loss; choose one of {', '.join(LOSSES)}. Received: {name!r}")
-    single = LOSSES[name](options, model)
+    single = LOSSES.get(name)(options, model)
 
     def of_all(batch: Batch, masks: Any) -> Any:
         """The sum over modules and instruments."""
@@ -69,21 +61,24 @@ def _by_instrument(batch: Batch, mask: Any) -> list[tuple[Batch, Any]]:
 
 
 def needs_phase(name: str) -> bool:
-    """Tell whether the loss reads ``mixture_stft`` and ``target_stft``."""
-    return name in PHASE_LOSSES
+    """Tell whether the loss reads ``mixture_stft`` and ``target_stft`` (see `splitstrument.network.losses.common`)."""
+    return getattr(LOSSES.get(name), "needs_phase", False)
 
 
-LOSSES: dict[str, LossFactory] = {
-    "l11": l11,
-    "l2": l2,
-    "frequency_weighted": frequency_weighted,
-    "perceptual": perceptual,
-    "energy_conserving": energy_conserving,
-    "relative_error": relative_error,
-    "complex_l1": complex_l1,
-    "error_db": error_db,
-    "time_l1": time_l1,
-    "si_sdr": si_sdr,
-    "multi_resolution": multi_resolution,
-}
-PHASE_LOSSES = frozenset({"relative_error", "complex_l1", "error_db", "time_l1", "si_sdr", "multi_resolution"})
+LOSSES: Registry[LossFactory] = Registry(
+    "loss",
+    "splitstrument.losses",
+    {
+        "l11": "splitstrument.network.losses.magnitude:l11",
+        "l2": "splitstrument.network.losses.magnitude:l2",
+        "frequency_weighted": "splitstrument.network.losses.magnitude:frequency_weighted",
+        "perceptual": "splitstrument.network.losses.magnitude:perceptual",
+        "energy_conserving": "splitstrument.network.losses.magnitude:energy_conserving",
+        "relative_error": "splitstrument.network.losses.spectrum:relative_error",
+        "complex_l1": "splitstrument.network.losses.spectrum:complex_l1",
+        "error_db": "splitstrument.network.losses.spectrum:error_db",
+        "time_l1": "splitstrument.network.losses.waveform:time_l1",
+        "si_sdr": "splitstrument.network.losses.waveform:si_sdr",
+        "multi_resolution": "splitstrument.network.losses.waveform:multi_resolution",
+    },
+)

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from splitstrument.network.losses.common import TINY, Batch, Loss, _options
+from splitstrument.network.losses.common import TINY, Batch, Loss, _options, on_phases
 from splitstrument.network.losses.magnitude import _bins_hz
 from splitstrument.network.settings import ModelSettings
 
 SMALL_RATIO = 1e-4  # -40 dB: below it, an exponent under 1 pulls no harder
 
 
-def error_db(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def error_db(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Energy of the error relative to the mixture, in decibels, averaged over the batch.
 
     The error is complex, ``target - mask * mixture``, so that a mask learns to turn down what arrives with another
@@ -46,7 +47,8 @@ def error_db(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
-def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def relative_error(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Energy of the complex error ``target - mask * mixture``, relative to the mixture's, averaged over the batch.
 
     Linear in the energy, where `error_db` is logarithmic: a network that cannot yet tell the instrument from the rest
@@ -74,7 +76,8 @@ def relative_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
-def complex_l1(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def complex_l1(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Absolute value of the complex error ``target - mask * mixture`` over the mixture's, averaged over the batch.
 
     Quiet bins pull nearly as hard as loud ones; in `relative_error` a few loud ones have most of the gradient. Networks

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from splitstrument.network.losses.common import TINY, Batch, Loss, _options
+from splitstrument.network.losses.common import TINY, Batch, Loss, _options, on_phases
 from splitstrument.network.settings import ModelSettings, SpectrogramSettings
 from splitstrument.spectrogram import TINY as SMALLEST
 from splitstrument.spectrogram import frames_istft, hann
@@ -17,7 +17,8 @@ from splitstrument.spectrogram import frames_istft, hann
 RESOLUTIONS = (512, 1024, 2048)
 
 
-def time_l1(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def time_l1(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Mean absolute error of the waveforms, relative to the mean absolute value of the mixture's."""
     _options("time_l1", options)
 
@@ -29,7 +30,8 @@ def time_l1(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
-def si_sdr(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def si_sdr(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Negative scale-invariant SDR in dB (Le Roux et al. 2019), averaged over the batch.
 
     `floor_db` (default -30, relative to the mixture) bounds it on both sides, so that a silent instrument or a perfect
@@ -50,7 +52,8 @@ def si_sdr(options: Mapping[str, float], model: ModelSettings) -> Loss:
     return loss
 
 
-def multi_resolution(options: Mapping[str, float], model: ModelSettings) -> Loss:
+@on_phases
+def multi_resolution(options: Mapping[str, Any], model: ModelSettings) -> Loss:
     """Spectral convergence and log-magnitude error of the waveform at three resolutions (Yamamoto et al. 2020).
 
     `floor_db` (default -60, relative to the mixture's mean) is where magnitudes stop mattering.
