@@ -48,6 +48,7 @@ def missing_extra(what: str, extra: str) -> MissingExtraError:
     )
 
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # no other file will do better
 _REMEDIES = {
     errno.ENOSPC: "the disk is full, make room or write elsewhere",
     errno.EDQUOT: "the disk quota is used up, make room or write elsewhere",

@@ -19,7 +19,14 @@ from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar, cast
 
-from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError, missing_extra
+from splitstrument.errors import (
+    DISK_ERRORS,
+    CancelledError,
+    SettingsError,
+    SplitstrumentError,
+    file_error_text,
+    missing_extra,
+)
 from splitstrument.progress import progress
 
 Item = TypeVar("Item")
@@ -216,8 +223,8 @@ def run_batch(
 ) -> Batch[Result]:
     """Run `function` over `items`.
 
-    Errors that a user can mend, and those of the file system, are recorded as failures of their item; anything else is
-    a bug and ends the batch.
+    Errors that a user can mend, and those of the file system, are recorded as failures of their item; a disk that is
+    full or read-only ends the batch, as does a bug.
     """
     batch: Batch[Result] = Batch()
     with progress(description, len(items), "tracks", quiet) as advance:
@@ -225,8 +232,10 @@ def run_batch(
             name = name_of(outcome.item)
             if outcome.error is None:
                 batch.results[name] = outcome.result  # type: ignore[assignment]
-            elif isinstance(outcome.error, SplitstrumentError | OSError):
+            elif isinstance(outcome.error, SplitstrumentError):
                 batch.failures[name] = str(outcome.error)
+            elif isinstance(outcome.error, OSError) and outcome.error.errno not in DISK_ERRORS:
+                batch.failures[name] = file_error_text(outcome.error)
             else:
                 raise outcome.error
             advance(1, name)

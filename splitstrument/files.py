@@ -24,15 +24,29 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
+    with _errors_name(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem[:40]}.", suffix=f".part{path.suffix}", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        with _errors_name(path):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Let errors name the file that was to be written, not its temporary name, nor none as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename2 or error.filename
+        if error.errno and (named is None or Path(named).name.startswith(f".{path.stem[:40]}.")):
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _umask() -> int:

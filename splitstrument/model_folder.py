@@ -12,6 +12,7 @@ SHA-256:
 from __future__ import annotations
 
 import difflib
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -105,15 +106,18 @@ def write_model_folder(path: str | Path, description: ModelDescription, file_nam
 
 
 def save_weights(network: Any, path: Path) -> None:
-    """Save a Keras network's weights, whole or not at all; `path` ends in ``.weights.h5``."""
+    """Save a Keras network's weights, whole or not at all; the file is what ``network.save_weights`` writes.
+
+    It is made in memory first: on a full disk HDF5 ends the process (signal 11) instead of raising an error.
+    """
+    from keras.src.saving import saving_lib  # `save_weights` itself takes paths only
+
+    memory = io.BytesIO()
+    store = saving_lib.H5IOStore(memory, mode="w")
+    saving_lib._save_state(network, store, assets_store=None, inner_path="", visited_saveables=set())
+    store.close()
     with atomic_path(path) as temporary:
-        # Keras insists on this ending; the file still appears under its name only when it is whole
-        whole = temporary.with_name(f"{temporary.name}.weights.h5")
-        try:
-            network.save_weights(whole)
-            whole.replace(temporary)
-        finally:
-            whole.unlink(missing_ok=True)
+        temporary.write_bytes(memory.getvalue())
 
 
 DEFAULT_MODEL = "guitar"

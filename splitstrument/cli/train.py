@@ -162,7 +162,7 @@ def export(folder: Path) -> None:
     try:
         with silent_stderr():
             export_onnx(read_model_folder(folder))
-    except (ImportError, SplitstrumentError) as error:
+    except (ImportError, OSError, SplitstrumentError) as error:
         click.echo(f"model.onnx was not written ({error}); separation will use Keras.", err=True)
 
 

@@ -8,6 +8,7 @@ Needs the extra ``train``.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def halve_weights(path: Path) -> None:
     """Rewrite a Keras weights file (HDF5) in place: float16 where nothing is lost."""
     import h5py
 
-    with atomic_path(path) as temporary, h5py.File(path) as source, h5py.File(temporary, "w") as target:
+    memory = io.BytesIO()  # see `save_weights`
+    with h5py.File(path) as source, h5py.File(memory, "w") as target:
         for key, value in source.attrs.items():
             target.attrs[key] = value
 
@@ -51,6 +53,8 @@ def halve_weights(path: Path) -> None:
                 made.attrs[key] = value
 
         source.visititems(copy)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(memory.getvalue())
 
 
 def _halvable(values: object) -> bool:

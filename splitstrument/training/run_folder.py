@@ -6,6 +6,7 @@ import contextlib
 import csv
 import datetime
 import fcntl
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -65,12 +66,10 @@ class RunFolder:
             raise TrainingError(
                 f"{self.path} holds a training already: go on with --resume, or give another folder with -o."
             )
-        try:
+        with self.writing():
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / RESULT_FILE).unlink(missing_ok=True)
             write_yaml(self.path / SETTINGS_FILE, settings.model_dump(mode="json", exclude_none=True))
-        except OSError as error:
-            raise self._not_writable(error) from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -81,11 +80,9 @@ class RunFolder:
         TrainingError
             If another process is training there.
         """
-        try:
+        with self.writing():
             (self.path / LOCK_FILE).parent.mkdir(parents=True, exist_ok=True)
             file = (self.path / LOCK_FILE).open("w")
-        except OSError as error:
-            raise self._not_writable(error) from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -95,15 +92,22 @@ class RunFolder:
                 ) from None
             yield
 
-    def _not_writable(self, error: OSError) -> TrainingError:
-        return TrainingError(
-            f"The run folder {self.path} cannot be written ({error.strerror}): give another one with -o."
-        )
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn what the disk refuses into a TrainingError; what was written before is whole, so that a run resumes."""
+        try:
+            yield
+        except OSError as error:
+            resumes = "make room and go on with --resume" if (self.path / STATE_FILE).is_file() else "make room there"
+            raise TrainingError(
+                f"The run folder {self.path} cannot be written ({error.strerror or error}): {resumes}, or give another "
+                "folder with -o."
+            ) from None
 
     def log(self, message: str) -> None:
         """Append one line with the time to the log."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
+        with self.writing(), (self.path / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(f"{now} {message}\n")
 
     def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
@@ -115,7 +119,8 @@ class RunFolder:
             for source, folder in zip(settings.datasets, folders, strict=True)
             if (folder / "passport.yaml").is_file()
         }
-        write_json(self.path / PROVENANCE_FILE, record)
+        with self.writing():
+            write_json(self.path / PROVENANCE_FILE, record)
 
     def trained_tracks(self) -> dict[str, list[str]] | None:
         """Names of the tracks of both sides, as provenance has them; None without a record."""
@@ -124,11 +129,13 @@ class RunFolder:
 
     def write_weights(self, network: Any, name: str) -> None:
         """Save a network's weights under `name`, whole or not at all."""
-        save_weights(network, self.path / name)
+        with self.writing():
+            save_weights(network, self.path / name)
 
     def write_state(self, trainer: Any, position: Position, fingerprint: dict[str, Any]) -> None:
         """Save what `restore_state` reads."""
-        save_state(self.path, trainer, position, fingerprint)
+        with self.writing():
+            save_state(self.path, trainer, position, fingerprint)
 
     def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
         """Describe the weights that lie in the folder for separation."""
@@ -136,7 +143,8 @@ class RunFolder:
         description = ModelDescription(
             name=settings.name, summary=settings.summary, trained_on=trained_on, model=settings.model
         )
-        write_model_folder(self.path, description, names)
+        with self.writing():
+            write_model_folder(self.path, description, names)
 
     def write_tensorboard(self, row: dict[str, Any]) -> None:
         """Append one epoch to the event files in ``tensorboard/``."""
@@ -144,26 +152,30 @@ class RunFolder:
             from tensorboard.summary import Writer
         except ImportError:
             raise missing_extra("records.tensorboard", "train") from None
-        writer = Writer(str(self.path / "tensorboard"))
-        for key, value in row.items():
-            if key != "epoch" and value is not None:
-                writer.add_scalar(key, value, row["epoch"])
-        writer.close()
+        with self.writing():
+            writer = Writer(str(self.path / "tensorboard"))
+            for key, value in row.items():
+                if key != "epoch" and value is not None:
+                    writer.add_scalar(key, value, row["epoch"])
+            writer.close()
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Say that the training came to its end, and how."""
-        write_json(self.path / RESULT_FILE, result)
+        with self.writing():
+            write_json(self.path / RESULT_FILE, result)
 
     def write_history(self, rows: list[dict[str, Any]]) -> None:
         """Write history.csv."""
-        with atomic_path(self.path / HISTORY_FILE) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, HISTORY_COLUMNS, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, HISTORY_COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        with self.writing(), atomic_path(self.path / HISTORY_FILE) as temporary:
+            temporary.write_bytes(text.getvalue().encode())
 
     def plot(self, rows: list[dict[str, Any]], title: str, baselines: dict[str, float]) -> None:
         """Draw the losses over the epochs, with those of the trivial masks as lines."""
-        with atomic_path(self.path / PLOT_FILE) as temporary:
+        with self.writing(), atomic_path(self.path / PLOT_FILE) as temporary:
             plot_losses(rows, title, baselines, temporary)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +76,8 @@ class CachedReader:
         with atomic_path(path) as temporary:
             shape = (total, blocks.n_planes, self.model.spectrogram.n_bins)
             entry = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+            with temporary.open("r+b") as file:  # or a full disk would end the process (signal 7) at the first block
+                os.posix_fallocate(file.fileno(), 0, temporary.stat().st_size)
             for first in range(0, total, BLOCK_FRAMES):
                 last = min(total, first + BLOCK_FRAMES)
                 entry[first:last] = np.moveaxis(blocks.planes(track, first, last), -1, 0)
