@@ -65,9 +65,9 @@ def plot_loudness(meter: LoudnessMeter, title: str, path: Path) -> None:
         raise missing_extra("A plot", "train") from None
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.add_subplot(title=title, xlabel="seconds", ylabel="LUFS", ylim=(-50, 0))
-    kinds = (("momentary (0.4 s)", meter.momentary(), MOMENTARY_STEPS, "#9db8c9", 0.8),)
-    kinds += (("short-term (3 s)", meter.short_term(), SHORT_TERM_STEPS, "#1b6ca8", 1.6),)
-    for label, levels, n_steps, colour, width in kinds:
+    momentary = ("momentary (0.4 s)", meter.momentary(), MOMENTARY_STEPS, "#9db8c9", 0.8)
+    short_term = ("short-term (3 s)", meter.short_term(), SHORT_TERM_STEPS, "#1b6ca8", 1.6)
+    for label, levels, n_steps, colour, width in (momentary, short_term):
         ends = [(index + n_steps) / STEPS_PER_S for index in range(len(levels))]
         axes.plot(ends, levels, color=colour, linewidth=width, label=label)
     axes.grid(alpha=0.3)
