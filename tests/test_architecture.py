@@ -18,18 +18,8 @@ PACKAGE = ROOT / "splitstrument"
 # is the Python API, loaded on first use.
 ROOMS = [
     *("version", "errors", "registry", "files", "tables", "progress", "settings", "audio", "provenance", "recipes"),
-    *(
-        "executor",
-        "streams",
-        "spectrogram",
-        "pictures",
-        "unread",
-        "loudness",
-        "pairs",
-        "stem_set",
-        "network",
-        "model_folder",
-    ),
+    *("executor", "streams", "spectrogram", "pictures", "unread", "loudness"),
+    *("pairs", "stem_set", "network", "model_folder"),
     *("datasets", "curation", "corpus", "separation", "training", "model_tools", "evaluation"),
     *("reproduction", "release", "cli", "__main__", "__init__"),
 ]
