@@ -53,9 +53,14 @@ def room_of(name: str) -> str:
 
 
 @cache
+def known_modules() -> frozenset[str]:
+    return frozenset(dotted(path) for path in modules())
+
+
+@cache
 def imported(path: Path) -> frozenset[str]:
     """Our modules that a file imports anywhere: in functions, by `runpy` or `importlib`, in strings that name one."""
-    known = {dotted(other) for other in modules()}
+    known = known_modules()
     found = set()
     for name in _names(ast.parse(path.read_text())):
         while name not in known and "." in name and not name.startswith("demonstrator"):
@@ -73,7 +78,8 @@ def _names(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and OUR_NAME.fullmatch(node.value):
             module = node.value.partition(":")[0]
-            if "." in module:  # the bare name is the program's, as in "splitstrument --help"
+            # the bare name is the program's, as in "splitstrument --help"; groups of entry points are no modules
+            if "." in module and module in known_modules():
                 yield module
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("runpy.run_module", "importlib.import_module"):
             yield from (arg.value for arg in node.args if isinstance(arg, ast.Constant) and OUR_NAME.match(arg.value))
