@@ -257,7 +257,7 @@ def _known_keys(cls: type[BaseModel], depth: int = 4) -> list[str]:
 
 def _settings_classes(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
+        return [annotation, *annotation.__subclasses__()]
     return [cls for part in getattr(annotation, "__args__", ()) for cls in _settings_classes(part)]
 
 

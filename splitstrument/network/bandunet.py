@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from splitstrument.network.settings import BandUnetSettings
+from splitstrument.network.kinds import BandUnetSettings
 
 BN_MOMENTUM = 0.98  # statistics of the last hundred batches: trainings here are short
 GATE_REDUCTION = 4

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from splitstrument.network.dropout import Dropout
-from splitstrument.network.settings import HourglassSettings
+from splitstrument.network.kinds import HourglassSettings
 
 # Keras' own defaults, written out because the thesis's numbers depend on them
 BN_MOMENTUM, BN_EPSILON = 0.99, 1e-3

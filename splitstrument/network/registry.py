@@ -1,22 +1,96 @@
-"""From settings to a Keras network."""
+"""The kinds of networks: what each can be told, and what builds it. Imports no Keras before a network is built."""
 
 from __future__ import annotations
 
-import keras
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
-from splitstrument.network.settings import ModelSettings
+from splitstrument.errors import SettingsError
+from splitstrument.network.kinds import BandUnetSettings, HourglassSettings, NetworkSettings
+from splitstrument.registry import Registry, loaded
+
+if TYPE_CHECKING:
+    import keras
+
+InputShape = tuple[int, int, int]
 
 
-def build_network(model: ModelSettings, seed: int = 0) -> keras.Model:
+@dataclass(frozen=True)
+class NetworkKind:
+    """A member of `NETWORKS`.
+
+    Attributes
+    ----------
+    settings
+        What a recipe and ``model.yaml`` may say under ``network``; its `kind` is the name in the registry.
+    build
+        Makes the network from (settings, input_shape, seed), with initial weights drawn from the seed; or
+        ``module:function``, so that Keras is not imported with the settings.
+    """
+
+    settings: type[NetworkSettings]
+    build: str | Callable[[Any, InputShape, int], keras.Model]
+
+    @property
+    def builder(self) -> Callable[[Any, InputShape, int], keras.Model]:
+        """The function of `build`."""
+        return loaded(self.build) if isinstance(self.build, str) else self.build
+
+
+NETWORKS: Registry[NetworkKind] = Registry(
+    "network",
+    "splitstrument.networks",
+    {
+        "hourglass": NetworkKind(HourglassSettings, "splitstrument.network.hourglass:build_hourglass"),
+        "bandunet": NetworkKind(BandUnetSettings, "splitstrument.network.bandunet:build_bandunet"),
+    },
+    lambda member: isinstance(member, NetworkKind),
+    "a NetworkKind",
+)
+
+
+class Described(Protocol):
+    """The part of `splitstrument.network.settings.ModelSettings` that a network is built from."""
+
+    @property
+    def network(self) -> NetworkSettings:
+        """What the network is."""
+
+    @property
+    def input_shape(self) -> InputShape:
+        """(n_bins, n_frames, n_views)."""
+
+
+def network_settings(data: Any) -> Any:
+    """Validate what is under ``network`` by the settings class of its kind."""
+    if not isinstance(data, dict):
+        return data
+    kind = data.get("kind")
+    if not isinstance(kind, str):
+        raise ValueError(f"the key 'kind' is missing: choose one of {', '.join(NETWORKS)}")
+    try:
+        return NETWORKS.get(kind).settings.model_validate(data)
+    except SettingsError as error:
+        raise ValueError(str(error).removesuffix(".")) from None
+
+
+def build_network(model: Described, seed: int = 0) -> keras.Model:
     """Build the network that `model` describes, with initial weights drawn from `seed`.
 
     Returns a model that maps (batch, *model.input_shape) to masks (batch, n_bins, n_frames, outputs), or to a list of
     them (one per hourglass module, the best one last).
+
+    Raises
+    ------
+    SettingsError
+        If it is of a plug-in that is not installed or broken, or gives masks of another shape.
     """
-    if model.network.kind == "hourglass":
-        from splitstrument.network.hourglass import build_hourglass
-
-        return build_hourglass(model.network, model.input_shape, seed)
-    from splitstrument.network.bandunet import build_bandunet
-
-    return build_bandunet(model.network, model.input_shape, seed)
+    network = NETWORKS.get(model.network.kind).builder(model.network, model.input_shape, seed)
+    expected = (None, *model.input_shape[:2], model.network.outputs)
+    found = getattr(network, "output_shape", None)
+    if (found[-1] if isinstance(found, list) else found) != expected:
+        raise SettingsError(
+            f"The network {model.network.kind!r} gives masks of shape {found} instead of {expected}: mend its builder."
+        )
+    return network
