@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "engines": (["guitar"], []),
     "network": ([], []),
     "separation": (["guitar"], []),
+    "effects": ([], []),
     "metrics": ([SONG], [SONG]),
     "training": (["trainings/quickstart.yaml"], []),
     "datasets": ([], ["data/raw/sectoid"]),

@@ -20,7 +20,7 @@ ROOMS = [
     *("version", "errors", "registry", "files", "tables", "progress", "settings", "audio", "provenance", "recipes"),
     *("executor", "streams", "spectrogram", "pictures", "unread", "loudness"),
     *("pairs", "stem_set", "network", "model_folder"),
-    *("datasets", "curation", "corpus", "separation", "training", "model_tools", "evaluation"),
+    *("datasets", "curation", "corpus", "separation", "mixing", "training", "model_tools", "evaluation"),
     *("reproduction", "release", "cli", "__main__", "__init__"),
 ]
 # what a room above the ground may import besides the ground and itself
@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "curation": {"datasets"},
     "corpus": {"datasets"},
     "separation": {"network", "model_folder"},
+    "mixing": {"network", "model_folder", "separation"},
     "training": {"network", "model_folder"},
     "model_tools": {"network", "model_folder", "separation"},
     "evaluation": {"network", "model_folder", "separation"},

@@ -1,0 +1,1 @@
+"""After the separation: effects, and later rules and mixes that use them."""
