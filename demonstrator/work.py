@@ -159,14 +159,15 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
         pictures.write_png(folder / f"{name}.png", picture)
     gain = min(1.0, 1 / max(pictures.peak_of([instrument, rest]), 1e-9))
     play = pictures.write_play_file(folder / PLAY_FILE, [instrument, rest], gain)
-    activity = separated.activity.as_dict()
+    activity, target = separated.activity, separated.activity.stems["instrument"]
+    curves = {f"{stem}_dbfs": levels for stem, levels in activity.curves().items()}
     write_json(
         folder / VIEW_FILE,
         {
             "duration_s": view.duration_s,
             "play": play,
             "peaks": {name: [round(float(value), 4) for value in peaks] for name, peaks in view.peaks.items()},
-            "activity": activity,
+            "activity": {"step_s": activity.step_s, **curves},
         },
     )
     return {
@@ -176,8 +177,8 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
         },
         "duration_s": round(view.duration_s, 3),
         "sample_rate_hz": view.sample_rate_hz,
-        "audible_share": activity["audible_share"],
-        "confidence": round(activity["confidence"], 3),
+        "audible_share": round(target.audible_share, 4),
+        "confidence": round(activity.confidence, 3),
         "warnings": separated.warnings,
         "null_db": null_text(separated.null_db),
     }

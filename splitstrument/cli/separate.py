@@ -30,7 +30,7 @@ from splitstrument.model_folder import DEFAULT_MODEL, ModelFolder, find_model
 from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
 from splitstrument.separation.engines import ENGINES
-from splitstrument.separation.options import FORMATS, STEMS, SeparationOptions, Stem
+from splitstrument.separation.options import FORMATS, SeparationOptions
 from splitstrument.separation.rerun import rerun_sidecar
 from splitstrument.separation.result import SeparatedSong, read_sidecar
 from splitstrument.settings import validate
@@ -49,9 +49,8 @@ output_options = options(
     click.option("--format", "format_", type=click.Choice(FORMATS), default="wav", show_default=True),
     click.option(
         "--stems",
-        default=",".join(STEMS),
-        show_default=True,
-        help="Which to write, with commas between; instrument may be called by its name.",
+        help="Which to write, with commas between: the model's instruments (instrument for one of one) and rest; "
+        "default all.",
     ),
     click.option("--keep-mask", is_flag=True, help="Also write the mask, for quick changes of strength and floor."),
     click.option("--overwrite", "existing", flag_value="overwrite", help="Replace outputs that exist."),
@@ -72,9 +71,8 @@ engine_options = options(
     click.option(
         "--channels",
         type=click.Choice(["mix", "magnitude", "each"]),
-        default="mix",
-        show_default=True,
-        help="One mask from the average of the channels, or of their magnitudes, or one for each.",
+        help="One mask from the average of the channels (default), or of their magnitudes, or one for each; not for "
+        "models that hear mid and side.",
     ),
 )
 mask_options = options(
@@ -109,14 +107,16 @@ def separate(
     quiet: bool,
     **flags: Any,
 ) -> int:
-    """Take songs apart: one instrument and the rest.
+    """Take songs apart: one instrument, or several, and the rest.
 
     SONGS are audio files, folders, patterns, or - for standard input. Each song gives <track>/instrument.wav and
-    <track>/rest.wav with its own sample rate, length, channels and sample type; together they are the song again.
+    <track>/rest.wav with its own sample rate, length, channels and sample type; together they are the song again. A
+    model with several instruments gives a file for each, called by its name; --stems guitar,rest takes out the guitar
+    and leaves all else in the rest.
     A sidecar <track>/separation.json says how they were made (see `splitstrument rerun`).
     """
     folder = find_model(model)
-    chosen = _separation_options(flags, jobs, scheduler, folder.settings.target)
+    chosen = _separation_options(flags, jobs, scheduler).resolved(folder.settings)
     with _standard_input(songs) as inputs, _standard_output(output, chosen, songs) as target, _terminable():
         plan = make_plan(expand(inputs), target, folder, chosen, existing or "refuse")
         if dry_run:
@@ -128,10 +128,10 @@ def separate(
     return _status(errors)
 
 
-def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None, target: str) -> SeparationOptions:
+def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None) -> SeparationOptions:
     """Flags -> validated options; parallel workers share the cores."""
     mask = {key: flags.pop(key) for key in ("strength", "cleanup", "floor_db", "dry")}
-    stems = _stems(flags.pop("stems"), target)
+    stems = _stems(flags.pop("stems"))
     if flags["threads"] is None and jobs != 1 and not scheduler:
         flags["threads"] = max(1, available_cores() // (jobs or available_cores()))
     data = {**flags, "format": flags["format_"], "stems": stems, "mask": mask}
@@ -139,16 +139,13 @@ def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None,
     return validate(data, SeparationOptions, "The options")
 
 
-def _stems(text: str, target: str) -> list[Stem]:
-    """Read the value of --stems, in which the model's `target` is another word for instrument."""
-    words = [word.strip().casefold() for word in text.split(",") if word.strip()]
-    stems = {STEMS[0] if word == target.casefold() else word for word in words}
-    if not stems or stems - set(STEMS):
-        raise SettingsError(
-            f"--stems takes instrument (or {target}, which this model takes out) and rest, with a comma between; "
-            f"received {text!r}."
-        )
-    return [stem for stem in STEMS if stem in stems]
+def _stems(text: str | None) -> list[str] | None:
+    """Read the value of --stems; which of them there are is for the model to say."""
+    if text is None:
+        return None
+    if not (words := [word.strip().casefold() for word in text.split(",") if word.strip()]):
+        raise SettingsError(f"--stems takes names of stems with a comma between, like guitar,rest; received {text!r}.")
+    return words
 
 
 def _run(
@@ -217,8 +214,10 @@ def _standard_output(output: str, chosen: SeparationOptions, songs: tuple[str, .
     if output != STANDARD_STREAM:
         yield Path(output)
         return
-    if len(chosen.stems) != 1 or len(songs) != 1:
-        raise SettingsError("Standard output takes one stem of one song: add --stems instrument or --stems rest.")
+    if len(chosen.stems or ()) != 1 or len(songs) != 1:
+        raise SettingsError(
+            "Standard output takes one stem of one song: add --stems rest, or the name of an instrument."
+        )
     with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
         yield Path(folder)
 
@@ -258,7 +257,7 @@ def _print_results(
 ) -> None:
     if to_stream:
         # one path: `_standard_output` has made sure of it
-        for path in (path for song in done for path in (song.instrument, song.rest) if path):
+        for path in (path for song in done for path in song.stems.values()):
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
     elif as_json:
@@ -271,7 +270,7 @@ def _print_results(
 
 
 def _line(song: SeparatedSong) -> str:
-    outputs = " + ".join(str(path) for path in (song.instrument, song.rest) if path)
+    outputs = " + ".join(map(str, song.stems.values()))
     null = "lossy format" if song.null_db is None else f"null {_null(song.null_db)}"
     return f"{song.song} -> {outputs}  ({song.subtype}, {null}, {song.speed:.1f}x real time)"
 

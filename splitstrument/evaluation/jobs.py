@@ -6,11 +6,11 @@ where it was and a changed one starts again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,7 +26,10 @@ from splitstrument.evaluation.tracks import Estimates, estimates_in_files, pair_
 from splitstrument.files import safe_name, sha256_of, write_json
 from splitstrument.pairs import Pair, check_pair, check_whole
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.pipeline import LoadedModel, SongSeparation, load_model, network_masks
+from splitstrument.separation.pipeline import LoadedModel, load_model
+from splitstrument.separation.samples import Native
+from splitstrument.separation.separator import Separator, SongStream
+from splitstrument.spectrogram import Float
 
 RECORD_FORMAT = 1
 ESTIMATE = "estimate"
@@ -186,15 +189,15 @@ def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, r
     path = _estimate_path(job)
     started, cpu_started = time.perf_counter(), time.process_time()
     mixture = (block.sum(axis=0) for block in pair_blocks(job.pair))
-    separation = SongSeparation(
-        mixture, info.n_channels, info.sample_rate_hz, model.settings, network_masks(model, options), options
-    )
-    with (
-        audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer,
-        contextlib.closing(separation.instrument_blocks()) as blocks,
-    ):
-        for block in blocks:
-            writer.write(block)
+    song = SongStream(mixture, info.n_channels, info.sample_rate_hz, info.n_samples)
+    with audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer:
+
+        def write(block: Native, instruments: Sequence[Float]) -> list[Native]:
+            (instrument,) = instruments
+            writer.write(instrument)
+            return [instrument, block - instrument]
+
+        Separator.by_network(model, options).run(song, write)
     elapsed = time.perf_counter() - started
     record["separation_s"] = round(elapsed, 3)
     record["separation_cpu_s"] = round(time.process_time() - cpu_started, 3)

@@ -22,7 +22,7 @@ from splitstrument.evaluation.systems import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.tracks import resampled_pair_blocks
 from splitstrument.executor import map_tracks, track_executor
 from splitstrument.files import write_text, write_yaml
-from splitstrument.model_folder import find_model
+from splitstrument.model_folder import check_one_instrument, find_model
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.progress import progress
 from splitstrument.provenance import provenance
@@ -98,6 +98,7 @@ def evaluate_model(
         Before any work. A track that fails is named in the record, and the others go on.
     """
     settings, workers, found = settings or EvaluationSettings(), workers or Workers(), find_model(model)
+    check_one_instrument(found, "the evaluation")
     options = (options or SeparationOptions()).resolved(found.settings)  # on record, and in the tracks' keys
     rate, n_fft = found.settings.spectrogram.sample_rate_hz, settings.n_fft or found.settings.spectrogram.n_fft
     pairs = choose_tracks(find_pairs(tracks, rate, halves=True), Path(tracks), split, names)

@@ -1,23 +1,58 @@
-"""Is the instrument there at all, and does the separation look as if it had worked?
+"""Are the instruments there at all, and does the separation look as if it had worked?
 
-Two measures that cost nothing: the level of instrument and rest over time (`ActivityMeter`), and how decided the
-network was (`Certainty`). They look only at outputs, so they can be wrong; `warnings_of` says no more than they show.
+Two measures that cost nothing: the level of every stem over time (`ActivityMeter`), and how decided the network was
+(`Certainty`). They look only at outputs, so they can be wrong; `warnings_of` says no more than they show.
 """
 
 from __future__ import annotations
 
 from array import array
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
-from splitstrument.spectrogram import Complex, Float
+from splitstrument.spectrogram import Float
 
 STEP_S = 0.1
 AUDIBLE_DBFS = -50.0  # the thesis's limit for silence (section 4.3.3)
 SILENT_DBFS = -100.0
 NONE_SHARE, ALL_DB, UNDECIDED = 0.02, -20.0, 0.35
+
+
+@dataclass(frozen=True)
+class StemActivity:
+    """Level of one stem over time.
+
+    Attributes
+    ----------
+    dbfs
+        RMS level of each step, (n_steps,), not below -100.
+    confidence
+        0 (the network could not decide anywhere) to 1 (every bin is clearly the instrument's or clearly not), weighted
+        by energy; None for the rest.
+    """
+
+    dbfs: Float = field(repr=False)
+    confidence: float | None = None
+
+    @property
+    def audible_share(self) -> float:
+        """Share of the song in which the stem is above -50 dBFS."""
+        return float(np.mean(self.dbfs > AUDIBLE_DBFS)) if len(self.dbfs) else 0.0
+
+    @property
+    def mean_dbfs(self) -> float:
+        """Level of the mean power."""
+        if not len(self.dbfs):
+            return SILENT_DBFS
+        return float(10 * np.log10(np.mean(10 ** (self.dbfs.astype(np.float64) / 10))))
+
+    def summary(self) -> dict[str, float]:
+        """Plain numbers for a sidecar."""
+        numbers = {"dbfs": round(self.mean_dbfs, 2), "audible_share": round(self.audible_share, 4)}
+        return numbers if self.confidence is None else numbers | {"confidence": round(self.confidence, 4)}
 
 
 @dataclass(frozen=True)
@@ -28,122 +63,129 @@ class Activity:
     ----------
     step_s
         Distance of the values in seconds.
-    instrument_dbfs, rest_dbfs
-        RMS level of each step, (n_steps,), not below -100.
-    confidence
-        0 (the network could not decide anywhere) to 1 (every bin is clearly the instrument's or clearly not), weighted
-        by energy.
+    stems
+        Stem -> its activity; the instruments, then the rest.
     """
 
     step_s: float
-    instrument_dbfs: Float = field(repr=False)
-    rest_dbfs: Float = field(repr=False)
-    confidence: float
+    stems: dict[str, StemActivity]
 
     @property
-    def audible_share(self) -> float:
-        """Share of the song in which the instrument is above -50 dBFS."""
-        return float(np.mean(self.instrument_dbfs > AUDIBLE_DBFS)) if len(self.instrument_dbfs) else 0.0
+    def confidence(self) -> float:
+        """The confidence of the instrument; of several instruments the lowest."""
+        return min(stem.confidence for stem in self.stems.values() if stem.confidence is not None)
 
-    def summary(self) -> dict[str, float]:
-        """Plain numbers for a sidecar."""
-        return {
-            "audible_share": round(self.audible_share, 4),
-            "confidence": round(self.confidence, 4),
-            "instrument_dbfs": round(_mean_db(self.instrument_dbfs), 2),
-            "rest_dbfs": round(_mean_db(self.rest_dbfs), 2),
-        }
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Plain numbers for a sidecar, stem by stem."""
+        return {name: stem.summary() for name, stem in self.stems.items()}
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data with the curves, rounded to a tenth of a dB."""
-        curves = {key: np.round(getattr(self, key), 1).tolist() for key in ("instrument_dbfs", "rest_dbfs")}
-        return {**asdict(self), **curves, "audible_share": round(self.audible_share, 4)}
+    def curves(self) -> dict[str, list[float]]:
+        """Stem -> level of each step in dBFS, rounded to a tenth of a dB."""
+        return {name: np.round(stem.dbfs, 1).tolist() for name, stem in self.stems.items()}
 
 
 class ActivityMeter:
-    """Collects the levels of a stream, one value per `STEP_S`."""
+    """Collects the levels of a stream, one value per `STEP_S` and stem.
 
-    def __init__(self, sample_rate_hz: int) -> None:
+    Parameters
+    ----------
+    stems
+        Names of the stems, in the order in which they come; the rest last.
+    """
+
+    def __init__(self, sample_rate_hz: int, stems: Sequence[str]) -> None:
         self._step = max(1, round(STEP_S * sample_rate_hz))
         self.step_s = self._step / sample_rate_hz
-        self._energies = array("f")  # 80 bytes a second, where a list of tuples would be 1,500
-        self._open = np.zeros(2)
+        self.stems = tuple(stems)
+        self._energies = array("f")  # 80 bytes a second for two stems, where a list of tuples would be 1,500
+        self._open = np.zeros(len(self.stems))
         self._filled = 0
 
-    def add(self, instrument: Float, rest: Float) -> None:
-        """Add (n_samples, n_channels) of both."""
+    def add(self, *stems: Float) -> None:
+        """Add (n_samples, n_channels) of each stem."""
+        length, n_channels = stems[0].shape
         to_fill = (self._step - self._filled) % self._step
-        n_whole = max(0, len(instrument) - to_fill) // self._step
+        n_whole = max(0, length - to_fill) // self._step
         middle = to_fill + n_whole * self._step
-        self._add_part(instrument[:to_fill], rest[:to_fill])
+        self._add_part([stem[:to_fill] for stem in stems])
         if n_whole:
-            n_values = self._step * instrument.shape[1]
-            steps = [stem[to_fill:middle].reshape(n_whole, n_values) for stem in (instrument, rest)]
+            n_values = self._step * n_channels
+            steps = [stem[to_fill:middle].reshape(n_whole, n_values) for stem in stems]
             powers = np.stack([np.einsum("ij,ij->i", step, step) / n_values for step in steps], axis=1)
             self._energies.extend(powers.ravel())
-        self._add_part(instrument[middle:], rest[middle:])
+        self._add_part([stem[middle:] for stem in stems])
 
-    def _add_part(self, instrument: Float, rest: Float) -> None:
+    def _add_part(self, stems: Sequence[Float]) -> None:
         """Add less than a step, or what fills one."""
-        if not len(instrument):
+        length, n_channels = stems[0].shape
+        if not length:
             return
-        energies = [float(np.einsum("ij,ij->", stem, stem, dtype=np.float64)) for stem in (instrument, rest)]
-        self._open += np.array(energies) / instrument.shape[1]
-        self._filled += len(instrument)
+        energies = [float(np.einsum("ij,ij->", stem, stem, dtype=np.float64)) for stem in stems]
+        self._open += np.array(energies) / n_channels
+        self._filled += length
         if self._filled == self._step:
             self._close()
 
-    def finish(self, confidence: float) -> Activity:
-        """The curves; a last step that is not full counts by its own length."""
+    def finish(self, confidences: Iterable[float]) -> Activity:
+        """The curves, with a confidence for each instrument; a last step that is not full counts by its own length."""
         if self._filled:
             self._close()
-        levels = 10 * np.log10(np.array(self._energies, np.float64).reshape(-1, 2) + 10 ** (SILENT_DBFS / 10))
-        instrument, rest = levels.T.astype(np.float32)
-        return Activity(self.step_s, instrument, rest, confidence)
+        powers = np.array(self._energies, np.float64).reshape(-1, len(self.stems))
+        levels = 10 * np.log10(powers + 10 ** (SILENT_DBFS / 10)).T.astype(np.float32)
+        rated = [*map(float, confidences), None]
+        stems = zip(self.stems, levels, rated, strict=True)
+        return Activity(self.step_s, {name: StemActivity(dbfs, confidence) for name, dbfs, confidence in stems})
 
     def _close(self) -> None:
         self._energies.extend(self._open / self._filled)
-        self._open, self._filled = np.zeros(2), 0
+        self._open, self._filled = np.zeros(len(self.stems)), 0
 
 
 class Certainty:
-    """How decided the masks are: the energy-weighted mean of ``|2 mask - 1|``."""
+    """How decided the masks are: for each stem the energy-weighted mean of ``|2 mask - 1|``."""
 
-    def __init__(self) -> None:
-        self._decided = self._energy = 0.0
+    def __init__(self, n_stems: int) -> None:
+        self._decided, self._energy = np.zeros(n_stems), 0.0
 
-    def add(self, spectrum: Complex, mask: Float) -> None:
-        """Add a block (n_channels, n_bins, n_frames) with its mask (1 or n_channels, ...)."""
-        power = np.einsum("cbt,cbt->bt", spectrum.real, spectrum.real)
-        power += np.einsum("cbt,cbt->bt", spectrum.imag, spectrum.imag)
-        self._energy += float(power.sum(dtype=np.float64))
-        self._decided += float(np.einsum("bt,vbt->", power, np.abs(2 * mask - 1), dtype=np.float64) / len(mask))
+    def add(self, powers: Float, masks: Float) -> None:
+        """Add a block of powers (see `splitstrument.separation.hearing`) with its masks (n_stems, n_views, ...)."""
+        if masks.shape[1] == 1:
+            powers = powers.sum(axis=0, keepdims=True)
+        self._energy += float(powers.sum(dtype=np.float64))
+        self._decided += np.einsum("vbt,svbt->s", powers, np.abs(2 * masks - 1), dtype=np.float64)
 
     @property
-    def value(self) -> float:
-        """0 to 1; 1 for silence, where there was nothing to decide."""
-        return self._decided / self._energy if self._energy > 0 else 1.0
+    def values(self) -> NDArray[np.float64]:
+        """0 to 1 for each stem; 1 for silence, where there was nothing to decide."""
+        return self._decided / self._energy if self._energy > 0 else np.ones_like(self._decided)
 
 
-def warnings_of(activity: Activity, target: str) -> list[str]:
-    """Plain sentences where the separation has probably failed; empty where nothing looks wrong."""
-    instrument, rest = _mean_db(activity.instrument_dbfs), _mean_db(activity.rest_dbfs)
-    if max(level.max(initial=SILENT_DBFS) for level in (activity.instrument_dbfs, activity.rest_dbfs)) <= AUDIBLE_DBFS:
+def warnings_of(activity: Activity, names: Sequence[str]) -> list[str]:
+    """Plain sentences where the separation has probably failed; empty where nothing looks wrong.
+
+    Parameters
+    ----------
+    names
+        What to call the instruments, in the order of the stems.
+    """
+    if max(stem.dbfs.max(initial=SILENT_DBFS) for stem in activity.stems.values()) <= AUDIBLE_DBFS:
         return ["The song is silent."]
-    if activity.audible_share < NONE_SHARE:
-        return [f"Hardly any {target} was found: perhaps there is none in this song."]
-    if rest - instrument < ALL_DB:
-        return [f"Nearly everything was taken for {target}: the song is {target} alone, or the separation has failed."]
-    if activity.confidence < UNDECIDED:
-        return [
-            f"The model was undecided for most of the song (confidence {activity.confidence:.2f}): "
+    instruments = list(activity.stems)[:-1]
+    found = (_warning_of(activity, stem, name) for stem, name in zip(instruments, names, strict=True))
+    return [warning for warning in found if warning]
+
+
+def _warning_of(activity: Activity, stem: str, name: str) -> str | None:
+    """What looks wrong with one instrument."""
+    own = activity.stems[stem]
+    others = [10 ** (other.mean_dbfs / 10) for key, other in activity.stems.items() if key != stem]
+    if own.audible_share < NONE_SHARE:
+        return f"Hardly any {name} was found: perhaps there is none in this song."
+    if 10 * np.log10(sum(others)) - own.mean_dbfs < ALL_DB:
+        return f"Nearly everything was taken for {name}: the song is {name} alone, or the separation has failed."
+    if own.confidence is not None and own.confidence < UNDECIDED:
+        return (
+            f"The model was undecided about the {name} for most of the song (confidence {own.confidence:.2f}): "
             "the separation has probably failed."
-        ]
-    return []
-
-
-def _mean_db(levels_db: Float) -> float:
-    """Level of the mean power."""
-    if not len(levels_db):
-        return SILENT_DBFS
-    return float(10 * np.log10(np.mean(10 ** (levels_db.astype(np.float64) / 10))))
+        )
+    return None

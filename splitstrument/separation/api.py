@@ -3,13 +3,13 @@
 >>> import splitstrument
 >>> separation = splitstrument.separate(audio, 44100, model="guitar")  # doctest: +SKIP
 >>> separation.instrument.shape == separation.rest.shape == audio.shape  # doctest: +SKIP
+>>> splitstrument.separate(audio, 44100, model="runs/band").stems["bass"]  # doctest: +SKIP
 """
 
 from __future__ import annotations
 
-import contextlib
 import numbers
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from numpy.typing import ArrayLike
 
 from splitstrument.errors import SettingsError
 from splitstrument.model_folder import ModelFolder
-from splitstrument.separation.activity import Activity, ActivityMeter, warnings_of
-from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.pipeline import LoadedModel, Progress, Report, SongSeparation, load_model, network_masks
+from splitstrument.separation.activity import Activity
+from splitstrument.separation.options import INSTRUMENT, REST, SeparationOptions
+from splitstrument.separation.pipeline import LoadedModel, Progress, load_model
+from splitstrument.separation.samples import Native
+from splitstrument.separation.separator import Separator, SongStream
 from splitstrument.spectrogram import Float
 
 BLOCK = 1 << 16
@@ -32,26 +34,46 @@ class Separation:
 
     Attributes
     ----------
-    instrument, rest
-        (n_samples, n_channels) float32 (or (n_samples,), if that came in); their sum is the input to rounding.
+    stems
+        Name -> (n_samples, n_channels) float32 (or (n_samples,), if that came in): the instruments that were taken
+        out, in the model's order (``instrument`` of a model that has one), then ``rest``. Their sum is the input to
+        rounding.
     activity
         Levels over time and confidence (`splitstrument.separation.activity.Activity`).
     warnings
         Plain sentences, for example that the separation has probably failed.
     """
 
-    instrument: Float
-    rest: Float
+    stems: dict[str, Float]
     sample_rate_hz: int
     activity: Activity
     warnings: list[str]
 
+    @property
+    def instrument(self) -> Float:
+        """The instrument of a model that has one.
+
+        Raises
+        ------
+        AttributeError
+            If the model has several.
+        """
+        if INSTRUMENT not in self.stems:
+            raise AttributeError(f"There is not one instrument, but {', '.join(self.stems)}: take them from .stems.")
+        return self.stems[INSTRUMENT]
+
+    @property
+    def rest(self) -> Float:
+        """The song less the instruments."""
+        return self.stems[REST]
+
     def __repr__(self) -> str:
         """One line, whatever the song's length."""
-        shape, seconds = "x".join(map(str, self.instrument.shape)), len(self.instrument) / self.sample_rate_hz
+        shape, seconds = "x".join(map(str, self.rest.shape)), len(self.rest) / self.sample_rate_hz
         confidence, n_warnings = self.activity.confidence, len(self.warnings)
+        names = f"{', '.join(list(self.stems)[:-1])} and {REST}"
         return (
-            f"<Separation of {seconds:.2f} s: instrument and rest {shape} at {self.sample_rate_hz} Hz, "
+            f"<Separation of {seconds:.2f} s: {names} {shape} at {self.sample_rate_hz} Hz, "
             f"confidence {confidence:.2f}, {n_warnings} warnings>"
         )
 
@@ -80,7 +102,7 @@ def separate(
     progress
         Called as ``progress(done_s, total_s)``; False cancels.
     options
-        Overlap, channels and mask processing; what concerns files is ignored.
+        Overlap, channels, stems and mask processing; what concerns files is ignored.
 
     Raises
     ------
@@ -91,31 +113,29 @@ def separate(
     """
     rate, song = _whole_rate(sample_rate_hz), _checked(audio)
     options = options or SeparationOptions()
-    loaded = load_model(model, engine or options.engine, options.threads)
-    instrument, activity = _run(song, rate, loaded, options, progress)
-    warnings = warnings_of(activity, loaded.settings.target)
-    shape = np.shape(audio)
-    rest = song - instrument
-    return Separation(instrument.reshape(shape), rest.reshape(shape), rate, activity, warnings)
+    separator = Separator.by_network(load_model(model, engine or options.engine, options.threads), options)
+    kept = _Kept(song.shape, len(separator.instruments))
+    _, activity = separator.run(SongStream(_blocks(song), song.shape[1], rate, len(song)), kept.write, progress)
+    rest = song.copy()
+    for instrument in kept.instruments:
+        rest -= instrument
+    arrays = [samples.reshape(np.shape(audio)) for samples in (*kept.instruments, rest)]
+    stems = dict(zip(separator.stems, arrays, strict=True))
+    return Separation(stems, rate, activity, separator.warnings_of(activity))
 
 
-def _run(
-    song: Float, sample_rate_hz: int, model: LoadedModel, options: SeparationOptions, progress: Progress | None
-) -> tuple[Float, Activity]:
-    report = Report(progress, len(song), sample_rate_hz)
-    meter = ActivityMeter(sample_rate_hz)
-    separation = SongSeparation(
-        _blocks(song), song.shape[1], sample_rate_hz, model.settings, network_masks(model, options), options
-    )
-    instrument, n_done = np.empty_like(song), 0
-    with contextlib.closing(separation.instrument_blocks()) as blocks:
-        for block in blocks:
-            part = slice(n_done, n_done + len(block))
-            instrument[part] = block
-            meter.add(block, song[part] - block)
-            n_done += len(block)
-            report(len(block))
-    return instrument, meter.finish(separation.certainty.value)
+class _Kept:
+    """Instruments in memory, (n_instruments, n_samples, n_channels)."""
+
+    def __init__(self, shape: tuple[int, ...], n_instruments: int) -> None:
+        self.instruments, self.n_done = np.empty((n_instruments, *shape), np.float32), 0
+
+    def write(self, song: Native, instruments: Sequence[Float]) -> list[Float]:
+        """Append a block; return instruments and rest."""
+        part = slice(self.n_done, self.n_done + len(song))
+        self.instruments[:, part] = instruments
+        self.n_done += len(song)
+        return [*instruments, song - np.sum(instruments, axis=0)]
 
 
 def _blocks(song: Float) -> Iterator[Float]:

@@ -92,6 +92,7 @@ def make_plan(
     SettingsError, AudioFileError
         If nothing at all could be written: a bad pattern, a folder without write permission, too little space.
     """
+    options = options.resolved(model.settings)
     check_pattern(options.filename)
     check_folder(folder)
     plan = Plan([], [], {})
@@ -120,7 +121,7 @@ def _is_done(outputs: list[Path], options: SeparationOptions) -> bool:
         sidecar = read_sidecar(path := _sidecar_of(outputs))
     except SettingsError:
         return False
-    stems = [sidecar.outputs.get(stem) for stem in options.stems]
+    stems = [sidecar.outputs.get(stem) for stem in options.stems or ()]
     beside = all(output.exists() for output in outputs if output.suffix in (".json", ".zip"))
     same = sidecar.options.format == options.format
     return same and beside and all(stem is not None and (path.parent / stem.path).is_file() for stem in stems)
@@ -150,7 +151,7 @@ def _planned(song: Path, outputs: list[Path], options: SeparationOptions) -> Pla
         check_format(options.format, subtype, file.samplerate, file.channels)
         held = SampleType.of_subtype(subtype)
         sample_bytes = 1 if options.format in LOSSY else (held.bits or (64 if held.dtype == "float64" else 32)) / 8
-        n_bytes = int(part.n_samples * file.channels * sample_bytes * len(options.stems))
+        n_bytes = int(part.n_samples * file.channels * sample_bytes * len(options.stems or ()))
         return Planned(song, outputs, part.n_samples / file.samplerate, n_bytes)
 
 

@@ -8,7 +8,7 @@ the gate fades the answer out, and where the *rest* stays far below the song, it
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitstrument.network.settings import SpectrogramSettings
+from splitstrument.separation.hearing import channel_powers
 from splitstrument.spectrogram import Complex, Float
 
 WINDOW_S = 40.0
@@ -36,6 +37,7 @@ def gated(
     masks: Iterator[tuple[Complex, Float]],
     gate: Gate,
     spectrogram: SpectrogramSettings,
+    powers: Callable[[Complex], Float] = channel_powers,
     window_s: float = WINDOW_S,
 ) -> Iterator[tuple[Complex, Float]]:
     """Pass a stream of spectra and masks through the gate, half a window late.
@@ -43,13 +45,17 @@ def gated(
     Parameters
     ----------
     masks
-        Blocks: spectrum (n_channels, n_bins, any number of frames) and mask (1 or n_channels, n_bins, as many frames).
+        Blocks: spectrum (n_channels, n_bins, any number of frames) and masks (n_stems, n_views, n_bins, as many
+        frames).
+    powers
+        Powers of the views of a spectrum (see `splitstrument.separation.hearing`).
     window_s
         Length of the window (Hann), in seconds.
 
     Yields
     ------
-    The same blocks in the same order, the masks between 0 and 1; all views of a block have a gate of their own.
+    The same blocks in the same order, the masks between 0 and 1; each view of each stem has a gate of its
+    own, which takes what is not this stem for its rest.
     """
     half = max(1, round(window_s * spectrogram.sample_rate_hz / spectrogram.hop / 2))
     window = np.hanning(2 * half + 3)[1:-1]
@@ -58,7 +64,7 @@ def gated(
     for block in chain(masks, [None]):  # None: the song has ended
         if block is not None:
             waiting.append(block)
-            new = _levels(*block)
+            new = _levels(powers(block[0]), block[1])
             levels = np.concatenate([_silence(new, half) if levels is None else levels, new], axis=-1)
         elif levels is not None:
             levels = np.concatenate([levels, _silence(levels, half)], axis=-1)
@@ -69,15 +75,18 @@ def gated(
             levels = levels[..., n_frames:]
 
 
-def _levels(spectrum: Complex, mask: Float) -> Levels:
-    """Power of instrument, rest and song: (3, n_views, n_frames)."""
-    power = spectrum.real**2 + spectrum.imag**2
-    if len(mask) < len(power):
+def _levels(power: Float, masks: Float) -> Levels:
+    """Power of instrument, rest and song: (3, n_stems, n_views, n_frames)."""
+    if masks.shape[1] < len(power):
         power = power.mean(axis=0, keepdims=True)
+    return np.stack([_levels_of_stem(power, mask) for mask in masks], axis=1).astype(np.float64)
+
+
+def _levels_of_stem(power: Float, mask: Float) -> Float:
     instrument = mask * power
     rest = power - instrument
     parts = (np.einsum("vbt,vbt->vt", mask, instrument), np.einsum("vbt,vbt->vt", 1 - mask, rest), power.sum(axis=1))
-    return np.stack(parts).astype(np.float64)
+    return np.stack(parts)
 
 
 def _silence(like: Levels, n_frames: int) -> Levels:
@@ -85,10 +94,10 @@ def _silence(like: Levels, n_frames: int) -> Levels:
 
 
 def _through(mask: Float, levels: Levels, window: Levels, gate: Gate) -> Float:
-    """The mask of a block; `levels` reach half a window farther on both sides."""
+    """The masks of a block; `levels` reach half a window farther on both sides."""
     around = np.lib.stride_tricks.sliding_window_view(levels, len(window), axis=-1) @ window + TINY
     instrument, rest = (
-        _open(part / around[2], threshold_db)[:, None].astype(np.float32)
+        _open(part / around[2], threshold_db)[..., None, :].astype(np.float32)
         for part, threshold_db in zip(around[:2], (gate.instrument_db, gate.rest_db), strict=True)
     )
     return instrument * (1 - rest * (1 - mask))

@@ -7,19 +7,19 @@ the weights of a Hann window, so that the borders cannot be heard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from splitstrument.errors import ModelError
 from splitstrument.network.chunks import chunk_count, normalisation_scale
 from splitstrument.network.settings import ModelSettings
+from splitstrument.network.stereo import cancels, exchanged
+from splitstrument.separation.hearing import Hearing, InMono
 from splitstrument.spectrogram import Complex, Float
 from splitstrument.streams import ArrayQueue
 
 Predict = Callable[[Float], Float]
-Channels = Literal["mix", "magnitude", "each"]
 BATCH_VALUES = 1 << 17  # magnitudes per call of the network: more costs memory and gains nothing on a CPU
 
 
@@ -55,87 +55,107 @@ class ChunkLayout:
 
 
 def estimate_masks(
-    spectra: Iterator[Complex], model: ModelSettings, predict: Predict, layout: ChunkLayout, channels: Channels = "mix"
+    spectra: Iterator[Complex],
+    model: ModelSettings,
+    predict: Predict,
+    layout: ChunkLayout,
+    hearing: Hearing | None = None,
+    stems: Sequence[int] = (0,),
 ) -> Iterator[tuple[Complex, Float]]:
-    """Pair every frame of a stream with its mask.
+    """Pair every frame of a stream with its masks.
 
     Parameters
     ----------
     spectra
         Blocks (n_channels, n_bins, any number of frames).
     predict
-        The network: magnitudes (batch, n_bins, n_frames, 1) -> masks of the same shape (or more outputs; the first
-        is taken).
+        The network: magnitudes (batch, n_bins, n_frames, model.n_views) -> masks (batch, n_bins, n_frames, at least
+        n_views for each of the model's stems).
+    hearing
+        How the network hears the channels; None is the average of the channels.
+    stems
+        Which of the model's stems are wanted.
 
     Yields
     ------
     spectrum : (n_channels, n_bins, n_frames), the input's frames in order
-    mask : (1 or n_channels, n_bins, n_frames) between 0 and 1
+    masks : (n_stems, n_views, n_bins, n_frames) between 0 and 1
     """
     queue, counter = ArrayQueue(axis=-1), _Counter()
+    ask = _Asker(model, predict, layout, hearing or InMono(), list(stems))
     fade = _CrossFade(layout)
     emit = _Trim(layout.lead, counter)
     wanted = layout.step * (layout.batch - 1) + layout.size
     for block in _padded(spectra, layout, counter):
         queue.push(block)
         while len(queue) >= wanted:
-            for spectrum, mask in _advance(queue, layout.batch, model, predict, fade, channels):
+            for spectrum, mask in _advance(queue, layout.batch, ask, fade):
                 yield from emit(spectrum, mask)
     while len(queue) >= layout.size:
         n_chunks = min(layout.batch, (len(queue) - layout.size) // layout.step + 1)
-        for spectrum, mask in _advance(queue, n_chunks, model, predict, fade, channels):
+        for spectrum, mask in _advance(queue, n_chunks, ask, fade):
             yield from emit(spectrum, mask)
     if len(queue):
         rest = queue.pop(len(queue))
         yield from emit(rest, fade.take(rest.shape[-1]))
 
 
-def _advance(
-    queue: ArrayQueue, n_chunks: int, model: ModelSettings, predict: Predict, fade: _CrossFade, channels: Channels
-) -> Iterator[tuple[Complex, Float]]:
+def _advance(queue: ArrayQueue, n_chunks: int, ask: _Asker, fade: _CrossFade) -> Iterator[tuple[Complex, Float]]:
     """Ask the network for the next chunks; yield the frames that no later chunk will change, a step at a time.
 
     Later stages round by block, so the blocks must not depend on how many chunks are asked for at once.
     """
     layout = fade.layout
     spectrum = queue.peek(layout.step * (n_chunks - 1) + layout.size)
-    fade.add(chunk_masks(_network_view(spectrum, channels), n_chunks, layout, model, predict))
+    fade.add(ask(spectrum, n_chunks))
     for _ in range(n_chunks):
         yield queue.pop(layout.step), fade.take(layout.step)
 
 
-def _network_view(spectrum: Complex, channels: Channels) -> Float:
-    """Magnitudes that the network sees: (1 or n_channels, n_bins, n_frames)."""
-    if channels == "mix":
-        return np.abs(spectrum.mean(axis=0, keepdims=True))
-    magnitudes = np.abs(spectrum)
-    return magnitudes if channels == "each" else magnitudes.mean(axis=0, keepdims=True)
+class _Asker:
+    """Asks the network for the masks of chunks, whatever its views are."""
 
+    def __init__(
+        self, model: ModelSettings, predict: Predict, layout: ChunkLayout, hearing: Hearing, stems: list[int]
+    ) -> None:
+        self.model, self.predict, self.layout, self.hearing, self.stems = model, predict, layout, hearing, stems
 
-def chunk_masks(view: Float, n_chunks: int, layout: ChunkLayout, model: ModelSettings, predict: Predict) -> Float:
-    """Masks of the chunks in `view` (n_views, n_bins, n_frames): (n_chunks, n_views, n_bins, size), clipped to [0, 1].
+    def __call__(self, spectrum: Complex, n_chunks: int) -> Float:
+        """Masks of the chunks in `spectrum`: (n_chunks, n_stems, n_views, n_bins, size), clipped to [0, 1].
 
-    Chunks of pure zeros are not asked for; whatever their mask, nothing times it is nothing.
-    """
-    starts = [index * layout.step for index in range(n_chunks)]
-    chunks = np.stack([view[:, :, start : start + layout.size] for start in starts])
-    masks = np.zeros(chunks.shape, np.float32)
-    for one_view in range(chunks.shape[1]):
-        audible = np.flatnonzero(chunks[:, one_view].any(axis=(1, 2)))
-        if len(audible):
-            masks[audible, one_view] = _predict_checked(chunks[audible, one_view], model, predict)
-    return masks
+        Chunks of pure zeros are not asked for; whatever their mask, nothing times it is nothing.
+        """
+        views = self.hearing.views(spectrum)
+        starts = [index * self.layout.step for index in range(n_chunks)]
+        chunks = np.stack([views[:, :, start : start + self.layout.size] for start in starts])
+        masks = np.zeros((n_chunks, len(self.stems), *chunks.shape[1:]), np.float32)
+        for first in range(0, len(views), self.model.n_views):  # views that the network sees together
+            together = slice(first, first + self.model.n_views)
+            audible = np.flatnonzero(chunks[:, together].any(axis=(1, 2, 3)))
+            if len(audible):
+                masks[audible, :, together] = self._upright(chunks[audible, together])
+        return masks
 
+    def _upright(self, chunks: Float) -> Float:
+        """Show the network chunks (batch, n_views, n_bins, size) whose mid is the louder part; turn its masks back."""
+        if self.model.n_views == 1:
+            return self._checked(chunks)
+        turned = cancels(chunks)
+        return exchanged(self._checked(exchanged(chunks, turned)), turned[:, None])
 
-def _predict_checked(chunks: Float, model: ModelSettings, predict: Predict) -> Float:
-    scaled = chunks / normalisation_scale(chunks, model.normalisation)
-    masks = np.asarray(predict(scaled[..., None]))
-    if masks.shape[:3] != chunks.shape or not np.isfinite(masks[..., 0]).all():
-        raise ModelError(
-            f"The network gave masks of shape {masks.shape[:3]} for {chunks.shape}, or values that are not numbers: "
-            "its weights are damaged or the song holds values far above full scale."
-        )
-    return np.clip(masks[..., 0], 0, 1)
+    def _checked(self, chunks: Float) -> Float:
+        """Masks (batch, n_stems, n_views, n_bins, size) of chunks (batch, n_views, n_bins, size)."""
+        n_chunks, n_views, n_bins, size = chunks.shape
+        level = normalisation_scale(chunks.reshape(n_chunks, n_views * n_bins, size), self.model.normalisation)
+        answer = np.asarray(self.predict(np.moveaxis(chunks / level[:, None], 1, -1)))
+        n_masks = n_views * len(self.model.names)
+        if answer.shape[:3] != (n_chunks, n_bins, size) or not np.isfinite(answer[..., :n_masks]).all():
+            raise ModelError(
+                f"The network gave masks of shape {answer.shape[:3]} for {(n_chunks, n_bins, size)}, or values that "
+                "are not numbers: its weights are damaged or the song holds values far above full scale."
+            )
+        masks = np.moveaxis(answer[..., :n_masks], -1, 1).reshape(n_chunks, -1, n_views, n_bins, size)
+        return np.clip(masks[:, self.stems], 0, 1)
 
 
 class _CrossFade:
@@ -143,13 +163,13 @@ class _CrossFade:
 
     def __init__(self, layout: ChunkLayout) -> None:
         self.layout, self.weights = layout, layout.weights
-        self.total = np.zeros((1, 1, 0), np.float32)
+        self.total = np.zeros((1, 1, 1, 0), np.float32)
         self.weight = np.zeros(0, np.float32)
 
     def add(self, masks: Float) -> None:
-        """Add (n_chunks, n_views, n_bins, size), the first chunk at the first frame not yet taken."""
+        """Add (n_chunks, n_stems, n_views, n_bins, size), the first chunk at the first frame not yet taken."""
         length = self.layout.step * (len(masks) - 1) + self.layout.size
-        total, weight = np.zeros((*masks.shape[1:3], length), np.float32), np.zeros(length, np.float32)
+        total, weight = np.zeros((*masks.shape[1:-1], length), np.float32), np.zeros(length, np.float32)
         kept = self.total.shape[-1]
         total[..., :kept] = self.total
         weight[:kept] = self.weight

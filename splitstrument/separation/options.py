@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field
 
+from splitstrument.errors import SettingsError
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
 
-Stem = Literal["instrument", "rest"]
-STEMS: tuple[Stem, ...] = ("instrument", "rest")
+INSTRUMENT, REST = "instrument", "rest"
 NO_GATE_DB = -120.0
 FORMATS = ("wav", "flac", "ogg", "mp3")
 
@@ -51,9 +51,13 @@ class SeparationOptions(Settings):
         The instrument (the rest) fades out where it stays this far below the song for long (see
         `splitstrument.separation.gate`); negative numbers, -120 for no gate. None takes the model's own.
     channels
-        ``mix``: one mask for all channels, from their average; ``magnitude``: one mask, from the average of the
-        channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel (costs as many times
-        more).
+        Of a model that hears in mono. ``mix``: one mask for all channels, from their average; ``magnitude``: one mask,
+        from the average of the channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel
+        (costs as many times more). None is ``mix``, and the only choice of a model that hears mid and side.
+    stems
+        What to write: instruments of the model (the one of a model that has only one is called ``instrument``) and
+        ``rest``, which is the song less the instruments that are written, or less all of them where none is. None:
+        all instruments and the rest.
     start_s, duration_s
         Take only this part of the song.
     keep_mask
@@ -65,20 +69,65 @@ class SeparationOptions(Settings):
     overlap: float | None = Field(None, ge=0, le=0.875)
     gate_db: float | None = Field(None, ge=-120, lt=0)
     rest_gate_db: float | None = Field(None, ge=-120, lt=0)
-    channels: Literal["mix", "magnitude", "each"] = "mix"
+    channels: Literal["mix", "magnitude", "each"] | None = None
     mask: MaskOptions = MaskOptions()
     format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
     filename: str = "{track}/{stem}.{ext}"
-    stems: tuple[Stem, ...] = STEMS
+    stems: tuple[str, ...] | None = None
     start_s: float = Field(0.0, ge=0)
     duration_s: float | None = Field(None, gt=0)
     keep_mask: bool = False
 
     def resolved(self, model: ModelSettings) -> SeparationOptions:
-        """The same, with the model's own overlap and gates where none were chosen."""
+        """The same, with the model's own overlap, gates, channels and stems where none were chosen.
+
+        Raises
+        ------
+        SettingsError
+            If the model lacks one of the stems, or has no choice of channels.
+        """
         own = {
             "overlap": model.overlap,
             "gate_db": model.gate_db or NO_GATE_DB,
             "rest_gate_db": model.rest_gate_db or NO_GATE_DB,
+            "channels": "mix" if model.channels == "mono" else None,
         }
-        return self.model_copy(update={key: value for key, value in own.items() if getattr(self, key) is None})
+        if self.channels and model.channels != "mono":
+            raise SettingsError(
+                f"The model hears mid and side of a song, so channels={self.channels!r} is no choice: leave it out."
+            )
+        chosen = {key: value for key, value in own.items() if getattr(self, key) is None}
+        return self.model_copy(update=chosen | {"stems": chosen_stems(self.stems, model)})
+
+
+def instruments_of(model: ModelSettings) -> tuple[str, ...]:
+    """The model's instruments by the names of their stems, in the order of its outputs."""
+    return model.names if len(model.names) > 1 else (INSTRUMENT,)
+
+
+def chosen_stems(stems: tuple[str, ...] | None, model: ModelSettings) -> tuple[str, ...]:
+    """The stems to write, in order; the target of a model with one instrument is another word for ``instrument``.
+
+    Raises
+    ------
+    SettingsError
+        If the model has no such stem.
+    """
+    known = (*instruments_of(model), REST)
+    if stems is None:
+        return known
+    wanted = {known[0] if stem == model.target else stem for stem in stems}
+    if strange := sorted(wanted - set(known)):
+        alias = "" if len(model.names) > 1 else f" (or {model.target}, which this model takes out)"
+        raise SettingsError(f"There is no stem {strange[0]!r}: this model gives {known[0]}{alias}{_and(known[1:])}.")
+    return tuple(stem for stem in known if stem in wanted)
+
+
+def separated_instruments(stems: tuple[str, ...], model: ModelSettings) -> tuple[str, ...]:
+    """The instruments that are taken out of the song for `stems`: those among them, or all for the rest alone."""
+    return tuple(stem for stem in stems if stem != REST) or instruments_of(model)
+
+
+def _and(words: tuple[str, ...]) -> str:
+    """The end of a list of words: `, piano and rest`."""
+    return "".join(f", {word}" for word in words[:-1]) + f" and {words[-1]}"

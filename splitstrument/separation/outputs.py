@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,14 @@ import soundfile
 from splitstrument.audio import DEFAULT_BLOCK, AudioWriter
 from splitstrument.errors import AudioFileError, SettingsError
 from splitstrument.files import safe_name
-from splitstrument.separation.options import STEMS, SeparationOptions
+from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, NullMeter, SampleType, split
 from splitstrument.spectrogram import Float
 
 
 def output_paths(song: Path, folder: Path, model_name: str, options: SeparationOptions) -> list[Path]:
-    """Every file that a separation would write."""
-    names = [(stem, options.format) for stem in STEMS if stem in options.stems] + [("separation", "json")]
+    """Every file that a separation with these options would write, which are resolved."""
+    names = [(stem, options.format) for stem in options.stems or ()] + [("separation", "json")]
     names += [("mask", "zip")] if options.keep_mask else []
     return [output_path(folder, options.filename, song, model_name, stem, extension) for stem, extension in names]
 
@@ -111,7 +111,9 @@ class StemFiles:
     Parameters
     ----------
     paths
-        Stem (``instrument``, ``rest``) -> path; either may be missing.
+        Stem -> path; those of `stems` that are missing are not written.
+    stems
+        Names of the instruments that come, and the rest last.
     n_samples
         Expected length, which decides whether a WAV must become RF64.
 
@@ -126,9 +128,15 @@ class StemFiles:
     """
 
     def __init__(
-        self, paths: dict[str, Path], sample_rate_hz: int, n_channels: int, subtype: str, n_samples: int
+        self,
+        paths: dict[str, Path],
+        stems: Sequence[str],
+        sample_rate_hz: int,
+        n_channels: int,
+        subtype: str,
+        n_samples: int,
     ) -> None:
-        self.paths, self.subtype = dict(paths), subtype
+        self.paths, self.stems, self.subtype = dict(paths), tuple(stems), subtype
         self.switched, self.null = False, NullMeter()
         self._type = SampleType.of_subtype(subtype)
         self._shape = (sample_rate_hz, n_channels)
@@ -151,23 +159,23 @@ class StemFiles:
                     writer.discard()
                 stack.pop_all()
 
-    def write(self, song: Native, instrument: Float) -> tuple[Native, Native]:
-        """Append a block; return instrument and rest as they were written.
+    def write(self, song: Native, instruments: Sequence[Float]) -> list[Native]:
+        """Append a block; return the instruments and the rest as they were written.
 
         Parameters
         ----------
         song
             (n_samples, n_channels) as read from the file.
-        instrument
-            The same shape, float32.
+        instruments
+            Of the same shape, float32.
         """
-        stems = split(song, instrument, self._type)
+        stems = split(song, instruments, self._type)
         if stems is None:
             self._switch_to_float()
-            stems = split(song, instrument, self._type)
+            stems = split(song, instruments, self._type)
         assert stems is not None  # float types never clip
-        self.null.add(song, *stems)
-        for stem, samples in zip(("instrument", "rest"), stems, strict=True):
+        self.null.add(song, stems)
+        for stem, samples in zip(self.stems, stems, strict=True):
             if stem in self._writers:
                 self._writers[stem].write(samples)
         self._n_written += len(song)

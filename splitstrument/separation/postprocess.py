@@ -6,9 +6,12 @@ looks at one value at a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from splitstrument.network.settings import SpectrogramSettings
+from splitstrument.separation.hearing import channel_powers
 from splitstrument.separation.options import MaskOptions
 from splitstrument.spectrogram import Complex, Float
 
@@ -19,10 +22,21 @@ BIAS = 1.5  # the minimum of a smoothed power lies below its mean by about this 
 
 
 class MaskProcessor:
-    """Applies `MaskOptions` to a stream of masks; keeps the state of the clean-up between blocks."""
+    """Applies `MaskOptions` to one stem's stream of masks; keeps the state of the clean-up between blocks.
 
-    def __init__(self, options: MaskOptions, spectrogram: SpectrogramSettings) -> None:
-        self.options = options
+    Parameters
+    ----------
+    powers
+        Powers of the views of a spectrum (see `splitstrument.separation.hearing`).
+    """
+
+    def __init__(
+        self,
+        options: MaskOptions,
+        spectrogram: SpectrogramSettings,
+        powers: Callable[[Complex], Float] = channel_powers,
+    ) -> None:
+        self.options, self._powers = options, powers
         self._bed = SteadyBed(spectrogram) if options.cleanup else None
 
     def __call__(self, mask: Float, spectrum: Complex) -> Float:
@@ -30,14 +44,14 @@ class MaskProcessor:
 
         Parameters
         ----------
-        mask : (1 or n_channels, n_bins, n_frames)
+        mask : (n_views, n_bins, n_frames)
         spectrum : (n_channels, n_bins, n_frames)
         """
         options = self.options
         if options.strength != 1:
             mask = mask**options.strength
         if self._bed:
-            mask = mask * self._bed.gain(mask, spectrum, options.cleanup)
+            mask = mask * self._bed.gain(mask, self._powers(spectrum), options.cleanup)
         if options.floor_db is not None:
             mask = np.maximum(mask, np.float32(10 ** (options.floor_db / 20)))
         if options.dry:
@@ -58,9 +72,9 @@ class SteadyBed:
         self._sub_length = max(1, round(WINDOW_S * frames_per_s / SUB_WINDOWS))
         self._smooth: Float = np.zeros(0, np.float32)  # nothing heard yet
 
-    def gain(self, mask: Float, spectrum: Complex, amount: float) -> Float:
+    def gain(self, mask: Float, powers: Float, amount: float) -> Float:
         """Gain per bin and frame, between 0 and 1; `amount` 0 leaves everything."""
-        power = (mask**2 * (spectrum.real**2 + spectrum.imag**2)).mean(axis=0)
+        power = (mask**2 * powers).mean(axis=0)
         if not self._smooth.size:
             self._start(power[:, 0])
         bed = np.stack([self._track(frame) for frame in power.T], axis=-1)

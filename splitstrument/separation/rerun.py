@@ -50,14 +50,13 @@ def rerun_sidecar(
     sidecar = read_sidecar(path)
     found = find_song(sidecar, path, song)
     model_folder = _find_model(sidecar, path, model)
-    for output in output_paths(found, Path(folder), model_folder.description.name, sidecar.options):
+    options = sidecar.options.resolved(model_folder.settings)
+    for output in output_paths(found, Path(folder), model_folder.description.name, options):
         if output.exists() and not overwrite:
             raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
-    separated = separate_file(found, folder, model_folder, sidecar.options, progress)
-    outputs = {stem: getattr(separated, stem) for stem in sidecar.outputs}
-    same = {
-        stem: bool(output) and sha256_of(output) == sidecar.outputs[stem].sha256 for stem, output in outputs.items()
-    }
+    separated = separate_file(found, folder, model_folder, options, progress)
+    made = separated.outputs
+    same = {stem: stem in made and sha256_of(made[stem]) == record.sha256 for stem, record in sidecar.outputs.items()}
     return Rerun(separated, same)
 
 

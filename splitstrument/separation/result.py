@@ -15,7 +15,7 @@ from splitstrument.files import sha256_of, write_json
 from splitstrument.model_folder import ModelFolder
 from splitstrument.provenance import provenance
 from splitstrument.separation.activity import Activity
-from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.options import INSTRUMENT, REST, SeparationOptions
 from splitstrument.settings import Settings, validate
 
 
@@ -25,12 +25,14 @@ class SeparatedSong:
 
     Attributes
     ----------
-    instrument, rest, mask
-        Files; None where they were not asked for.
+    stems
+        Stem -> its file, in order: those that were asked for.
+    mask
+        File of the masks; None where they were not asked for.
     sidecar
         The JSON file beside them.
     null_db
-        instrument + rest - song in dB; minus infinity means exactly zero; None for lossy formats.
+        instruments + rest - song in dB; minus infinity means exactly zero; None for lossy formats.
     activity
         Levels over time and confidence (`splitstrument.separation.activity.Activity`).
     warnings
@@ -41,8 +43,7 @@ class SeparatedSong:
 
     song: Path
     track: str
-    instrument: Path | None
-    rest: Path | None
+    stems: dict[str, Path]
     mask: Path | None
     sidecar: Path
     sample_rate_hz: int
@@ -53,6 +54,21 @@ class SeparatedSong:
     activity: Activity
     warnings: list[str]
     elapsed_s: float
+
+    @property
+    def instrument(self) -> Path | None:
+        """The instrument of a model that has one; None where it was not asked for."""
+        return self.stems.get(INSTRUMENT)
+
+    @property
+    def rest(self) -> Path | None:
+        """The rest; None where it was not asked for."""
+        return self.stems.get(REST)
+
+    @property
+    def outputs(self) -> dict[str, Path]:
+        """Stem, or ``mask``, -> its file."""
+        return self.stems | ({"mask": self.mask} if self.mask else {})
 
     @property
     def duration_s(self) -> float:
@@ -67,6 +83,8 @@ class SeparatedSong:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         plain = {key: str(value) if isinstance(value, Path) else value for key, value in vars(self).items()}
+        plain |= {"stems": {stem: str(path) for stem, path in self.stems.items()}}
+        plain |= {stem: path and str(path) for stem, path in ((INSTRUMENT, self.instrument), (REST, self.rest))}
         plain["activity"] = self.activity.summary()
         plain["null_db"] = null_text(self.null_db)
         return {**plain, "duration_s": self.duration_s, "speed": round(self.speed, 2)}
@@ -123,7 +141,7 @@ class Sidecar(Settings):
     outputs: dict[str, FileRecord]
     audio: dict[str, Any]
     null_db: float | str | None
-    activity: dict[str, float]
+    activity: dict[str, Any]
     warnings: list[str]
     provenance: dict[str, Any]
 
@@ -132,7 +150,6 @@ def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: Separ
     """Write the sidecar of a finished separation, beside its outputs."""
     folder = result.sidecar.parent
     used = options if identity.folder is None else options.model_copy(update={"engine": identity.engine})
-    outputs = {stem: getattr(result, stem) for stem in ("instrument", "rest", "mask")}
     sidecar = Sidecar(
         song=FileRecord(path=_relative(result.song, folder), sha256=song_sha256),
         model=ModelRecord(
@@ -144,8 +161,7 @@ def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: Separ
         options=used,
         outputs={
             stem: FileRecord(path=_relative(path, folder), sha256=sha256_of(path))
-            for stem, path in outputs.items()
-            if path
+            for stem, path in result.outputs.items()
         },
         audio={key: getattr(result, key) for key in ("sample_rate_hz", "n_samples", "n_channels", "subtype")},
         null_db="exact" if result.null_db == float("-inf") else result.null_db,

@@ -1,12 +1,13 @@
-"""Samples as files hold them, so that instrument + rest is the input to the last bit.
+"""Samples as files hold them, so that instruments + rest are the input to the last bit.
 
 Integer files are handled as integers (left-aligned in 32 bits, as libsndfile gives and takes them), float files in
-their own precision. The rest is computed from the instrument *as written*: exact for integers, to one rounding for
+their own precision. The rest is computed from the instruments *as written*: exact for integers, to one rounding for
 floats.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,24 +63,32 @@ def convert(samples: Native, to: SampleType) -> Native | None:
     return _fit(np.rint(samples * samples.dtype.type(2.0 ** (to.bits - 1))), to.bits)  # exact: a power of two
 
 
-def split(song: Native, instrument: Float, to: SampleType) -> tuple[Native, Native] | None:
-    """Round the instrument to `to` and subtract it from the song; None where either would clip.
+def split(song: Native, instruments: Sequence[Float], to: SampleType) -> list[Native] | None:
+    """Round the instruments to `to` and subtract them from the song: [*instruments, rest]; None where one would clip.
 
     Parameters
     ----------
     song
         (n_samples, n_channels) as read.
-    instrument
-        The same shape, float32 at full scale 1.0.
+    instruments
+        Of the same shape, float32 at full scale 1.0.
     """
-    written, base = convert(instrument, to), convert(song, to)
-    if written is None or base is None:
+    base, *converted = (convert(samples, to) for samples in (song, *instruments))
+    written = [samples for samples in converted if samples is not None]
+    if base is None or len(written) < len(converted):
         return None
     if to.bits is None:
-        return written, base - written
-    step = 32 - to.bits
-    rest = _fit(np.subtract(base, written, dtype=np.int64) >> step, to.bits)
-    return None if rest is None else (written, rest)
+        return [*written, _less(base, written, np.float64).astype(to.dtype)]  # rounded once, however many there are
+    rest = _fit(_less(base, written, np.int64) >> (32 - to.bits), to.bits)
+    return None if rest is None else [*written, rest]
+
+
+def _less(song: Native, instruments: Sequence[Native], wide: type) -> NDArray:
+    """What the instruments leave of the song."""
+    rest: NDArray = song.astype(wide)
+    for instrument in instruments:
+        rest -= instrument
+    return rest
 
 
 def _round_integers(samples: Native, bits: int) -> NDArray[np.int64]:
@@ -97,18 +106,18 @@ def _fit(values: NDArray, bits: int) -> NDArray[np.int32] | None:
 
 
 class NullMeter:
-    """Accumulates the null: energy of ``instrument + rest - song`` relative to the song's, in dB."""
+    """Accumulates the null: energy of ``instruments + rest - song`` relative to the song's, in dB."""
 
     def __init__(self) -> None:
         self._error = self._energy = 0.0
 
-    def add(self, song: Native, instrument: Native, rest: Native) -> None:
-        """Add a block of the song as read and of both stems as written."""
-        wide = "int64" if song.dtype == instrument.dtype == np.int32 else "float64"
+    def add(self, song: Native, stems: Sequence[Native]) -> None:
+        """Add a block of the song as read and of all stems as written."""
+        wide = "int64" if song.dtype == stems[0].dtype == np.int32 else "float64"
         if wide == "int64":  # whole numbers need no scale, and most often there is nothing to square
-            error = np.add(instrument, rest, dtype=wide) - song
+            error = -_less(song, stems, np.int64)
         else:
-            error = _to_float64(instrument) + _to_float64(rest) - _to_float64(song)
+            error = sum(map(_to_float64, stems)) - _to_float64(song)
         scaled = to_float32(song)
         self._energy += float(np.einsum("ij,ij->", scaled, scaled, dtype=np.float64))
         if error.any():

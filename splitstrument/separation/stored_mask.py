@@ -1,4 +1,4 @@
-"""A song's mask on disk, compact: so that strength and floor can be changed without running the network again.
+"""A song's masks on disk, compact: so that strength and floor can be changed without running the network again.
 
 A zip file of blocks, one byte per bin and frame: ``round(255 * sqrt(mask))``, fine where a mask is small (half a step
 is -48 dB or better there), and ``mask.json`` with what the mask belongs to. Written and read block by block.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +18,16 @@ from pydantic import Field
 
 from splitstrument.errors import AudioFileError, SettingsError
 from splitstrument.files import atomic_path
-from splitstrument.network.settings import ModelSettings
+from splitstrument.network.settings import ModelSettings, Target
+from splitstrument.separation.options import INSTRUMENT
 from splitstrument.settings import Settings, validate
 from splitstrument.spectrogram import Complex, Float
 from splitstrument.streams import ArrayQueue
 
 HEADER = "mask.json"
 MAX_HEADER_BYTES = 100_000
+# left out where they say nothing: versions that do not know these keys read such a mask, too
+NEWER: Any = {"stems": True, "model": {"stems": True, "channels": True, "network": {"inputs"}}}
 MAX_BLOCK_BYTES = 1 << 28
 # what zipfile, zlib and NumPy raise on bytes that are not theirs
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError, RuntimeError)
@@ -38,7 +41,9 @@ class MaskHeader(Settings):
     song_sha256
         Of the file that was separated; another file is refused.
     n_views
-        1, or the number of channels where each has a mask of its own.
+        Masks of each stem: 1, 2 for mid and side, or the number of channels where each has a mask of its own.
+    stems
+        The instruments whose masks these are, by the names of their stems.
     """
 
     format: Literal[1] = 1
@@ -49,6 +54,12 @@ class MaskHeader(Settings):
     model_files: dict[str, str] = Field(default_factory=dict)
     model: ModelSettings
     n_views: int = Field(ge=1, le=1024)
+    stems: tuple[Target, ...] = Field((INSTRUMENT,), min_length=1, max_length=8)
+
+    @property
+    def is_plain(self) -> bool:
+        """Tell whether these are the masks of one instrument by a network that hears in mono."""
+        return len(self.model.names) == 1 and self.model.channels == "mono"
 
 
 class MaskWriter:
@@ -64,8 +75,8 @@ class MaskWriter:
         return self
 
     def add(self, mask: Float) -> None:
-        """Append (n_views, n_bins, n_frames)."""
-        self._n_views = mask.shape[0]
+        """Append (n_stems, n_views, n_bins, n_frames)."""
+        self._n_views = mask.shape[1]
         codes = np.rint(255 * np.sqrt(mask)).astype(np.uint8)
         self._write(f"{self._n_blocks:08d}", np.ascontiguousarray(codes).tobytes())
         self._n_blocks += 1
@@ -77,7 +88,8 @@ class MaskWriter:
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:
             if error is None:
-                self._write(HEADER, self.header(max(1, self._n_views)).model_dump_json())
+                header = self.header(max(1, self._n_views))
+                self._write(HEADER, header.model_dump_json(exclude=NEWER if header.is_plain else None))
             self._zip.close()
         finally:
             self._temporary.__exit__(kind, error, trace)
@@ -103,25 +115,38 @@ def read_header(path: str | Path) -> MaskHeader:
         raise _damaged(path) from None
 
 
-def stored_masks(path: str | Path) -> Callable[[Iterator[Complex]], Generator[tuple[Complex, Float], None, None]]:
-    """Pair the frames of a stream with the masks of a file, as `masks.estimate_masks` does with the network's."""
+def stored_masks(
+    path: str | Path, header: MaskHeader, stems: Sequence[str]
+) -> Callable[[Iterator[Complex]], Generator[tuple[Complex, Float], None, None]]:
+    """Pair the frames of a stream with the masks of `stems` in a file, as `masks.estimate_masks` does the network's.
+
+    Raises
+    ------
+    SettingsError
+        If the file lacks the mask of a stem.
+    """
+    if missing := [stem for stem in stems if stem not in header.stems]:
+        raise SettingsError(
+            f"{path} has no mask of {missing[0]}, only of {', '.join(header.stems)}: separate the song again."
+        )
+    wanted = [header.stems.index(stem) for stem in stems]
 
     def pair(spectra: Iterator[Complex]) -> Generator[tuple[Complex, Float], None, None]:
-        header, queue = read_header(path), ArrayQueue(axis=-1)
+        queue = ArrayQueue(axis=-1)
         blocks = _blocks(Path(path), header)
         for spectrum in spectra:
             while len(queue) < spectrum.shape[-1]:
                 block = next(blocks, None)
                 if block is None:
                     raise _damaged(path)
-                queue.push(block)
+                queue.push(block[wanted])
             yield spectrum, queue.pop(spectrum.shape[-1])
 
     return pair
 
 
 def _blocks(path: Path, header: MaskHeader) -> Iterator[Float]:
-    shape = (header.n_views, header.model.spectrogram.n_bins)
+    shape = (len(header.stems), header.n_views, header.model.spectrogram.n_bins)
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name != HEADER)

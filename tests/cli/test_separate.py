@@ -66,7 +66,8 @@ def test_one_bad_file_does_not_stop_the_others(folder, splitstrument):
     [
         (["songs/one.wav", "--model", "nothing"], "There is no model 'nothing'"),
         (["songs/one.wav", "--model", "songs"], "no model"),
-        (["songs/one.wav", "--stems", "drums"], "--stems takes"),
+        (["songs/one.wav", "--stems", "drums"], "There is no stem 'drums'"),
+        (["songs/one.wav", "--stems", ","], "--stems takes names"),
         (["songs/one.wav", "--filename", "{stem}.{ext}"], "lacks {track}"),
         (["songs/one.wav", "--filename", "../{track}/{stem}.{ext}"], "leaves the output folder"),
         (["songs/one.wav", "--filename", "{track.__class__}{stem}.{ext}"], "no field"),
@@ -149,7 +150,8 @@ def test_json_describes_what_was_done(folder, splitstrument):
     (song,) = json.loads(out)["songs"]
     assert status == 0
     assert song["null_db"] == "exact" and song["n_samples"] == 30000 and song["subtype"] == "PCM_16"
-    assert set(song["activity"]) == {"audible_share", "confidence", "instrument_dbfs", "rest_dbfs"}
+    assert set(song["stems"]) == set(song["activity"]) == {"instrument", "rest"}
+    assert set(song["activity"]["instrument"]) == {"audible_share", "confidence", "dbfs"}
 
 
 def test_parts_stems_and_formats(folder, splitstrument):

@@ -30,10 +30,10 @@ def _gated(mask, spectrum=None, cut=None, gate=GATE):
     spectrum = np.ones(mask.shape, np.complex64) if spectrum is None else spectrum
     cut = cut or mask.shape[-1]
     starts = range(0, mask.shape[-1], cut)
-    blocks = ((spectrum[..., start : start + cut], mask[..., start : start + cut]) for start in starts)
-    pairs = list(gated(blocks, gate, SPECTROGRAM, WINDOW_S))
+    blocks = ((spectrum[..., start : start + cut], mask[None, ..., start : start + cut]) for start in starts)
+    pairs = list(gated(blocks, gate, SPECTROGRAM, window_s=WINDOW_S))
     assert np.array_equal(np.concatenate([frames for frames, _ in pairs], axis=-1), spectrum)
-    return np.concatenate([frames for _, frames in pairs], axis=-1)
+    return np.concatenate([frames for _, (frames,) in pairs], axis=-1)
 
 
 def _constant(level_db, n_frames=400):
@@ -78,6 +78,15 @@ def test_each_view_has_a_gate_of_its_own():
     assert left.max() < 1e-5 and right.min() > 0.6
 
 
+def test_each_stem_has_a_gate_of_its_own():
+    masks = np.stack([_constant(-40), _constant(-3)])
+    [(_, gated_masks)] = gated(
+        iter([(np.ones((1, 17, 400), np.complex64), masks)]), GATE, SPECTROGRAM, window_s=WINDOW_S
+    )
+    for alone, together in zip(masks, gated_masks, strict=True):
+        np.testing.assert_array_equal(_gated(alone), together)
+
+
 def test_it_opens_and_closes_smoothly_within_its_window():
     """The instrument plays for ten seconds of thirty: left alone in the middle, gone a window away from it."""
     mask = np.concatenate([np.full((1, 9, 3000), 0.56), np.full((1, 8, 3000), 0.03)], axis=1).astype(np.float32)
@@ -109,9 +118,9 @@ def test_memory_is_that_of_a_window():
     """A stream ten times as long needs no more."""
 
     def peak(n_blocks):
-        block = lambda: (np.ones((2, 17, 100), np.complex64), np.full((1, 17, 100), 0.5, np.float32))  # noqa: E731
+        block = lambda: (np.ones((2, 17, 100), np.complex64), np.full((1, 1, 17, 100), 0.5, np.float32))  # noqa: E731
         tracemalloc.start()
-        for _ in gated((block() for _ in range(n_blocks)), GATE, SPECTROGRAM, WINDOW_S):
+        for _ in gated((block() for _ in range(n_blocks)), GATE, SPECTROGRAM, window_s=WINDOW_S):
             pass
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

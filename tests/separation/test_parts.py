@@ -40,7 +40,7 @@ def test_every_frame_gets_its_mask(n_frames, overlap, cut, seed):
     pairs = list(estimate_masks(blocks, model, lambda x: x, ChunkLayout(model, overlap)))
     assert np.array_equal(np.concatenate([frames for frames, _ in pairs], axis=-1), spectrum)
     masks = np.concatenate([mask for _, mask in pairs], axis=-1)
-    assert np.abs(masks[0] - spectrum.mean(axis=0).real).max() < 1e-6
+    assert np.abs(masks[0, 0] - spectrum.mean(axis=0).real).max() < 1e-6
 
 
 def test_overlapping_masks_are_faded_without_a_step():
@@ -51,7 +51,7 @@ def test_overlapping_masks_are_faded_without_a_step():
     layout = ChunkLayout(model, 0.5)
     layout.batch = 1
     pairs = estimate_masks(iter([spectrum]), model, lambda x: np.full(x.shape, next(answers), np.float32), layout)
-    mask = np.concatenate([mask for _, mask in pairs], axis=-1)[0, 0]
+    mask = np.concatenate([mask for _, mask in pairs], axis=-1)[0, 0, 0]
     assert np.abs(np.diff(mask)).max() < np.pi / 2 / 16
     assert mask.min() < 0.01 and mask.max() > 0.99
     expected = np.sin(np.pi * (np.arange(16) + 0.5) / 32) ** 2
@@ -106,11 +106,12 @@ def test_stored_sample_types_add_up(rng):
     for bits in (8, 16, 24):
         held = SampleType(bits, "int32")
         base = (song >> (32 - bits)) << (32 - bits)
-        instrument, rest = split(base, (base / 2**31 * 0.3).astype(np.float32), held)
-        assert np.array_equal(instrument.astype(np.int64) + rest, base)
-        assert not (instrument & ((1 << (32 - bits)) - 1)).any()
-    assert split(base, np.full((1000, 2), 1.0, np.float32), held) is None
-    assert split(np.full((1, 1), 2**31 - 256, np.int32), np.full((1, 1), -0.5, np.float32), held) is None
+        instruments = [(base / 2**31 * share).astype(np.float32) for share in (0.3, 0.5)]
+        stems = split(base, instruments, held)
+        assert np.array_equal(sum(stem.astype(np.int64) for stem in stems), base)
+        assert not any((stem & ((1 << (32 - bits)) - 1)).any() for stem in stems)
+    assert split(base, [np.full((1000, 2), 1.0, np.float32)], held) is None
+    assert split(np.full((1, 1), 2**31 - 256, np.int32), [np.full((1, 1), -0.5, np.float32)], held) is None
 
 
 def test_activity_and_warnings(rng):
@@ -118,22 +119,31 @@ def test_activity_and_warnings(rng):
     silence, sound = np.zeros((rate, 2), np.float32), (0.1 * rng.standard_normal((rate, 2))).astype(np.float32)
 
     def heard(instrument, rest, confidence=1.0):
-        meter = ActivityMeter(rate)
+        meter = ActivityMeter(rate, ("instrument", "rest"))
         for start in range(0, len(rest), 77):
             meter.add(instrument[start : start + 77], rest[start : start + 77])
-        return meter.finish(confidence)
+        return meter.finish([confidence])
 
     activity = heard(np.concatenate([silence, sound]), np.concatenate([sound, sound]))
-    assert activity.step_s == 0.1 and activity.instrument_dbfs.shape == (20,)
-    assert activity.audible_share == 0.5
-    assert np.allclose(activity.instrument_dbfs[:10], -100) and np.allclose(activity.rest_dbfs, -20, atol=0.5)
-    assert warnings_of(activity, "guitar") == []
-    assert "Hardly any guitar" in warnings_of(heard(silence, sound), "guitar")[0]
-    assert "Nearly everything was taken for piano" in warnings_of(heard(sound, silence), "piano")[0]
-    assert "undecided" in warnings_of(heard(sound, sound, 0.1), "guitar")[0]
-    assert warnings_of(heard(silence, silence), "guitar") == ["The song is silent."]
+    instrument, rest = activity.stems.values()
+    assert activity.step_s == 0.1 and instrument.dbfs.shape == (20,)
+    assert instrument.audible_share == 0.5
+    assert np.allclose(instrument.dbfs[:10], -100) and np.allclose(rest.dbfs, -20, atol=0.5)
+    assert warnings_of(activity, ["guitar"]) == []
+    assert "Hardly any guitar" in warnings_of(heard(silence, sound), ["guitar"])[0]
+    assert "Nearly everything was taken for piano" in warnings_of(heard(sound, silence), ["piano"])[0]
+    assert "undecided about the guitar" in warnings_of(heard(sound, sound, 0.1), ["guitar"])[0]
+    assert warnings_of(heard(silence, silence), ["guitar"]) == ["The song is silent."]
     mostly_silent = np.concatenate([sound / 20, *[silence] * 20])  # -46 dBFS for a second, -59 dBFS in the mean
-    assert "Nearly everything" in warnings_of(heard(mostly_silent, 0 * mostly_silent), "guitar")[0]
+    assert "Nearly everything" in warnings_of(heard(mostly_silent, 0 * mostly_silent), ["guitar"])[0]
+
+
+def test_each_instrument_has_warnings_of_its_own(rng):
+    silence, sound = np.zeros((8000, 1), np.float32), (0.1 * rng.standard_normal((8000, 1))).astype(np.float32)
+    meter = ActivityMeter(8000, ("guitar", "piano", "bass", "rest"))
+    meter.add(sound, silence, sound, sound)
+    warnings = warnings_of(meter.finish([0.9, 0.9, 0.1]), ("guitar", "piano", "bass"))
+    assert len(warnings) == 2 and "Hardly any piano" in warnings[0] and "undecided about the bass" in warnings[1]
 
 
 def test_levels_do_not_depend_on_blocks(rng):
@@ -143,11 +153,11 @@ def test_levels_do_not_depend_on_blocks(rng):
     steps = (stems[:, start : start + step].astype(float) for start in range(0, size, step))
     expected_db = 10 * np.log10(np.transpose([np.mean(step**2, axis=(1, 2)) for step in steps]))
     for cut in (1, 777, 800, 801, 3000, 20_000):
-        meter = ActivityMeter(rate)
+        meter = ActivityMeter(rate, ("instrument", "rest"))
         for start in range(0, size, cut):
             meter.add(*stems[:, start : start + cut])
-        activity = meter.finish(1.0)
-        assert np.allclose([activity.instrument_dbfs, activity.rest_dbfs], expected_db, atol=1e-3)
+        levels_db = [stem.dbfs for stem in meter.finish([1.0]).stems.values()]
+        assert np.allclose(levels_db, expected_db, atol=1e-3)
 
 
 def test_threads_give_the_same_bytes(rng, tmp_path):

@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from splitstrument.model_folder import ModelDescription, ModelFolder, read_model_folder, write_model_folder
-from splitstrument.network.settings import HourglassSettings, ModelSettings, SpectrogramSettings
+from splitstrument.network.settings import BandUnetSettings, HourglassSettings, ModelSettings, SpectrogramSettings
 
 KERNEL = np.array([[0.5, -1.0, 0.5], [2.0, 6.0, -3.0], [0.5, 1.0, 1.5]], np.float32)
 BIAS = -0.5
@@ -29,14 +29,36 @@ def tiny_settings(sample_rate_hz: int = 22050, n_fft: int = 512, n_frames: int =
     )
 
 
+def band_settings(
+    stems: tuple[str, ...] = ("guitar", "piano", "bass"), channels: str = "mid_side", **more
+) -> ModelSettings:
+    """Settings of a small model of several instruments."""
+    views = 2 if channels == "mid_side" else 1
+    return ModelSettings(
+        target=stems[0],
+        stems=stems if len(stems) > 1 else (),
+        channels=channels,
+        spectrogram=SpectrogramSettings(sample_rate_hz=22050, n_fft=512),
+        n_frames=16,
+        network=BandUnetSettings(levels=1, width=4, growth=4, blocks=1, inputs=views, outputs=views * len(stems)),
+        **more,
+    )
+
+
+def band_kernel(settings: ModelSettings) -> np.ndarray:
+    """A kernel (n_outputs, n_inputs, 3, 3) of its own for every mask, which looks at all views."""
+    outputs, inputs = settings.network.outputs, settings.n_views
+    return np.random.default_rng(outputs).normal(0, 4, (outputs, inputs, 3, 3)).astype(np.float32)
+
+
 def tiny_model(path: Path, settings: ModelSettings | None = None, kernel: np.ndarray = KERNEL) -> ModelFolder:
-    """Write a model folder whose ``model.onnx`` is the convolution above."""
+    """Write a model folder whose ``model.onnx`` is the convolution above; kernels may be (outputs, inputs, 3, 3)."""
     settings = settings or tiny_settings()
     path.mkdir(parents=True, exist_ok=True)
-    n_bins, n_frames, _ = settings.input_shape
-    shape = ["batch", n_bins, n_frames, 1]
-    weights = numpy_helper.from_array(kernel[None, None].astype(np.float32), "kernel")
-    bias = numpy_helper.from_array(np.array([BIAS], np.float32), "bias")
+    n_bins, n_frames, n_views = settings.input_shape
+    kernel = kernel.reshape(-1, n_views, 3, 3).astype(np.float32)
+    weights = numpy_helper.from_array(kernel, "kernel")
+    bias = numpy_helper.from_array(np.full(len(kernel), BIAS, np.float32), "bias")
     nodes = [
         helper.make_node("Transpose", ["mixture"], ["nchw"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["nchw", "kernel", "bias"], ["conv"], pads=[1, 1, 1, 1]),
@@ -46,8 +68,8 @@ def tiny_model(path: Path, settings: ModelSettings | None = None, kernel: np.nda
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("mixture", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("mixture", TensorProto.FLOAT, ["batch", n_bins, n_frames, n_views])],
+        [helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["batch", n_bins, n_frames, len(kernel)])],
         [weights, bias],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
