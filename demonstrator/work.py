@@ -87,6 +87,7 @@ def run_task(task: Task, report: Report) -> dict[str, Any]:
 
 
 def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
+    from splitstrument.separation.result import forget_places
     from splitstrument.separation.songs import separate_file
 
     song, extra, done = _song_of(task, report)
@@ -94,16 +95,19 @@ def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]
     report(done, "loading the model")
     model = loaded_model(task.model, task.engine, task.threads)
     separated = separate_file(song, result_folder, model, _options(task), progress=_between(report, done))
+    forget_places(separated.sidecar, song.name)
     return _describe(separated, result_folder, report) | extra | {"song": song.name}
 
 
 def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
+    from splitstrument.separation.result import forget_places
     from splitstrument.separation.songs import reprocess_file
 
     source = Path(task.source or "")
     song = next(source.glob("song.*"))
     mask = source / "result" / "song" / "mask.zip"
     separated = reprocess_file(song, mask, result_folder, _options(task), progress=_between(report, 0.0))
+    forget_places(separated.sidecar, song.name)
     return _describe(separated, result_folder, report) | {"song": song.name}
 
 

@@ -10,7 +10,7 @@ from splitstrument.cli.common import PicturePath, json_option, print_json, print
 from splitstrument.errors import SplitstrumentError
 from splitstrument.loudness import Loudness, LoudnessMeter, measure_file
 from splitstrument.progress import progress
-from splitstrument.separation.batch import expand
+from splitstrument.separation.inputs import expand
 
 HEADER = ["file", "integrated LUFS", "range LU", "momentary max", "short-term max", "true peak dBTP"]
 

@@ -104,7 +104,7 @@ def export(model: str, songs: tuple[str, ...]) -> None:
         click.echo(f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB.")
     if songs:
         from splitstrument.model_tools.int8 import INT8_FILE, export_int8
-        from splitstrument.separation.batch import expand
+        from splitstrument.separation.inputs import expand
 
         folder = export_int8(folder, expand(songs))
         error_db = export_error_db(folder, "onnxruntime-int8", "onnxruntime")
@@ -140,7 +140,7 @@ def adapt(
     from splitstrument.audio import probe
     from splitstrument.model_tools.adapt import adapt as adapted
     from splitstrument.pairs import Pair, find_pairs
-    from splitstrument.separation.batch import expand
+    from splitstrument.separation.inputs import expand
 
     heard: list[Path | Pair] = [*expand(songs)]
     if tracks:

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,16 @@ from splitstrument.errors import CancelledError, SettingsError, SplitstrumentErr
 from splitstrument.executor import available_cores, track_executor
 from splitstrument.model_folder import DEFAULT_MODEL, ModelFolder, find_model
 from splitstrument.progress import progress as show_progress
-from splitstrument.separation.batch import Plan, expand, make_plan, run_plan
+from splitstrument.separation.batch import Plan, make_plan, run_plan
 from splitstrument.separation.engines import ENGINES
+from splitstrument.separation.inputs import find_songs
 from splitstrument.separation.options import FORMATS, SeparationOptions
+from splitstrument.separation.outputs import OTHER_FIELDS
 from splitstrument.separation.rerun import rerun_sidecar
-from splitstrument.separation.result import SeparatedSong, read_sidecar
+from splitstrument.separation.result import SeparatedSong, forget_places, read_sidecar
 from splitstrument.settings import validate
 
-STANDARD_STREAM = "-"
+STANDARD_STREAM, STANDARD_INPUT = "-", Path("Standard input")
 
 input_options = options(
     click.argument("songs", nargs=-1, required=True),
@@ -45,7 +48,9 @@ input_options = options(
     click.option("--duration", "duration_s", type=Seconds(min=0, min_open=True), help="Take only this long."),
 )
 output_options = options(
-    click.option("--filename", default="{track}/{stem}.{ext}", show_default=True, help="Also: {model}, {folder}."),
+    click.option(
+        "--filename", default="{track}/{stem}.{ext}", show_default=True, help=f"Also: {', '.join(OTHER_FIELDS)}."
+    ),
     click.option("--format", "format_", type=click.Choice(FORMATS), default="wav", show_default=True),
     click.option(
         "--stems",
@@ -117,15 +122,24 @@ def separate(
     """
     folder = find_model(model)
     chosen = _separation_options(flags, jobs, scheduler).resolved(folder.settings)
-    with _standard_input(songs) as inputs, _standard_output(output, chosen, songs) as target, _terminable():
-        plan = make_plan(expand(inputs), target, folder, chosen, existing or "refuse")
+    with (
+        _standard_input(songs) as (inputs, spooled),
+        _standard_output(output, chosen, songs) as target,
+        _terminable(),
+    ):
+        found = find_songs(inputs)
+        plan = make_plan(found.songs, target, folder, chosen, existing or "refuse")
+        plan.errors.update(found.lost)
+        if found.n_outputs and not quiet:
+            click.echo(f"splitstrument: {found.n_outputs} stems of earlier separations were left out.", err=True)
         if dry_run:
-            _print_plan(plan, as_json)
+            _print_plan(_named(plan, spooled), as_json)
             return _status(plan.errors)
         say = not as_json and output != STANDARD_STREAM
-        done, errors = _run(plan, target, folder, chosen, jobs, scheduler, quiet, say)
-        _print_results(done, plan, errors, as_json, to_stream=output == STANDARD_STREAM)
-    return _status(errors)
+        done, errors = _run(plan, target, folder, chosen, jobs, scheduler, quiet, say, spooled)
+        plan = _named(plan, spooled)
+        _print_results(done, plan, plan.errors | errors, as_json, to_stream=output == STANDARD_STREAM)
+    return _status(plan.errors | errors)
 
 
 def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None) -> SeparationOptions:
@@ -157,10 +171,11 @@ def _run(
     scheduler: str | None,
     quiet: bool,
     say: bool,
+    spooled: Path | None,
 ) -> tuple[list[SeparatedSong], dict[Path, str]]:
-    """Separate what was planned; returns what was done, and all errors."""
+    """Separate what was planned; returns what was done, and the errors in doing it."""
     done: list[SeparatedSong] = []
-    errors = dict(plan.errors)
+    errors: dict[Path, str] = {}
     total = sum(planned.duration_s for planned in plan.songs)
     inline = jobs == 1 and not scheduler
     with (
@@ -170,11 +185,11 @@ def _run(
         callback = _Advance(advance) if inline else None
         for outcome in run_plan(plan, target, folder, chosen, executor, callback):
             if outcome.error is None:
-                done.append(outcome.get())
+                done.append(_named_song(outcome.get(), spooled))
                 if say:
-                    click.echo(_line(outcome.get()))
+                    click.echo(_line(done[-1]))
             elif isinstance(outcome.error, SplitstrumentError) and not isinstance(outcome.error, CancelledError):
-                errors[outcome.item.song] = str(outcome.error)
+                errors |= _named_errors({outcome.item.song: str(outcome.error)}, spooled)
             else:
                 raise outcome.error
             if not inline:
@@ -196,16 +211,42 @@ class _Advance:
 
 
 @contextlib.contextmanager
-def _standard_input(songs: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Replace - by a file with what comes in on standard input."""
+def _standard_input(songs: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Path | None]]:
+    """Replace - by a file with what comes in on standard input; gives its path too."""
     if STANDARD_STREAM not in songs:
-        yield songs
+        yield songs, None
         return
+    if sys.stdin is None or sys.stdin.isatty():
+        raise SettingsError(
+            "Nothing comes in on standard input: send a song there, as in `... | splitstrument separate -`."
+        )
     with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
         spooled = Path(folder) / "stdin"
         with spooled.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
-        yield tuple(str(spooled) if song == STANDARD_STREAM else song for song in songs)
+        yield tuple(str(spooled) if song == STANDARD_STREAM else song for song in songs), spooled
+
+
+def _named_errors(errors: dict[Path, str], spooled: Path | None) -> dict[Path, str]:
+    """The same with standard input called so, whose temporary file means nothing to anybody."""
+    if spooled is None:
+        return errors
+    named = {STANDARD_INPUT if song == spooled else song: text for song, text in errors.items()}
+    return {song: text.replace(str(spooled), str(STANDARD_INPUT)) for song, text in named.items()}
+
+
+def _named(plan: Plan, spooled: Path | None) -> Plan:
+    songs = [replace(planned, song=STANDARD_INPUT) if planned.song == spooled else planned for planned in plan.songs]
+    skipped = [STANDARD_INPUT if song == spooled else song for song in plan.skipped]
+    return Plan(songs, skipped, _named_errors(plan.errors, spooled))
+
+
+def _named_song(song: SeparatedSong, spooled: Path | None) -> SeparatedSong:
+    if song.song != spooled:
+        return song
+    forget_places(song.sidecar, str(STANDARD_INPUT))
+    warnings = [warning.replace(str(spooled), str(STANDARD_INPUT)) for warning in song.warnings]
+    return replace(song, song=STANDARD_INPUT, warnings=warnings)
 
 
 @contextlib.contextmanager

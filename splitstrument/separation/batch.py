@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
-from splitstrument.audio import is_audio_name, open_audio
+from splitstrument.audio import open_audio
 from splitstrument.errors import AudioFileError, SettingsError, SplitstrumentError
 from splitstrument.executor import Outcome, map_tracks
+from splitstrument.files import real_path, sha256_of
 from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import LOSSY, check_format, check_pattern, output_paths, output_subtype
 from splitstrument.separation.pipeline import LoadedModel, Progress, load_model
-from splitstrument.separation.result import SeparatedSong, read_sidecar
+from splitstrument.separation.places import choose_patterns, is_done, patterns_of, separation_at, sidecar_among
+from splitstrument.separation.result import SeparatedSong
 from splitstrument.separation.samples import SampleType
 from splitstrument.separation.song_reader import part_of
 from splitstrument.separation.songs import separate_file
@@ -26,9 +27,10 @@ from splitstrument.separation.songs import separate_file
 
 @dataclass(frozen=True)
 class Planned:
-    """A song that passed the preflight: its outputs and how long it is."""
+    """A song that passed the preflight: its outputs, by its own pattern, and how long it is."""
 
     song: Path
+    pattern: str
     outputs: list[Path]
     duration_s: float
     n_bytes: int
@@ -51,41 +53,21 @@ class Plan:
     errors: dict[Path, str]
 
 
-def expand(inputs: Iterable[str | Path]) -> list[Path]:
-    """Files, folders (searched for audio, with their subfolders) and glob patterns -> files, each once, in order.
-
-    Raises
-    ------
-    SettingsError
-        If a folder holds no audio or a pattern matches nothing.
-    """
-    songs: dict[Path, None] = {}
-    for text in inputs:
-        path = Path(text)
-        if path.is_dir():
-            found = sorted(inner for inner in path.rglob("*") if is_audio_name(inner) and inner.is_file())
-            if not found:
-                raise SettingsError(f"The folder {path} holds no audio files.")
-        elif not path.exists() and glob.has_magic(str(text)):
-            names = sorted(glob.glob(str(text), recursive=True))  # noqa: PTH207 - patterns may be absolute
-            found = [Path(name) for name in names if is_audio_name(name)]
-            if not found:
-                raise SettingsError(f"No audio file matches {str(text)!r}.")
-        else:
-            found = [path]
-        songs.update(dict.fromkeys(found))
-    return list(songs)
-
-
 def make_plan(
-    songs: list[Path], folder: Path, model: ModelFolder, options: SeparationOptions, existing: str = "refuse"
+    songs: Mapping[Path, Path | None],
+    folder: Path,
+    model: ModelFolder,
+    options: SeparationOptions,
+    existing: str = "refuse",
 ) -> Plan:
     """Check every song and its outputs before any compute.
 
     Parameters
     ----------
+    songs
+        Song -> its folder below the folder that was given or None, as `find_songs` has them.
     existing
-        What to do about outputs that are there: ``refuse``, ``overwrite`` or ``skip``.
+        What to do about outputs that are there: ``refuse``, ``overwrite`` or ``skip`` (those that are the song's own).
 
     Raises
     ------
@@ -95,56 +77,89 @@ def make_plan(
     options = options.resolved(model.settings)
     check_pattern(options.filename)
     check_folder(folder)
-    plan = Plan([], [], {})
-    owners: dict[Path, Path] = {}
-    for song in songs:
+    plan, planner = Plan([], [], {}), _Planner(folder, model, options, existing)
+    named = {song: below for song, below in songs.items() if _is_readable(song, plan)}
+    patterns = choose_patterns(named, options.filename, planner.outputs)
+    for song, below in named.items():
         try:
-            _check_name(song)
-            outputs = output_paths(song, folder, model.description.name, options)
-            if existing == "skip" and _is_done(outputs, options):
+            planned = planner.plan(song, [patterns[song], *patterns_of(song, below, options.filename)])
+            if planned is None:
                 plan.skipped.append(song)
-                continue
-            planned = _planned(song, outputs, options)
-            _check_outputs(planned, owners, existing)
-            plan.songs.append(planned)
+            else:
+                plan.songs.append(planned)
         except SplitstrumentError as error:
-            plan.errors[_printable(song)] = str(error)
+            plan.errors[song] = str(error)
     _check_space(folder, plan)
     return plan
 
 
-def _is_done(outputs: list[Path], options: SeparationOptions) -> bool:
-    """Tell whether a finished separation lies there: what was asked for, or float WAV in place of what would clip."""
-    if all(path.exists() for path in outputs):
-        return True
-    try:
-        sidecar = read_sidecar(path := _sidecar_of(outputs))
-    except SettingsError:
-        return False
-    stems = [sidecar.outputs.get(stem) for stem in options.stems or ()]
-    beside = all(output.exists() for output in outputs if output.suffix in (".json", ".zip"))
-    same = sidecar.options.format == options.format
-    return same and beside and all(stem is not None and (path.parent / stem.path).is_file() for stem in stems)
+def _is_readable(song: Path, plan: Plan) -> bool:
+    """Note a song whose name is no text: the sidecar, JSON and messages could not hold it."""
+    printable = Path(str(song).encode("utf-8", "replace").decode())
+    if printable != song:
+        plan.errors[printable] = f"The name of {printable} is not valid text (UTF-8): rename the file or its folder."
+    return printable == song
 
 
-def _sidecar_of(outputs: list[Path]) -> Path:
-    return next(path for path in outputs if path.suffix == ".json")
+@dataclass
+class _Planner:
+    """Finds each song its place."""
+
+    folder: Path
+    model: ModelFolder
+    options: SeparationOptions
+    existing: str
+    owners: dict[Path, Path] = field(default_factory=dict)
+
+    def outputs(self, song: Path, pattern: str) -> list[Path]:
+        """Every file that the song would be separated into."""
+        options = self.options.model_copy(update={"filename": pattern})
+        return output_paths(song, self.folder, self.model.description.name, options)
+
+    def plan(self, song: Path, patterns: Sequence[str]) -> Planned | None:
+        """The song at the first of `patterns` that suits; None if it was separated before and is to be skipped."""
+        pattern = self._free_place(song, patterns) if self.existing == "skip" else patterns[0]
+        if pattern is None:
+            return None
+        planned = _planned(song, pattern, self.outputs(song, pattern), self.options)
+        self._check_outputs(planned)
+        self.owners.update(dict.fromkeys(planned.outputs, song))
+        return planned
+
+    def _free_place(self, song: Path, patterns: Sequence[str]) -> str | None:
+        """The first pattern whose place no other song has; None where one has the finished song."""
+        sha256, free = "", ""
+        for pattern in dict.fromkeys(patterns):
+            outputs = self.outputs(song, pattern)
+            there = separation_at(outputs)
+            sha256 = sha256 or (sha256_of(song) if there else "")
+            if there and there.song.sha256 == sha256:
+                if is_done(there, outputs, self.options, self.model):
+                    return None
+                raise SettingsError(
+                    f"{sidecar_among(outputs)} is that of other outputs than those of {song} that are wanted now: "
+                    "give --overwrite or another --output."
+                )
+            if not free and there is None and not self.owners.keys() & set(outputs):
+                free = pattern
+        return free or patterns[0]
+
+    def _check_outputs(self, planned: Planned) -> None:
+        for path in planned.outputs:
+            if path in self.owners:
+                raise SettingsError(
+                    f"{planned.song} and {self.owners[path]} would both be written to {path}: "
+                    "use --filename '{folder}/{track}/{stem}.{ext}' or other output folders."
+                )
+            if path.exists() and real_path(path) == real_path(planned.song):
+                raise SettingsError(
+                    f"{planned.song} would be overwritten by its own output: use another output folder."
+                )
+            if path.exists() and self.existing == "refuse":
+                raise SettingsError(f"{path} exists already: give --overwrite or --skip-existing.")
 
 
-def _check_name(song: Path) -> None:
-    """Refuse a name that is no text: the sidecar, JSON and messages could not hold it."""
-    if _printable(song) != song:
-        raise AudioFileError(
-            f"The name of {_printable(song)} is not valid text (UTF-8): rename the file or its folder."
-        )
-
-
-def _printable(path: Path) -> Path:
-    """The path with a question mark for every byte of it that is no text."""
-    return Path(str(path).encode("utf-8", "replace").decode())
-
-
-def _planned(song: Path, outputs: list[Path], options: SeparationOptions) -> Planned:
+def _planned(song: Path, pattern: str, outputs: list[Path], options: SeparationOptions) -> Planned:
     with open_audio(song) as file:
         part = part_of(file, song, options)
         subtype = output_subtype(options.format, file.subtype)
@@ -152,27 +167,7 @@ def _planned(song: Path, outputs: list[Path], options: SeparationOptions) -> Pla
         held = SampleType.of_subtype(subtype)
         sample_bytes = 1 if options.format in LOSSY else (held.bits or (64 if held.dtype == "float64" else 32)) / 8
         n_bytes = int(part.n_samples * file.channels * sample_bytes * len(options.stems or ()))
-        return Planned(song, outputs, part.n_samples / file.samplerate, n_bytes)
-
-
-def _check_outputs(planned: Planned, owners: dict[Path, Path], existing: str) -> None:
-    for path in planned.outputs:
-        if path in owners:
-            raise SettingsError(
-                f"{planned.song} and {owners[path]} would both be written to {path}: "
-                "use --filename '{folder}/{track}/{stem}.{ext}' or other output folders."
-            )
-        if path.exists() and path.resolve() == planned.song.resolve():
-            raise SettingsError(f"{planned.song} would be overwritten by its own output: use another output folder.")
-        if path.exists() and existing == "refuse":
-            raise SettingsError(f"{path} exists already: give --overwrite or --skip-existing.")
-    if existing == "skip" and (sidecar := _sidecar_of(planned.outputs)).exists():
-        # without one they are what a killed run has left
-        raise SettingsError(
-            f"{sidecar} is that of other outputs than those of {planned.song} that are wanted now: "
-            "give --overwrite or another --output."
-        )
-    owners.update(dict.fromkeys(planned.outputs, planned.song))
+        return Planned(song, pattern, outputs, part.n_samples / file.samplerate, n_bytes)
 
 
 def check_folder(folder: Path) -> None:
@@ -216,6 +211,7 @@ def separate_planned(
 ) -> SeparatedSong:
     """Separate one song in whatever process this is; the model stays loaded between songs."""
     loaded = loaded_model(model_path, options.engine, options.threads)
+    options = options.model_copy(update={"filename": planned.pattern})
     return separate_file(planned.song, folder, loaded, options, progress)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import string
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 
 import soundfile
 
-from splitstrument.audio import DEFAULT_BLOCK, AudioWriter
+from splitstrument.audio import DEFAULT_BLOCK, AudioWriter, open_audio
 from splitstrument.errors import AudioFileError, SettingsError
-from splitstrument.files import safe_name
+from splitstrument.files import real_path, safe_name
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, NullMeter, SampleType, split
 from splitstrument.spectrogram import Float
@@ -38,8 +39,10 @@ def remove_empty_folders(folder: Path) -> Iterator[None]:
         raise
 
 
-FIELDS = ("track", "stem", "ext", "model", "folder")
-REQUIRED = ("track", "stem", "ext")
+OF_TAGS = ("artist", "album", "title", "number")
+FIELDS = ("track", "stem", "ext", "model", "folder", *OF_TAGS)
+REQUIRED = ("stem", "ext")
+OTHER_FIELDS = tuple(f"{{{name}}}" for name in FIELDS[3:])
 
 
 def check_pattern(pattern: str) -> None:
@@ -59,6 +62,8 @@ def check_pattern(pattern: str) -> None:
     for name in REQUIRED:
         if name not in fields:
             raise SettingsError(f"--filename {pattern!r} lacks {{{name}}}, so that outputs would overwrite each other.")
+    if not {"track", "title"} & set(fields):
+        raise SettingsError(f"--filename {pattern!r} lacks {{track}} or {{title}}, so that songs would share a place.")
     path = Path(pattern)
     if path.is_absolute() or ".." in path.parts:
         raise SettingsError(f"--filename {pattern!r} leaves the output folder: give the folder by --output.")
@@ -68,12 +73,30 @@ def output_path(folder: Path, pattern: str, song: Path, model_name: str, stem: s
     """Path of one output; names from outside become single safe path components."""
     values = {
         "track": safe_name(track_name(song)),
-        "folder": safe_name(song.resolve().parent.name),
+        "folder": safe_name(real_path(song).parent.name),
         "model": safe_name(model_name),
         "stem": stem,
         "ext": extension,
     }
+    if any(f"{{{name}" in pattern for name in OF_TAGS):
+        values |= _tag_values(song)
     return folder / pattern.format_map(values)
+
+
+def _tag_values(song: Path) -> dict[str, str]:
+    """What the file says of itself, with words for what it does not say; the number with two digits, to be sorted."""
+    try:
+        with open_audio(song) as file:
+            tags = file.copy_metadata()
+    except AudioFileError:
+        tags = {}  # is told when the song's turn comes
+    number = re.match(r"\s*(\d+)", str(tags.get("tracknumber", "")), re.ASCII)
+    return {
+        "artist": safe_name(tags.get("artist") or "Unknown artist"),
+        "album": safe_name(tags.get("album") or "Unknown album"),
+        "title": safe_name(tags.get("title") or track_name(song)),
+        "number": f"{int(number[1][:9]):02d}" if number else "00",
+    }
 
 
 def track_name(song: Path) -> str:
@@ -82,7 +105,7 @@ def track_name(song: Path) -> str:
 
 
 def _example() -> str:
-    return "'{track}/{stem}.{ext}' (also: {model}, {folder})"
+    return f"'{{track}}/{{stem}}.{{ext}}' (also: {', '.join(OTHER_FIELDS)})"
 
 
 WAV_SUBTYPES = {8: "PCM_U8", 16: "PCM_16", 20: "PCM_24", 24: "PCM_24", 32: "PCM_32"}

@@ -10,7 +10,7 @@ from splitstrument.files import sha256_of
 from splitstrument.model_folder import ModelFolder, find_model
 from splitstrument.separation.outputs import output_paths
 from splitstrument.separation.pipeline import Progress
-from splitstrument.separation.result import SeparatedSong, Sidecar, read_sidecar
+from splitstrument.separation.result import STORED_MASK, SeparatedSong, Sidecar, read_sidecar
 from splitstrument.separation.songs import separate_file
 
 
@@ -71,12 +71,13 @@ def find_song(sidecar: Sidecar, path: Path, song: str | Path | None = None) -> P
 
 
 def _find_model(sidecar: Sidecar, path: Path, model: str | Path | None) -> ModelFolder:
-    if model is None and sidecar.model.path is None:
+    if model is None and sidecar.model.engine == STORED_MASK:
         raise ModelError(
             f"{path} was made from a stored mask: repeat the separation that made the mask, or give --model."
         )
     recorded = path.parent / (sidecar.model.path or "")
-    folder = find_model(model or (recorded if recorded.is_dir() else sidecar.model.name))
+    is_there = sidecar.model.path is not None and recorded.is_dir()
+    folder = find_model(model or (recorded if is_there else sidecar.model.name))
     if folder.description.files != sidecar.model.files:
         raise ModelError(f"{folder.path} is not the model that {path} was made with: its files have other hashes.")
     return folder

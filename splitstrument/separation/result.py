@@ -96,6 +96,7 @@ def null_text(null_db: float | None) -> str | float | None:
 
 
 MAX_BYTES = 1_000_000
+STORED_MASK = "stored mask"  # the engine of what was separated without a network
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,20 @@ def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: Separ
         provenance=provenance(),
     )
     write_json(result.sidecar, sidecar.model_dump(mode="json"))
+
+
+def forget_places(path: str | Path, song_name: str) -> None:
+    """Rewrite a sidecar that leaves this machine: names in place of paths, and not the command that was given here.
+
+    `rerun_sidecar` then wants to know where the song is, and finds a model that ships by its name.
+    """
+    sidecar = read_sidecar(path)
+    named = {
+        "song": sidecar.song.model_copy(update={"path": song_name}),
+        "model": sidecar.model.model_copy(update={"path": None}),
+        "provenance": {**sidecar.provenance, "command": None},
+    }
+    write_json(path, sidecar.model_copy(update=named).model_dump(mode="json"))
 
 
 def read_sidecar(path: str | Path) -> Sidecar:

@@ -15,7 +15,7 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.separation.activity import Activity, ActivityMeter, warnings_of
 from splitstrument.separation.options import REST, SeparationOptions, separated_instruments
 from splitstrument.separation.pipeline import LoadedModel, Masks, Progress, Report, SongSeparation, network_masks
-from splitstrument.separation.result import ModelIdentity
+from splitstrument.separation.result import STORED_MASK, ModelIdentity
 from splitstrument.separation.samples import Native, to_float32
 from splitstrument.separation.stored_mask import MaskHeader, stored_masks
 from splitstrument.spectrogram import Float
@@ -69,7 +69,7 @@ class Separator:
         stems = options.stems or (*header.stems, REST)
         options = options.model_copy(update=part | {"stems": stems}).resolved(header.model)
         wanted = separated_instruments(options.stems or (), header.model)
-        identity = ModelIdentity(header.model_name, None, header.model_files, "stored mask")
+        identity = ModelIdentity(header.model_name, None, header.model_files, STORED_MASK)
         return cls(header.model, identity, options, stored_masks(path, header, wanted))
 
     @property

@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 from tiny_models import music, tiny_model, tiny_settings
 
@@ -129,12 +132,151 @@ def test_a_name_that_is_no_text_does_not_stop_the_others(folder, splitstrument):
 
 def test_two_songs_of_one_name_are_not_mixed_up(folder, rng, splitstrument):
     write(folder / "songs" / "live" / "one.wav", music(rng, 9000), 44100)
-    status, _, errors = splitstrument("separate", "songs", "--model", "model", "-o", "out")
-    assert status == 1 and "would both be written" in errors
+    assert splitstrument("separate", "songs", "--model", "model", "-o", "out")[0] == 0
+    assert (folder / "out/one/rest.wav").is_file() and (folder / "out/live/one/rest.wav").is_file()
     pattern = "{folder}/{track}-{model}-{stem}.{ext}"
     status, _, _ = splitstrument("separate", "songs", "--model", "model", "-o", "all", "--filename", pattern)
     assert status == 0
     assert (folder / "all/live/one-tiny-rest.wav").is_file() and (folder / "all/songs/one-tiny-rest.wav").is_file()
+
+
+@pytest.fixture
+def shelf(folder, rng):
+    """Three songs of one name, one of them in another format beside the other."""
+    for name in ("a/song.wav", "a/song.flac", "b/song.wav"):
+        write(folder / "shelf" / name, music(rng, 5000), 22050, "PCM_16")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("inputs", "tracks"),
+    [
+        (["shelf"], ["a/song.flac", "a/song.wav", "b/song.wav"]),
+        (["shelf/a"], ["song.flac", "song.wav"]),
+        (["shelf/a/song.wav", "shelf/b/song.wav"], ["a/song", "b/song"]),
+        (["shelf/*/*.wav"], ["a/song", "b/song"]),
+        (["shelf/a/song.wav", "shelf/a/song.flac", "shelf/b/song.wav"], ["a/song.flac", "a/song.wav", "b/song.wav"]),
+        (["shelf/b", "shelf/./b/song.wav"], ["song"]),
+    ],
+)
+@pytest.mark.parametrize("filename", ["{track}/{stem}.{ext}", "{model}/{track}_{stem}.{ext}"])
+def test_songs_of_one_name_find_places_of_their_own(shelf, splitstrument, inputs, tracks, filename):
+    flags = ("--model", "model", "-o", "out", "--filename", filename, "--stems", "rest")
+    assert splitstrument("separate", *inputs, *flags)[0] == 0
+    rests = sorted(str(path.relative_to(shelf / "out")) for path in (shelf / "out").rglob("*rest.wav"))
+    if filename.startswith("{track}"):
+        assert rests == [f"{track}/rest.wav" for track in tracks]
+    else:
+        assert rests == sorted(str(Path(t).parent / "tiny" / Path(t).name) + "_rest.wav" for t in tracks)
+    status, out, _ = splitstrument("separate", *inputs, *flags, "--skip-existing", "--json")
+    assert status == 0 and len(json.loads(out)["skipped"]) == len(tracks) and json.loads(out)["songs"] == []
+    for sidecar in (shelf / "out").rglob("*separation.json"):
+        assert splitstrument("rerun", sidecar, "-o", "again", "--overwrite")[0] == 0
+
+
+def test_what_is_skipped_is_what_the_sidecar_says(shelf, splitstrument):
+    def run(song, *flags):
+        arguments = ("separate", song, "--model", "model", "-o", "out", "--json", "--quiet", "--skip-existing", *flags)
+        status, out, errors = splitstrument(*arguments)
+        return status, [song["rest"] for song in json.loads(out)["songs"]], errors
+
+    assert run("shelf/a/song.wav")[:2] == (0, ["out/song/rest.wav"])
+    assert run("shelf/b/song.wav")[:2] == (0, ["out/b/song/rest.wav"])
+    assert run("shelf/a/song.flac")[:2] == (0, ["out/a/song/rest.wav"])
+    for song in ("a/song.wav", "b/song.wav", "a/song.flac"):
+        assert run(f"shelf/{song}")[:2] == (0, [])
+        assert run(f"shelf/{song}", "--threads", 1, "--stems", "rest")[:2] == (0, [])
+        for flags in (("--strength", 2), ("--overlap", 0.5), ("--start", 0.1), ("--gate", -20), ("--keep-mask",)):
+            status, done, errors = run(f"shelf/{song}", *flags)
+            assert (status, done) == (1, []) and "is that of other outputs" in errors
+    (shelf / "shelf/a/song.wav").write_bytes((shelf / "songs/one.wav").read_bytes())  # another song of this name
+    assert run("shelf/a/song.wav")[:2] == (0, ["out/song.wav/rest.wav"])
+
+
+def test_another_model_is_not_skipped(shelf, splitstrument):
+    tiny_model(shelf / "other", tiny_settings(n_frames=32))
+    flags = ("shelf/b", "-o", "out", "--skip-existing", "--quiet")
+    assert splitstrument("separate", *flags, "--model", "model")[0] == 0
+    status, _, errors = splitstrument("separate", *flags, "--model", "other")
+    assert status == 1 and "is that of other outputs" in errors
+
+
+@pytest.mark.parametrize("filename", ["{track}/{stem}.{ext}", "{stem}/{track}.{ext}", "{track} ({stem}).{ext}"])
+@pytest.mark.parametrize("output", [".", "stems", "live"])
+def test_a_folder_does_not_take_its_own_outputs(folder, splitstrument, monkeypatch, filename, output):
+    monkeypatch.chdir(folder / "songs")
+    flags = ("--model", "../model", "-o", output, "--filename", filename)
+    assert splitstrument("separate", ".", *flags, "--quiet")[0] == 0
+    before = sorted(Path().rglob("*"))
+    status, out, errors = splitstrument("separate", ".", *flags, "--skip-existing", "--json")
+    assert status == 0 and len(json.loads(out)["skipped"]) == 2 and sorted(Path().rglob("*")) == before
+    assert "4 stems of earlier separations were left out" in errors
+
+
+def test_outputs_are_taken_where_they_are_named(folder, splitstrument):
+    flags = ("--model", "model", "--quiet", "-o")
+    assert splitstrument("separate", "songs", *flags, "stems")[0] == 0
+    status, _, errors = splitstrument("separate", "stems", *flags, "out")
+    assert status == 1 and "no audio files but the outputs of earlier separations: name them" in errors
+    assert splitstrument("separate", "stems/one/rest.wav", *flags, "out")[0] == 0
+    assert splitstrument("separate", "stems/*/rest.wav", *flags, "all")[0] == 0
+    assert (folder / "all/one/rest/rest.wav").is_file() and (folder / "all/two/rest/instrument.wav").is_file()
+
+
+def test_names_by_tags(folder, rng, splitstrument):
+    for name, tags in {
+        "a": {"artist": "AC/DC", "album": "Live: 1992", "title": "T.N.T.", "tracknumber": "3/12"},
+        "b": {},
+    }.items():
+        with soundfile.SoundFile(folder / f"{name}.flac", "w", 22050, 1) as file:
+            for key, value in tags.items():
+                setattr(file, key, value)
+            file.write(music(rng, 3000, 1))
+    pattern = "{artist}/{album}/{number} {title} - {stem}.{ext}"
+    assert splitstrument("separate", "a.flac", "b.flac", "--model", "model", "-o", "out", "--filename", pattern)[0] == 0
+    assert (folder / "out/AC_DC/Live_ 1992/03 T.N.T - rest.wav").is_file()
+    assert (folder / "out/Unknown artist/Unknown album/00 b - rest.wav").is_file()
+    for sidecar in (folder / "out").rglob("*.json"):
+        assert splitstrument("rerun", sidecar)[0] == 0
+
+
+def test_links_that_lead_nowhere_or_round_in_circles(folder, splitstrument, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "three.wav").write_bytes((folder / "songs/one.wav").read_bytes())
+    for name, target in {
+        "loop.wav": "loop.wav",
+        "gone.wav": "nowhere.wav",
+        "folder": ".",
+        "up": "..",
+        "more": elsewhere,
+    }.items():
+        (folder / "songs" / name).symlink_to(target)
+    (folder / "songs" / "take.xyz.mogg").write_bytes(b"x")
+    status, out, errors = splitstrument("separate", "songs", "--model", "model", "-o", "out", "--json")
+    assert status == 1 and sorted(Path(song["song"]).name for song in json.loads(out)["songs"]) == [
+        "one.wav", "three.wav", "two.flac"]  # fmt: skip
+    assert sorted(Path(path).name for path in json.loads(out)["errors"]) == ["gone.wav", "loop.wav", "take.xyz.mogg"]
+    for song in ("songs/loop.wav", "songs/*.wav"):
+        status, _, errors = splitstrument(
+            "separate", song, "songs/one.wav", "--model", "model", "-o", "two", "--overwrite"
+        )
+        assert status == 1 and "loop.wav is a link that leads nowhere" in errors
+        assert (folder / "two/one/rest.wav").is_file()
+    status, out, _ = splitstrument("separate", "songs/**/*.wav", "--model", "model", "-o", "three", "--json")
+    assert len(json.loads(out)["songs"]) == 2  # each once, however many ways lead there
+
+
+@pytest.mark.parametrize("content", [b"", b"no sound " * 999, None])
+def test_standard_input_is_called_so(folder, content):
+    audio = (folder / "songs/one.wav").read_bytes() if content is None else content
+    command = [sys.executable, "-m", "splitstrument", "separate", "-", "--model", "model", "-o", "out"]
+    done = subprocess.run([*command, "--json"], input=audio, capture_output=True, timeout=60)
+    text = done.stdout.decode() + done.stderr.decode()
+    assert tempfile.gettempdir() + "/splitstrument" not in text and "Standard input" in text
+    assert done.returncode == (0 if content is None else 1)
+    if content is None:
+        sidecar = (folder / "out/stdin/separation.json").read_text()
+        assert json.loads(sidecar)["song"]["path"] == "Standard input" and "/splitstrument-" not in sidecar
 
 
 def test_a_dry_run_does_nothing(folder, splitstrument):
