@@ -26,6 +26,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("splitstrument.cli.report:report", "Make a report of one or more evaluated runs."),
     "listen": ("splitstrument.cli.listen:listen", "Run a blind listening test in the browser."),
     "dataset": ("splitstrument.cli.dataset:dataset", "Make, check, render and describe datasets."),
+    "remix": ("splitstrument.cli.remix:remix", "Make a new mix of a song: levels, equalizers, places, loudness."),
+    "words": ("splitstrument.cli.remix:list_words", "Show which equalizer a word stands for."),
     "loudness": ("splitstrument.cli.loudness:loudness", "Measure loudness, its range and true peaks (R 128)."),
     "models": ("splitstrument.cli.models:models", "List, show, export and import models."),
     "info": ("splitstrument.cli.info:info", "Print what a recipe would train or a run has trained."),

@@ -1,0 +1,188 @@
+"""``splitstrument remix`` and ``splitstrument words``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from splitstrument.audio import is_audio_name, probe
+from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
+from splitstrument.errors import SettingsError
+from splitstrument.mixing.remix import RemixSettings, remix_files
+from splitstrument.mixing.words import find_word, words
+from splitstrument.model_folder import DEFAULT_MODEL
+from splitstrument.progress import progress
+from splitstrument.settings import validate
+
+SIDECAR = "separation.json"
+NOT_STEMS = ("mask", "song", "mix", "mixture")
+
+
+@click.command()
+@click.argument("song", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="WAV, FLAC, MP3 or OGG to write.")
+@click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Takes the song apart, if it is one.")
+@click.option("--gain", "gains", multiple=True, metavar="STEM=DB", help="Louder or softer: guitar=+6.")
+@click.option("--eq", "equalizers", multiple=True, metavar="STEM=EQ", help="A word (warm, warm:0.5) or HZ:DB[:Q].")
+@click.option("--pan", "pans", multiple=True, metavar="STEM=PLACE", help="From -1, left, to 1, right.")
+@click.option("--mute", "mutes", multiple=True, metavar="STEM", help="Leave it out.")
+@click.option(
+    "--loudness", default="same", show_default=True, help="Of the song (same), as it comes (off), or LUFS: -14."
+)
+@click.option("--ceiling", type=float, default=-1.0, show_default=True, help="Highest true peak, in dBTP.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@json_option
+@quiet_option
+def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, overwrite: bool, as_json: bool,
+          quiet: bool, **changes: tuple[str, ...]) -> None:  # fmt: skip
+    """Make a new mix of SONG: an audio file, which is taken apart first, or a folder with stems.
+
+    Stems are called as their files are; the instrument of a model may be called by its name. With nothing changed the
+    song comes back as it was. A file <output>.json says how the mix was made.
+
+    \b
+    splitstrument remix song.mp3 --gain guitar=-12 -o practice.mp3
+    splitstrument remix stems/song --gain guitar=+6 --eq guitar=warm:0.5 --pan rest=-0.3 -o mix.flac
+    splitstrument remix stems/song --mute guitar --loudness -14 -o backing.wav
+    """
+    if output.exists() and not overwrite:
+        raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
+    with stems_of(song, model, quiet or as_json) as (stems, aliases):
+        settings = settings_of(changes, loudness, ceiling, aliases)
+        seconds = 2 * probe(next(iter(stems.values()))).duration_s if stems else None
+        with progress("mixing", seconds, "s", quiet or as_json) as advance:
+            done = remix_files(stems, output, settings, advance)
+    if as_json:
+        print_json(done.as_dict())
+        return
+    rows = [["song", *_levels(done.song)], ["mix", *_levels(done.mix)]]
+    print_table(["", "LUFS", "range LU", "true peak dBTP"], rows)
+    click.echo("\n".join([*done.notes, f"Written to {output}."]))
+
+
+def _levels(loudness: Any) -> list[float | None]:
+    return [loudness.integrated_lufs, loudness.range_lu, loudness.true_peak_dbtp]
+
+
+@contextmanager
+def stems_of(song: Path, model: str, quiet: bool) -> Iterator[tuple[dict[str, Path], dict[str, str]]]:
+    """The stems of a song or of a folder, and other names for them.
+
+    Raises
+    ------
+    SettingsError
+        If a folder holds no stems.
+    """
+    if song.is_dir():
+        yield stems_in(song), aliases_in(song)
+        return
+    from splitstrument.separation.options import SeparationOptions
+    from splitstrument.separation.songs import separate_file
+
+    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+        total = probe(song).duration_s
+        with progress(f"separating {song.name}", total, "s", quiet) as advance:
+            done = 0.0
+
+            def report(now_s: float, total_s: float) -> bool:
+                nonlocal done
+                advance(now_s - done)
+                done = now_s
+                return True
+
+            separated = separate_file(song, Path(folder), model, SeparationOptions(), report)
+        yield stems_in(separated.sidecar.parent), aliases_in(separated.sidecar.parent)
+
+
+def stems_in(folder: Path) -> dict[str, Path]:
+    """Audio files of a folder by their names, songs and masks left out."""
+    stems = {path.stem: path for path in sorted(folder.iterdir()) if is_audio_name(path) and path.is_file()}
+    stems = {name: path for name, path in stems.items() if name.lower() not in NOT_STEMS}
+    if not stems:
+        raise SettingsError(f"{folder} holds no stems: give a folder that `splitstrument separate` wrote.")
+    return stems
+
+
+def aliases_in(folder: Path) -> dict[str, str]:
+    """The name of the instrument, where a sidecar tells it: ``guitar`` for ``instrument``."""
+    from splitstrument.separation.result import read_sidecar
+
+    if not (folder / SIDECAR).is_file():
+        return {}
+    return {read_sidecar(folder / SIDECAR).model.name: "instrument"}
+
+
+def settings_of(
+    changes: dict[str, tuple[str, ...]], loudness: str, ceiling: float, aliases: dict[str, str]
+) -> RemixSettings:
+    """Settings from the flags.
+
+    Raises
+    ------
+    SettingsError
+        If one cannot be read.
+    """
+    stems: dict[str, dict[str, Any]] = {}
+    for flag, key in (("gains", "gain_db"), ("pans", "pan")):
+        for text in changes[flag]:
+            name, value = _assignment(text, aliases)
+            stems.setdefault(name, {})[key] = _number(value, text)
+    for text in changes["equalizers"]:
+        name, value = _assignment(text, aliases)
+        stems.setdefault(name, {}).setdefault("equalizer", []).append(_equalizer(value, text))
+    for name in changes["mutes"]:
+        stems.setdefault(aliases.get(name, name), {})["mute"] = True
+    level: Any = loudness if loudness in ("same", "off") else _number(loudness, f"--loudness {loudness}")
+    return validate({"stems": stems, "loudness": level, "ceiling_dbtp": ceiling}, RemixSettings, "The remix")
+
+
+def _assignment(text: str, aliases: dict[str, str]) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (equals and name and value):
+        raise SettingsError(f"{text!r} cannot be read: write STEM=VALUE, such as guitar=+6.")
+    return aliases.get(name, name), value
+
+
+def _equalizer(value: str, text: str) -> dict[str, Any]:
+    """A word with an amount, or frequency, gain and Q."""
+    first, *others = value.split(":")
+    if first.replace(".", "", 1).isdigit():
+        if len(others) not in (1, 2):
+            raise SettingsError(f"{text!r} cannot be read: write STEM=HZ:DB or STEM=HZ:DB:Q, such as guitar=800:-4:2.")
+        numbers = [_number(part, text) for part in (first, *others)]
+        return dict(zip(("hertz", "gain_db", "quality"), numbers, strict=False))
+    find_word(first)
+    return {"word": first, **({"amount": _number(others[0], text)} if others else {})}
+
+
+def _number(value: str, text: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise SettingsError(f"{text!r}: {value!r} is no number.") from None
+
+
+@click.command("words")
+@click.argument("word", required=False)
+@json_option
+def list_words(word: str | None, as_json: bool) -> None:
+    """List the words that `remix --eq` knows, or show the curve of WORD.
+
+    \b
+    splitstrument words
+    splitstrument words warm
+    """
+    chosen = [find_word(word)] if word else list(words().values())
+    if as_json:
+        print_json([vars(one) for one in chosen])
+    elif word:
+        rows = [[f"{hertz:g}", gain] for hertz, gain in zip(chosen[0].hertz, chosen[0].curve_db(), strict=True)]
+        print_table(["Hz", "dB, matched in loudness"], rows, chosen[0].name)
+        click.echo(f"{chosen[0].source}." + (f" Its opposite is {chosen[0].opposite}." if chosen[0].opposite else ""))
+    else:
+        print_table(["word", "opposite", "source"], [[one.name, one.opposite or None, one.source] for one in chosen])

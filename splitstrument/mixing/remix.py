@@ -1,0 +1,250 @@
+"""A new mix of a song from its stems: levels, equalizers, places, loudness; block by block.
+
+With nothing changed, what comes out is the song: stems are added in double precision and written as they were. The
+order for each stem is equalizer, gain, place; for the sum loudness, then a true-peak limiter where it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from splitstrument import audio
+from splitstrument.audio import AudioInfo, AudioWriter
+from splitstrument.errors import SettingsError
+from splitstrument.files import sha256_of, write_json
+from splitstrument.loudness import Loudness, LoudnessMeter
+from splitstrument.mixing.effects.chain import Effect, run
+from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer, curve_equalizer
+from splitstrument.mixing.effects.limiter import Limiter
+from splitstrument.mixing.words import find_word
+from splitstrument.provenance import provenance
+from splitstrument.separation.outputs import output_subtype
+from splitstrument.settings import Settings
+
+Mix = NDArray[np.float64]
+Report = Callable[[float], Any]
+
+
+class WordStep(Settings):
+    """An equalizer by a word of `splitstrument.mixing.words`."""
+
+    word: str
+    amount: float = 1.0
+
+
+class BandStep(Settings):
+    """A peak of a parametric equalizer."""
+
+    hertz: float = Field(gt=0, le=20_000)
+    gain_db: float = Field(ge=-30, le=30)
+    quality: float = Field(1.0, gt=0, le=30)
+
+
+class StemMix(Settings):
+    """What happens to one stem; the defaults leave it alone.
+
+    Attributes
+    ----------
+    pan
+        -1 left to 1 right; turns down the other side.
+    """
+
+    gain_db: float = Field(0.0, ge=-120, le=30)
+    pan: float = Field(0.0, ge=-1, le=1)
+    mute: bool = False
+    equalizer: tuple[WordStep | BandStep, ...] = ()
+
+
+class RemixSettings(Settings):
+    """A remix.
+
+    Attributes
+    ----------
+    stems
+        By the name of the stem; those that are not named stay as they are.
+    loudness
+        ``same`` as the song (integrated), ``off``: as it comes, or LUFS.
+    ceiling_dbtp
+        Highest true peak, unless the song's own is higher.
+    """
+
+    stems: dict[str, StemMix] = Field(default_factory=dict)
+    loudness: Literal["same", "off"] | float = "same"
+    ceiling_dbtp: float = Field(-1.0, ge=-20, le=0)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Whether the song is to come back as it is."""
+        return self.loudness in ("same", "off") and all(mix == StemMix() for mix in self.stems.values())
+
+
+@dataclass(frozen=True)
+class Remixed:
+    """What `remix_files` wrote.
+
+    Attributes
+    ----------
+    song, mix
+        Loudness of the sum of the stems as they are, and of what was written.
+    gain_db
+        Applied to the mix for its loudness.
+    limited
+        Whether the limiter was needed.
+    notes
+        What to know about the mix, in sentences.
+    """
+
+    path: Path
+    song: Loudness
+    mix: Loudness
+    gain_db: float
+    limited: bool
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        loudness = {"song": self.song.as_dict(), "mix": self.mix.as_dict()}
+        return {"path": str(self.path), **loudness, "gain_db": round(self.gain_db, 2), "limited": self.limited,
+                "notes": list(self.notes)}  # fmt: skip
+
+
+def remix_files(
+    stems: Mapping[str, Path], output: Path, settings: RemixSettings, report: Report = lambda seconds: None
+) -> Remixed:
+    """Mix stems that lie in files to one file, with a sidecar (``<output>.json``) that says how.
+
+    Parameters
+    ----------
+    stems
+        Name -> file; equally long, of one rate.
+    output
+        ``.wav``, ``.flac``, ``.mp3`` or ``.ogg``.
+    report
+        Called with the seconds of music that were done; the stems pass twice.
+
+    Raises
+    ------
+    SettingsError
+        If stems do not fit together, a stem is named that there is not, or a place is asked for in surround.
+    AudioFileError
+        If a file cannot be read or written.
+    """
+    info, subtype = check_stems(stems, settings)
+    n_channels = 2 if info.n_channels == 1 and any(mix.pan for mix in settings.stems.values()) else info.n_channels
+    song, mix = (LoudnessMeter(info.sample_rate_hz, count) for count in (info.n_channels, n_channels))
+    for mixed, as_it_was in _mixed(stems, settings, info.sample_rate_hz, n_channels):
+        song.add(as_it_was.astype(np.float32))
+        mix.add(mixed.astype(np.float32))
+        report(len(mixed) / info.sample_rate_hz)
+    before, unscaled = song.result(), mix.result()
+    gain_db = _master_gain_db(settings, before, unscaled)
+    ceiling = max(settings.ceiling_dbtp, min(0.0, before.true_peak_dbtp or -np.inf))
+    limited = not settings.is_neutral and (unscaled.true_peak_dbtp or -np.inf) + gain_db > ceiling
+    after = LoudnessMeter(info.sample_rate_hz, n_channels)
+    with AudioWriter(output, info.sample_rate_hz, n_channels, subtype(output), info.n_samples) as writer:
+        blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, info.sample_rate_hz, n_channels))
+        for block in _limited(blocks, info.sample_rate_hz, n_channels, ceiling) if limited else blocks:
+            writer.write(block)
+            after.add(block.astype(np.float32))
+            report(len(block) / info.sample_rate_hz)
+    result = Remixed(output, before, after.result(), gain_db, limited, tuple(_notes(settings, limited, ceiling)))
+    made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
+    made["stems"] = {name: {"file": path.name, "sha256": sha256_of(path)} for name, path in stems.items()}
+    write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
+    return result
+
+
+def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[AudioInfo, Callable[[Path], str]]:
+    """What the stems have in common, and which sample type a file of the mix gets.
+
+    Raises
+    ------
+    SettingsError
+        See `remix_files`.
+    """
+    if not stems:
+        raise SettingsError("There is nothing to mix: give a song, or a folder with stems.")
+    infos = [audio.probe(path) for path in stems.values()]
+    first = infos[0]
+    for info in infos:
+        shape, expected = ((one.sample_rate_hz, one.n_samples, one.n_channels) for one in (info, first))
+        if shape != expected:
+            raise SettingsError(
+                f"{info.path} and {first.path} differ in rate, length or channels: stems of one song are alike."
+            )
+    unknown = sorted(settings.stems.keys() - stems.keys())
+    if unknown:
+        raise SettingsError(f"There is no stem {unknown[0]!r}: these stems are {', '.join(stems)}.")
+    if first.n_channels > 2 and any(mix.pan for mix in settings.stems.values()):
+        raise SettingsError(f"A place (--pan) is for mono and stereo songs; this one has {first.n_channels} channels.")
+    subtypes = {info.subtype for info in infos}
+    held = subtypes.pop() if len(subtypes) == 1 else "FLOAT"
+    return first, lambda path: output_subtype(path.suffix[1:].lower(), held)
+
+
+def equalizer_of(mix: StemMix, sample_rate_hz: int, n_channels: int) -> list[Effect]:
+    """The effects of one stem."""
+    effects: list[Effect] = []
+    for step in mix.equalizer:
+        if isinstance(step, WordStep):
+            word = find_word(step.word)
+            effects.append(curve_equalizer(word.hertz, word.curve_db(step.amount), sample_rate_hz, n_channels))
+        elif step.hertz < sample_rate_hz / 2:
+            band = Band("peak", step.hertz, step.gain_db, step.quality)
+            effects.append(ParametricEqualizer([band], sample_rate_hz, n_channels))
+    return effects
+
+
+def _mixed(
+    stems: Mapping[str, Path], settings: RemixSettings, sample_rate_hz: int, n_channels: int
+) -> Iterator[tuple[Mix, Mix]]:
+    """Blocks of the mix without its master, and of the stems' sum as they are."""
+    mixes = [settings.stems.get(name, StemMix()) for name in stems]
+    widths = [audio.probe(path).n_channels for path in stems.values()]
+    chains = [equalizer_of(mix, sample_rate_hz, width) for mix, width in zip(mixes, widths, strict=True)]
+    for blocks in zip(*(audio.blocks(path) for path in stems.values()), strict=True):
+        placed = [_placed(block, mix, chain) for block, mix, chain in zip(blocks, mixes, chains, strict=True)]
+        mixed = np.zeros((len(blocks[0]), n_channels))
+        for stem in placed:
+            mixed += stem
+        yield mixed, np.sum([block.astype(np.float64) for block in blocks], axis=0)
+
+
+def _placed(block: audio.Audio, mix: StemMix, effects: list[Effect]) -> Mix:
+    """One block of one stem as it is in the mix: equalizers have no latency, so that it comes at once."""
+    if mix.mute:
+        return np.zeros((len(block), 1))
+    for effect in effects:
+        block = effect.process(block)
+    stem = 10 ** (mix.gain_db / 20) * block.astype(np.float64)
+    return stem * np.minimum(1, [1 - mix.pan, 1 + mix.pan]) if mix.pan else stem
+
+
+def _limited(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:
+    limiter = Limiter(sample_rate_hz, n_channels, ceiling_dbtp)
+    return (block.astype(np.float64) for block in run([limiter], (block.astype(np.float32) for block in blocks)))
+
+
+def _master_gain_db(settings: RemixSettings, song: Loudness, mix: Loudness) -> float:
+    """Gain that gives the mix its loudness; 0 where there is none to measure."""
+    target = song.integrated_lufs if settings.loudness == "same" else settings.loudness
+    if settings.is_neutral or not isinstance(target, float) or mix.integrated_lufs is None:
+        return 0.0
+    return target - mix.integrated_lufs
+
+
+def _notes(settings: RemixSettings, limited: bool, ceiling_dbtp: float) -> Iterator[str]:
+    for name, mix in settings.stems.items():
+        if mix.mute:
+            yield f"What the model left of the {name} in other stems is still there."
+        elif mix.gain_db > 0:
+            yield f"The {name} is {mix.gain_db:g} dB louder, and so is what other instruments left in its stem."
+    if limited:
+        yield f"Peaks were turned down to {ceiling_dbtp:.1f} dBTP."
