@@ -36,13 +36,15 @@ def n_frames_of(n_samples: int, hop_length: int) -> int:
     return 1 + n_samples // hop_length
 
 
-def frames_stft(padded: Float, n_fft: int, hop_length: int) -> Complex:
+def frames_stft(padded: Float, n_fft: int, hop_length: int, rfft: Callable[..., Complex] = np.fft.rfft) -> Complex:
     """STFT without centring: frame i covers samples ``[i * hop, i * hop + n_fft)`` of `padded`.
 
     Parameters
     ----------
     padded
         (n_samples, n_channels); samples after the last whole frame are not used.
+    rfft
+        Another implementation of the transform: SciPy's is twice as fast on many frames, and not in the base install.
 
     Returns
     -------
@@ -51,7 +53,7 @@ def frames_stft(padded: Float, n_fft: int, hop_length: int) -> Complex:
     _check(n_fft, hop_length)
     channels = np.ascontiguousarray(padded.T)  # windows are read sample after sample: faster
     frames = sliding_window_view(channels, n_fft, axis=1)[:, ::hop_length]  # (n_channels, n_frames, n_fft)
-    spectrum = np.fft.rfft(frames * hann(n_fft), axis=-1)
+    spectrum = rfft(frames * hann(n_fft), axis=-1)
     return np.ascontiguousarray(spectrum.transpose(0, 2, 1)).astype(np.complex64, copy=False)
 
 

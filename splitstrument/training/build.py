@@ -13,6 +13,7 @@ from splitstrument.model_folder import KERAS_FILES, ModelFolder, read_model_fold
 from splitstrument.network.bandunet import member_of
 from splitstrument.network.losses.registry import make_loss
 from splitstrument.network.registry import build_network
+from splitstrument.network.widen import widen
 from splitstrument.training.checkpoint import SEPARATION_KEYS, differing_keys
 from splitstrument.training.optimizers import make_optimizer
 from splitstrument.training.settings import ComputeSettings, TrainingSettings
@@ -81,14 +82,24 @@ def _has_graphics_card() -> bool:
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
     """Start from the best weights of a shipped model, a run or a model folder, or from those that `init_from` names.
 
-    A network of one member starts from the first of a model with several.
+    A network of one member starts from the first of a model with several, one in mid and side from mono ones.
 
     Raises
     ------
     TrainingError
         If its network is another one.
     """
-    model, files = _initial_model(str(settings.init_from))
+    names = (settings.init_from,) if isinstance(settings.init_from, str) else settings.init_from or ()
+    models = [_initial_model(name) for name in names]
+    if settings.model.channels == "mid_side" and all(model.settings.channels == "mono" for model, _ in models):
+        _widen(trainer, settings, models)
+        return
+    if len(models) > 1:
+        raise TrainingError(
+            f"init_from: several models ({', '.join(names)}) are for a network in mid and side that starts from mono "
+            "ones: give one."
+        )
+    model, files = models[0]
     theirs, ours = model.settings, settings.model
     several = getattr(theirs.network, "members", 1) > getattr(ours.network, "members", 1) == 1
     network = theirs.network.model_copy(update={"members": 1}) if several else theirs.network
@@ -106,6 +117,23 @@ def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
         trainer.network.set_weights(member_of(whole, 0).get_weights())
     else:
         trainer.network.load_weights(model.file(*files))
+
+
+def _widen(trainer: Trainer, settings: TrainingSettings, models: list[tuple[ModelFolder, tuple[str, ...]]]) -> None:
+    """Start a network in mid and side from mono ones, which must be alike but for that."""
+    ours = settings.model
+    mono = ours.network.model_copy(update={"inputs": 1, "outputs": 1})
+    weights = {}
+    for folder, files in models:
+        theirs = folder.settings
+        if theirs.network != mono or theirs.input_shape[:2] != ours.input_shape[:2]:
+            raise TrainingError(
+                f"init_from: the network of {folder.path} is not this recipe's in mono: use the same network settings."
+            )
+        network = build_network(theirs)
+        network.load_weights(folder.file(*files))
+        weights[theirs.target] = network.get_weights()
+    widen(trainer.network, ours, weights)
 
 
 def _initial_model(init_from: str) -> tuple[ModelFolder, tuple[str, ...]]:

@@ -102,6 +102,10 @@ def settings_fingerprint(settings: Any) -> dict[str, Any]:
         data["data"].pop(key)
     if data["data"]["place"] == "files":  # runs of before there was a choice say nothing about it
         data["data"].pop("place")
+    if data["data"]["source"] != "stems":  # nor about this
+        data.pop("mixing")
+        data["model"] = {key: value for key, value in data["model"].items() if key not in ("stems", "channels")}
+        data["model"]["network"].pop("inputs", None)
     return data
 
 

@@ -40,7 +40,7 @@ def overlap_findings(tracks: TrackSets) -> list[str]:
     for held in tracks.validation:
         for track in by_length[held.info.n_samples]:
             if _content(track) == _content(held):
-                found.append(f"{track.pair.name} (training) = {held.pair.name} (validation)")
+                found.append(f"{track.name} (training) = {held.name} (validation)")
     if not found:
         return []
     return [
@@ -143,8 +143,8 @@ def _sample(stream: Stream) -> list[Batch]:
     return [stream.batch(int(index)) for index in indices]
 
 
-def _content(track: Track) -> tuple[str, str]:
-    return sha256_of(track.pair.instrument), sha256_of(track.pair.rest)
+def _content(track: Track) -> tuple[str, ...]:
+    return tuple(sha256_of(path) for path in track.files)
 
 
 def _relative_db(difference: Float, reference: Float) -> float:

@@ -53,7 +53,8 @@ def train(
         On Ctrl-C, after the state was saved.
     """
     run = RunFolder(folder) if member is None or member.index == 0 else NoRecords(folder)
-    tracks = load_tracks(settings, recipe_folder)  # before anything is written: data may be missing
+    recorded = run.trained_tracks() if resume else None
+    tracks = load_tracks(settings, recipe_folder, recorded)  # before anything is written: data may be missing
     with run.locked():
         position = _resumed_position(run, settings, tracks) if resume else Position()
         run.prepare(settings, resume)

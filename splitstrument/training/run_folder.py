@@ -221,7 +221,7 @@ class NoRecords(RunFolder):
 def track_names(settings: TrainingSettings, tracks: TrackSets) -> dict[str, list[str]]:
     """``dataset/track`` of the tracks of both sides, in the order in which they train."""
     return {
-        side: [f"{settings.datasets[track.dataset].label}/{track.pair.name}" for track in getattr(tracks, side)]
+        side: [f"{settings.datasets[track.dataset].label}/{track.name}" for track in getattr(tracks, side)]
         for side in ("training", "validation")
     }
 

@@ -8,7 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
+from splitstrument.stem_set import STEMS
 from splitstrument.training.augment import AugmentationSettings
+from splitstrument.training.mixing import MixingSettings
 
 
 class DatasetSource(Settings):
@@ -64,7 +66,8 @@ class DataSettings(Settings):
     source
         ``chunks``: the thesis's chunks, side by side over every track; ``segments``: as many random segments as the
         steps ask for, augmented before the STFT; ``joint``: such segments for two instruments at once, which share
-        the network but for its last layer.
+        the network but for its last layer; ``stems``: segments of songs that are mixed anew from stem sets, in stereo,
+        for any number of instruments (`MixingSettings` says how).
     place
         Where random segments are made: from ``files``, as they are needed, by the processor; or on the ``device`` that
         trains, in whose memory all audio of the training then lies (16 bits, 0.16 GB an hour and side at 22.05 kHz):
@@ -93,7 +96,7 @@ class DataSettings(Settings):
         Validate on at most this many chunks, spread evenly over the validation tracks; null is all.
     """
 
-    source: Literal["chunks", "segments", "joint"] = "chunks"
+    source: Literal["chunks", "segments", "joint", "stems"] = "chunks"
     place: Literal["files", "device"] = "files"
     track_limit: int | None = Field(None, ge=1)
     chunks_per_track: int | None = Field(None, ge=1)
@@ -242,7 +245,10 @@ class TrainingSettings(Settings):
         Null: every chunk once (``chunks``), or as many segments as fit into the audio (``segments``).
     init_from
         A shipped model, or a run or model folder, whose best weights to start from, or one of its weights files; the
-        network must be the same, but one member starts from the first of several.
+        network must be the same, but one member starts from the first of several. A network in mid and side starts from
+        mono models, one or several: from the body of the first, and for each stem from the model that has it as target.
+    mixing
+        For source ``stems``.
     doctor
         A training that learns nothing: ``stop`` it with a diagnosis, ``warn`` in the log, or ``off``.
     published
@@ -257,6 +263,7 @@ class TrainingSettings(Settings):
     validation_ratio: float = Field(0.2, ge=0, lt=1)
     data: DataSettings = DataSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+    mixing: MixingSettings = MixingSettings()
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     batch_size: int = Field(4, ge=1, le=4096)
@@ -265,7 +272,7 @@ class TrainingSettings(Settings):
     early_stopping: EarlyStoppingSettings = EarlyStoppingSettings()
     compute: ComputeSettings = ComputeSettings()
     records: RecordSettings = RecordSettings()
-    init_from: str | None = None
+    init_from: str | tuple[str, ...] | None = None
     doctor: Literal["stop", "warn", "off"] = "stop"
     published: Published | None = None
 
@@ -282,12 +289,27 @@ class TrainingSettings(Settings):
             raise ValueError(f"datasets need different names, but these are listed: {', '.join(labels)}")
         if all(source.role == "validation" for source in self.datasets):
             raise ValueError("no dataset is left to train on: give at least one the role 'both' or 'training'")
-        if self.model.network.outputs > 2:
-            raise ValueError("training knows one output (the instrument) or two (instrument and rest)")
-        if self.data.place == "device" and self.data.source == "chunks":
+        self._check_stems()
+        if self.model.network.outputs > 2 and self.data.source != "stems":
+            raise ValueError(
+                "training knows one output (the instrument) or two (instrument and rest); several instruments need "
+                "data.source: stems"
+            )
+        if self.data.place == "device" and self.data.source in ("chunks", "stems"):
             raise ValueError("data.place: device makes random segments: use the source segments or joint")
         self._check_joint()
         return self
+
+    def _check_stems(self) -> None:
+        """A network of several instruments, its source and its loss belong together."""
+        of_stems = self.data.source == "stems"
+        if (self.loss.name == "stem_error") != of_stems:
+            raise ValueError("data.source: stems and the loss stem_error need each other")
+        if bool(self.model.channels == "mid_side") != of_stems:
+            raise ValueError("data.source: stems trains networks with channels: mid_side, and no other source does")
+        strange = sorted(set(self.model.names) - set(STEMS)) if of_stems else []
+        if strange:
+            raise ValueError(f"stem sets have no stem {strange[0]!r}; they have {', '.join(STEMS)}")
 
     def _check_joint(self) -> None:
         """A second instrument needs a second output, and a dataset that has it."""

@@ -80,5 +80,6 @@ LOSSES: Registry[LossFactory] = Registry(
         "time_l1": "splitstrument.network.losses.waveform:time_l1",
         "si_sdr": "splitstrument.network.losses.waveform:si_sdr",
         "multi_resolution": "splitstrument.network.losses.waveform:multi_resolution",
+        "stem_error": "splitstrument.network.losses.stems:stem_error",
     },
 )

@@ -7,14 +7,18 @@ from splitstrument.training.data.cache import CachedReader
 from splitstrument.training.data.chunks import ChunkReader, ChunkSource, SeekingReader
 from splitstrument.training.data.reading import Reader, make_reader
 from splitstrument.training.data.segments import JointSegmentSource, SegmentSource
+from splitstrument.training.data.stem_tracks import StemTrack
 from splitstrument.training.data.stream import Source, Stream, Streams
 from splitstrument.training.data.tracks import TrackSets
+from splitstrument.training.mixing import MixingSettings
 from splitstrument.training.settings import TrainingSettings
 
 
 def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> Streams:
     """Make both streams; `phase` says that the loss wants complex spectrograms."""
     reader = make_reader(settings.data.reader)
+    if settings.data.source == "stems":
+        return _stem_streams(settings, tracks, reader)
     chunks: ChunkReader = (
         CachedReader(settings.model, reader, phase, settings.data.cache)
         if settings.data.cache
@@ -49,14 +53,33 @@ def _segments(settings: TrainingSettings, tracks: TrackSets, reader: Reader, pha
     return _stream(source, settings, phase, settings.steps_per_epoch)
 
 
+def _stem_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader) -> Streams:
+    """Both streams of a training on stem sets; validation is a fixed draw of segments as they are."""
+    from splitstrument.training.data.stem_source import StemSource, StemStream
+
+    def stream(side: tuple[StemTrack, ...], ours: TrainingSettings) -> Stream:
+        source = StemSource(side, ours, reader)
+        return StemStream(source, settings.model, settings.data, False, source.steps_per_epoch)
+
+    training = stream(tracks.training, settings)
+    as_they_are = {"mixing": MixingSettings(), "steps_per_epoch": _validation_steps(settings)}
+    fixed = settings.model_copy(update=as_they_are)
+    return Streams(training, stream(tracks.validation, fixed) if tracks.validation else None)
+
+
+def _validation_steps(settings: TrainingSettings) -> int | None:
+    """Batches of a fixed draw of validation segments; None is as many as hold the audio once."""
+    chunks = settings.data.validation_chunks
+    return max(1, chunks // settings.batch_size) if chunks else None
+
+
 def _joint_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Streams:
     """Both streams of a joint training; validation is a fixed draw of segments as they are."""
     training = _segments(settings, tracks, reader, phase)
     if not tracks.validation:
         return Streams(training, None)
     as_they_are = make_joint_augmentation(AugmentationSettings(), settings.model.spectrogram.sample_rate_hz)
-    steps = max(1, settings.data.validation_chunks // settings.batch_size) if settings.data.validation_chunks else None
-    fixed = settings.model_copy(update={"steps_per_epoch": steps})
+    fixed = settings.model_copy(update={"steps_per_epoch": _validation_steps(settings)})
     validation = JointSegmentSource(tracks.validation, fixed, reader, as_they_are, phase)
     return Streams(training, _stream(validation, settings, phase, None))
 

@@ -7,14 +7,16 @@ came out. Inside a dataset tracks are taken by the MD5 of their names, and the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from splitstrument.audio import AudioInfo
 from splitstrument.errors import DatasetError
 from splitstrument.pairs import Pair, check_pair, find_pairs, md5_order
 from splitstrument.recipes import recipes_folder
+from splitstrument.training.data.stem_tracks import StemTrack, stem_tracks
 from splitstrument.training.settings import DatasetSource, TrainingSettings
 
 
@@ -37,6 +39,16 @@ class Track:
         """Dataset index and name: unique in a training."""
         return f"{self.dataset}:{self.pair.name}"
 
+    @property
+    def name(self) -> str:
+        """Name of the song."""
+        return self.pair.name
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of the song."""
+        return self.pair.instrument, self.pair.rest
+
 
 @dataclass(frozen=True)
 class JointTrack(Track):
@@ -55,12 +67,20 @@ class JointTrack(Track):
 class TrackSets:
     """The tracks of both sides, in the order in which ``listed`` trains them."""
 
-    training: tuple[Track, ...]
-    validation: tuple[Track, ...]
+    training: tuple[Any, ...]  # Track, or StemTrack
+    validation: tuple[Any, ...]
 
 
-def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -> TrackSets:
+def load_tracks(
+    settings: TrainingSettings, recipe_folder: Path | None = None, recorded: Mapping[str, list[str]] | None = None
+) -> TrackSets:
     """Find, limit and split the tracks of all datasets, and check every header.
+
+    Parameters
+    ----------
+    recorded
+        Names of the tracks with which a training began (`splitstrument.training.run_folder.track_names`): of stem sets,
+        which may have grown since, no others are taken.
 
     Raises
     ------
@@ -68,6 +88,8 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
         A missing dataset, an unknown track name, unequal pairs, or nothing left to train on.
     """
     _check_places(settings, recipe_folder)
+    if settings.data.source == "stems":
+        return _stem_sets(settings, recipe_folder, recorded)
     found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
     second = [_second_pairs(source, settings, recipe_folder) for source in settings.datasets]
     limited, joint = settings.data.source == "chunks", settings.data.source == "joint"
@@ -87,6 +109,26 @@ def load_tracks(settings: TrainingSettings, recipe_folder: Path | None = None) -
     if settings.data.order == "md5":
         training.sort(key=lambda track: md5_order(track.pair.name))
     return TrackSets(tuple(training), tuple(validation))
+
+
+def _stem_sets(
+    settings: TrainingSettings, recipe_folder: Path | None, recorded: Mapping[str, list[str]] | None
+) -> TrackSets:
+    """The songs of stem sets; each set says which of them validate."""
+    names = None if recorded is None else {name for side in recorded.values() for name in side}
+    sides: dict[str, list[StemTrack]] = {"training": [], "validation": []}
+    for index, source in enumerate(settings.datasets):
+        prefix = f"{source.label}/"
+        only = None if names is None else {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+        for track in stem_tracks(source, locate(source, recipe_folder), index, only):
+            own = "validation" if track.part == "validation" else "training"
+            sides[own if source.role == "both" else source.role].append(track)
+    if not sides["training"]:
+        raise DatasetError(
+            f"No song is left to train on in {', '.join(source.label for source in settings.datasets)}: songs of the "
+            "parts validation and test do not train; give a set the role training, or render more."
+        )
+    return TrackSets(tuple(sides["training"]), tuple(sides["validation"]))
 
 
 def _tracks(pairs: Sequence[Pair], dataset: int) -> list[Track]:
