@@ -1,0 +1,212 @@
+"""Score models on stem sets, in stereo, instrument and rest, beside what needs no model; for choosing.
+
+    python benchmarks/stem_validation.py guitar piano runs/band --set data/val_sonivox --set data/muldjord
+    python benchmarks/stem_validation.py runs/band+last --set data/muldjord --tracks armygeddon -o results/band.json
+
+Models are shipped ones by name, or folders (``+last``: its last weights); each answers the stems it has. Of the middle
+minute of every song, for each known stem that is audible: SI-SDR of the instrument and SDR of the rest over both
+channels, of
+
+- the song itself; a fixed mid/side EQ, fitted on the set's other songs (each bin's Wiener gain);
+- the ideal ratio mask, one for both channels, and one each for mid and side;
+- each model's masks, without gates.
+
+Medians per set and stem; of models also the worst tenth over the song itself, for instrument and rest, and the scale by
+which the instrument would come out best (1: calibrated; below: the model claims too much).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+
+from splitstrument import audio
+from splitstrument.modelfolder import read_model_folder, shipped_models
+from splitstrument.network.build import build_network
+from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
+from splitstrument.spectrogram import Complex, Float, istft, stft
+from splitstrument.stem_set import SetTrack, StemSet, read_set
+
+AUDIBLE = 10**-3.5  # of the mixture's energy
+STEMS = ("guitar", "piano", "bass", "drums")
+N_FFT, HOP, RATE_HZ = 2048, 512, 22_050
+TINY = 1e-20
+Row = dict[str, object]
+
+
+class Model:
+    """A network and how to ask it."""
+
+    def __init__(self, name: str) -> None:
+        place, _, which = name.partition("+")
+        folder = read_model_folder(shipped_models().get(place, Path(place)))
+        self.name, self.settings = name, folder.settings
+        self.network = build_network(self.settings)
+        self.network.load_weights(folder.file(f"{which or 'best'}.weights.h5"))
+
+    def masks(self, spectrum: Complex) -> dict[str, Float]:
+        """Masks (2, n_bins, n_frames) of mid and side by stem; a mono model has the same for both."""
+        views = mid_side(spectrum)
+        size, n_frames = self.settings.n_frames, views.shape[-1]
+        step = size // 2
+        count = max(1, -(-(n_frames - size) // step) + 1)
+        padded = np.pad(views, ((0, 0), (0, 0), (0, step * (count - 1) + size - n_frames)))
+        chunks = np.stack([padded[..., step * i : step * i + size] for i in range(count)])
+        answers = self._ask(chunks)
+        window = np.sin(np.pi * (np.arange(size) + 0.5) / size) ** 2
+        total, weight = np.zeros((*answers.shape[1:-1], padded.shape[-1]), np.float32), np.zeros(padded.shape[-1])
+        for index, answer in enumerate(answers):
+            part = slice(step * index, step * index + size)
+            total[..., part] += answer * window
+            weight[part] += window
+        return dict(zip(self.settings.names, (total / weight)[..., :n_frames].astype(np.float32), strict=True))
+
+    def _ask(self, chunks: Float) -> Float:
+        """(n_chunks, 2, n_bins, size) magnitudes to (n_chunks, n_stems, 2, n_bins, size) masks."""
+        n_views = self.settings.n_views
+        turned = cancels(chunks) & (n_views == 2)
+        shown = exchanged(chunks, turned)[:, :n_views].transpose(0, 2, 3, 1)
+        scale = 1.0
+        if self.settings.normalisation != "none":
+            scale = shown.max(axis=(1, 2, 3), keepdims=True) + TINY
+        masks = np.concatenate([self.network(shown[i : i + 1] / scale).numpy() for i in range(len(shown))])
+        masks = masks.transpose(0, 3, 1, 2)[:, : n_views * len(self.settings.names)]
+        by_stem = masks.reshape(len(masks), -1, n_views, *masks.shape[2:])
+        by_stem = np.repeat(by_stem, 2, axis=2) if n_views == 1 else by_stem
+        return exchanged(by_stem, np.repeat(turned[:, None], by_stem.shape[1], axis=1))
+
+
+def read_middle(listing: StemSet, track: SetTrack, seconds: float) -> dict[str, Float]:
+    """The middle of each stem that has a file: (n_samples, 2)."""
+    paths = {stem: listing.path(track, stem) for stem in track.stems}
+    n_samples = audio.probe(next(iter(paths.values()))).n_samples
+    taken = min(n_samples, int(seconds * RATE_HZ))
+    return {stem: audio.read(path, start=(n_samples - taken) // 2, n_samples=taken)[0] for stem, path in paths.items()}
+
+
+def spectrum_of(sound: Float) -> Complex:
+    """STFT (n_channels, n_bins, n_frames)."""
+    return stft(sound, N_FFT, HOP)
+
+
+def fit_terms(target: Complex, mixture: Complex) -> np.ndarray:
+    """Numerator and denominator (2, 2, n_bins) of the best fixed gain of mid and side in each bin."""
+
+    def views(spectrum: Complex) -> Complex:
+        """Mid and half the difference, with their phases."""
+        return np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]) / 2
+
+    ours, all_of_it = views(target), views(mixture)
+    return np.stack([np.sum((ours * np.conj(all_of_it)).real, axis=-1), np.sum(np.abs(all_of_it) ** 2, axis=-1)])
+
+
+def ideal_masks(target: Complex, rest: Complex) -> dict[str, Float]:
+    """Ideal ratio masks: one for both channels, and one each for mid and side."""
+    ours, others = np.abs(target.mean(axis=0)), np.abs(rest.mean(axis=0))
+    mono = np.repeat((ours / (ours + others + TINY))[None], 2, axis=0)
+    ours, others = mid_side(target), mid_side(rest)
+    return {"ideal mono": mono, "ideal mid/side": ours / (ours + others + TINY)}
+
+
+def scores_of(estimate: Float, target: Float, mixture: Float) -> dict[str, float]:
+    """SI-SDR and SDR of the instrument, SDR of the rest in dB, and the estimate's best scale."""
+    estimate, target, mixture = (sound.astype(np.float64).ravel() for sound in (estimate, target, mixture))
+    inner, ours, theirs = estimate @ target, estimate @ estimate, target @ target
+    projected = inner**2 / (theirs + TINY)
+    error, rest = float(np.sum((target - estimate) ** 2)), float(np.sum((mixture - target) ** 2))
+    return {
+        "si_sdr": decibels(projected, ours - projected),
+        "sdr": decibels(theirs, error),
+        "rest_sdr": decibels(rest, error),
+        "scale": float(inner / (ours + TINY)),
+    }
+
+
+def decibels(above: float, below: float) -> float:
+    """Ratio of energies, bounded to 100 dB either way."""
+    return float(np.clip(10 * np.log10((above + TINY) / (max(below, 0) + TINY)), -100, 100))
+
+
+def score_set(root: Path, models: list[Model], wanted: list[str], seconds: float) -> Iterator[Row]:
+    """All rows of one set."""
+    listing = read_set(root)
+    tracks = [track for track in listing.tracks.values() if not wanted or track.name in wanted]
+    terms: dict[str, dict[str, np.ndarray]] = {stem: {} for stem in STEMS}
+    for track in listing.tracks.values():  # of all songs, also those that are not scored
+        for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
+            terms[stem][track.name] = fit_terms(spectrum_of(target), spectrum_of(mixture))
+    for track in tracks:
+        sounds = read_middle(listing, track, seconds)
+        mixture = sum(sounds.values())
+        spectrum = spectrum_of(mixture)
+        answers = {model.name: model.masks(spectrum) for model in models}
+        for stem, target, _ in audible_stems(track, sounds):
+            masks = {name: answer[stem] for name, answer in answers.items() if stem in answer}
+            masks |= ideal_masks(spectrum_of(target), spectrum_of(mixture - target))
+            others = [term for name, term in terms[stem].items() if name != track.name]
+            if others:
+                above, below = np.sum(others, axis=0)
+                masks["EQ"] = np.clip(above / (below + TINY), 0, 1)[..., None].astype(np.float32)
+            row = {"set": root.name, "track": track.name, "stem": stem}
+            as_it_is = {"rest_sdr": scores_of(mixture, mixture - target, mixture)["sdr"]}
+            yield row | {"system": "song"} | scores_of(mixture, target, mixture) | as_it_is
+            for name, mask in masks.items():
+                estimate = istft(apply_mid_side(spectrum, mask), len(mixture), N_FFT, HOP)
+                yield row | {"system": name} | scores_of(estimate, target, mixture)
+
+
+def audible_stems(track: SetTrack, sounds: dict[str, Float]) -> Iterator[tuple[str, Float, Float]]:
+    """Known stems that are heard in the song and are not all of it, with the mixture."""
+    mixture = sum(sounds.values())
+    energy = float(np.sum(mixture**2))
+    for stem in STEMS:
+        if stem in sounds and stem in track.known:
+            ours, rest = float(np.sum(sounds[stem] ** 2)), float(np.sum((mixture - sounds[stem]) ** 2))
+            if min(ours, rest) > AUDIBLE * energy:
+                yield stem, sounds[stem], mixture
+
+
+def table(rows: list[Row]) -> str:
+    """One line per set, stem and system."""
+    head = "| set | stem | songs | system | SI-SDR | rest SDR | worst tenth over the song: SI-SDR | rest | best scale |"
+    lines = [head, "|---|---|--:|---|--:|--:|--:|--:|--:|"]
+    for key in sorted({(row["set"], row["stem"]) for row in rows}):
+        here = [row for row in rows if (row["set"], row["stem"]) == key]
+        songs = {row["track"]: row for row in here if row["system"] == "song"}
+        for system in dict.fromkeys(row["system"] for row in here):
+            ours = [row for row in here if row["system"] == system]
+            gains = [[row[what] - songs[row["track"]][what] for row in ours] for what in ("si_sdr", "rest_sdr")]
+            si_sdr, rest, scale = (np.median([row[what] for row in ours]) for what in ("si_sdr", "rest_sdr", "scale"))
+            worst = " | ".join(f"{np.quantile(gain, 0.1):.1f}" for gain in gains)
+            lines.append(
+                f"| {key[0]} | {key[1]} | {len(ours)} | {system} | {si_sdr:.1f} | {rest:.1f} | {worst} | {scale:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Score and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+")
+    parser.add_argument("--set", dest="sets", action="append", type=Path, required=True)
+    parser.add_argument("--tracks", nargs="*", default=[])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("-o", "--output", type=Path)
+    options = parser.parse_args()
+    models = [Model(name) for name in options.models]
+    rows = [row for root in options.sets for row in score_set(root, models, options.tracks, options.seconds)]
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps(rows, indent=1))
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
