@@ -28,8 +28,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.modelfolder import read_model_folder, shipped_models
-from splitstrument.network.build import build_network
+from splitstrument.model_folder import read_model_folder, shipped_models
+from splitstrument.network.registry import build_network
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
 from splitstrument.spectrogram import Complex, Float, istft, stft
 from splitstrument.stem_set import SetTrack, StemSet, read_set
