@@ -14,6 +14,7 @@ What it does differently from the hourglass, and why it needs a hundredth of its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import keras
@@ -55,8 +56,10 @@ def member_of(network: keras.Model, index: int) -> keras.Model:
     return keras.Model(network.input, network.get_layer(f"mask{_suffix(index)}").output)
 
 
-def weights_of_output(weights: list[np.ndarray], names: list[str], outputs: int, index: int) -> list[np.ndarray]:
-    """Weights of the network that gives output `index` alone, from those of one with several `outputs`.
+def weights_of_outputs(
+    weights: list[np.ndarray], names: list[str], outputs: int, kept: Sequence[int]
+) -> list[np.ndarray]:
+    """Weights of the network that gives the outputs `kept` alone, from those of one with `outputs` of them.
 
     Parameters
     ----------
@@ -64,8 +67,12 @@ def weights_of_output(weights: list[np.ndarray], names: list[str], outputs: int,
         As `keras.Model.get_weights` orders them, with the path of each variable: only the layers ``unfold_...`` have
         numbers of their own for each output, side by side on their last axis, and outputs change fastest.
     """
-    pairs = zip(weights, names, strict=True)
-    return [weight[..., index::outputs] if "unfold_" in name else weight for weight, name in pairs]
+
+    def cut(weight: np.ndarray) -> np.ndarray:
+        by_output = weight.reshape(*weight.shape[:-1], -1, outputs)[..., list(kept)]
+        return by_output.reshape(*weight.shape[:-1], -1)
+
+    return [cut(weight) if "unfold_" in name else weight for weight, name in zip(weights, names, strict=True)]
 
 
 def _member(settings: BandUnetSettings, compressed, n_frames: int, seed: int, index: int):

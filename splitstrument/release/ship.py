@@ -4,6 +4,7 @@
     python -m splitstrument.release.ship guitar runs/joint_wide_finish --gate -16 --rest-gate -10  # output 0
     python -m splitstrument.release.ship piano runs/joint_wide --output 1 --gate -16 --rest-gate -10
     python -m splitstrument.release.ship guitar runs/one runs/another  # two members: masks are averaged
+    python -m splitstrument.release.ship band runs/band --stems guitar piano bass drums  # of a training on stem sets
 
 Takes the best weights of a run, or those that its name ends on (runs/joint_wide/last.weights.h5). Copies them, with
 kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
@@ -28,17 +29,30 @@ import numpy as np
 
 import splitstrument
 from splitstrument import audio
+from splitstrument.errors import ModelError
 from splitstrument.evaluation.metrics.score import score_pair
 from splitstrument.files import write_json, write_yaml
-from splitstrument.model_folder import SHIPPED, ModelDescription, ModelFolder, read_model_folder, write_model_folder
+from splitstrument.model_folder import (
+    SHIPPED,
+    ModelDescription,
+    ModelFolder,
+    read_model_folder,
+    shipped_models,
+    write_model_folder,
+)
 from splitstrument.model_tools.float16 import halve_weights, rounded
 from splitstrument.model_tools.onnx import export_error_db, export_onnx
-from splitstrument.network.bandunet import member_of, weights_of_output
+from splitstrument.network.bandunet import member_of, weights_of_outputs
+from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 
 WEIGHTS = "best.weights.h5"
-SAMPLES = {"guitar": Path("datasets/sample/real"), "piano": Path("datasets/sample/rendered/piano")}
+SAMPLES = {
+    "guitar": Path("datasets/sample/real"),
+    "piano": Path("datasets/sample/rendered/piano"),
+    "band": Path("datasets/sample/real"),  # its target is the guitar
+}
 SCORES_FILE = "sample_scores.yaml"
 
 
@@ -54,10 +68,12 @@ def main() -> None:
     parser.add_argument("--gate", dest="gate_db", type=float, help="its gate at separation, in dB")
     parser.add_argument("--rest-gate", dest="rest_gate_db", type=float, help="its gate of the rest")
     parser.add_argument("--output", type=int, default=0, help="of a joint training: 0 is its target, 1 the second one")
+    parser.add_argument("--stems", nargs="+", default=[], help="of a training on stem sets: those that the model keeps")
     arguments = parser.parse_args()
     chosen = {key: getattr(arguments, key) for key in ("n_frames", "overlap", "gate_db", "rest_gate_db")}
-    changes = {"target": arguments.name, **{key: value for key, value in chosen.items() if value is not None}}
-    folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, arguments.output, changes)
+    changes = {key: value for key, value in chosen.items() if value is not None}
+    what = arguments.stems or arguments.output
+    folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, what, changes)
     for engine in sorted(set(ENGINES) - {"keras"}):
         try:
             print(f"{engine:12} differs from Keras by {export_error_db(folder, engine):7.1f} dB")
@@ -70,14 +86,15 @@ def main() -> None:
 
 
 def ship(
-    runs: list[Path], name: str, summary: str, trained_on: str, output: int, changes: dict[str, Any]
+    runs: list[Path], name: str, summary: str, trained_on: str, what: int | list[str], changes: dict[str, Any]
 ) -> ModelFolder:
     """Put the model of a run into the package; with several runs, a model whose members they are.
 
     Parameters
     ----------
-    output
-        Which output of the runs' networks the model keeps.
+    what
+        Which output of the runs' networks the model keeps, as the instrument `name`; or, of networks of several
+        instruments, the names of those that it keeps.
     changes
         Model settings in which it differs from the first run's.
     """
@@ -86,15 +103,16 @@ def ship(
     weights = [run if run.suffix == ".h5" else run / WEIGHTS for run in runs]
     source, place = read_model_folder(weights[0].parent), SHIPPED / name
     place.mkdir(parents=True, exist_ok=True)
-    network = source.settings.network.model_copy(update={"members": len(weights), "outputs": 1})
-    model = source.settings.model_copy(update={"network": network, **changes})
+    kept, names = kept_outputs(source.settings, what, name)
+    network = source.settings.network.model_copy(update={"members": len(weights), "outputs": len(kept)})
+    model = source.settings.model_copy(update={"network": network, **names, **changes})
     shipped = build_network(model)
     for index, file in enumerate(weights):
         single = build_network(read_model_folder(file.parent).settings)
         single.load_weights(file)
         part = member_of(shipped, index) if len(weights) > 1 else shipped
-        names = [variable.path for variable in single.weights]
-        part.set_weights(weights_of_output(single.get_weights(), names, single.output_shape[-1], output))
+        paths = [variable.path for variable in single.weights]
+        part.set_weights(weights_of_outputs(single.get_weights(), paths, single.output_shape[-1], kept))
     shipped.set_weights(rounded(shipped.get_weights()))
     shipped.save_weights(place / WEIGHTS)
     halve_weights(place / WEIGHTS)
@@ -109,15 +127,29 @@ def ship(
     return export_onnx(read_model_folder(place))
 
 
+def kept_outputs(model: ModelSettings, what: int | list[str], name: str) -> tuple[list[int], dict[str, Any]]:
+    """Numbers of the outputs to keep, and what they are called in the model's settings."""
+    if isinstance(what, int):
+        return [what], {"target": name}
+    strange = sorted(set(what) - set(model.names))
+    if strange:
+        raise ModelError(f"The run has no stem {strange[0]!r}: it has {', '.join(model.names)}.")
+    kept = [model.n_views * model.names.index(stem) + view for stem in what for view in range(model.n_views)]
+    return kept, {"target": what[0], "stems": tuple(what)}
+
+
 def parts_of(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """The run at (or around the weights at) `place` and those it started from: provenance, and steps that were made."""
     run = place.parent if place.suffix == ".h5" else place
     record = json.loads((run / "provenance.json").read_text())
     epochs = list(csv.DictReader((run / "history.csv").open()))
     yield str(run), {"steps_done": sum(int(epoch["steps"]) for epoch in epochs), **record}
-    before = record["settings"].get("init_from")
-    if before:
-        yield from parts_of(Path(before))
+    before = record["settings"].get("init_from") or []
+    for start in [before] if isinstance(before, str) else before:
+        if start in shipped_models():
+            yield from json.loads((shipped_models()[start] / "provenance.json").read_text()).items()
+        else:
+            yield from parts_of(Path(start))
 
 
 def sample_score(pair: Pair, model: str) -> float | None:

@@ -28,11 +28,14 @@ def batch_of(instrument, rest):
     """Batch of waveforms (batch, n_samples), as the pipeline makes it."""
     ours, theirs = (frames_stft(np.ascontiguousarray(x.T), N_FFT, HOP) for x in (instrument, rest))
     pair = lambda stft: np.stack([stft.real, stft.imag], -1).astype(np.float32)  # noqa: E731
+    energies = {"energy": ours, "rest_energy": theirs}
     return {
         "mixture": np.abs(ours + theirs)[..., None].astype(np.float32),
         "target": np.abs(ours)[..., None].astype(np.float32),
         "mixture_stft": pair(ours + theirs),
         "target_stft": pair(ours),
+        **{name: np.sum(np.abs(stft) ** 2, axis=(1, 2))[:, None] for name, stft in energies.items()},
+        "known": np.ones((len(ours), 1), np.float32),
     }
 
 
@@ -79,7 +82,7 @@ SCALES = {"l11": 3, "l2": 9, "frequency_weighted": 3, "perceptual": 3**0.6, "ene
 def test_scale(name, batch, rng):
     """Sums of magnitudes grow as stated; relative losses do not depend on the level."""
     mask = rng.random(batch["mixture"].shape).astype(np.float32)
-    louder = {key: 3 * array for key, array in batch.items()}
+    louder = {key: array * (1 if key == "known" else 9 if "energy" in key else 3) for key, array in batch.items()}
     assert value(name, louder, mask) == pytest.approx(SCALES.get(name, 1) * value(name, batch, mask), rel=5e-3)
 
 

@@ -34,7 +34,7 @@ def stem_error(options: Mapping[str, float], model: ModelSettings) -> Loss:
         mixture, known = batch["mixture"], batch["known"] * weight
         masked = mask * ops.tile(mixture, (1, 1, 1, n_stems))
         beyond = ops.sum(masked * (masked - 2 * batch["target"]), axis=(1, 2))
-        error = batch["energy"] + ops.sum(ops.reshape(beyond, (-1, n_stems, 2)), axis=2)
+        error = batch["energy"] + ops.sum(ops.reshape(beyond, (-1, n_stems, model.n_views)), axis=2)
         small = floor * ops.sum(ops.square(mixture), axis=(1, 2, 3))[:, None] + TINY
         cost = error / (batch["energy"] + small) + error / (batch["rest_energy"] + small)
         return ops.sum(known * cost) / (2 * ops.sum(known) + TINY)

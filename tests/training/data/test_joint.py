@@ -128,7 +128,7 @@ def test_each_output_becomes_a_network_of_its_own(rng):
         alone = build_network(
             settings.model_copy(update={"network": settings.network.model_copy(update={"outputs": 1})})
         )
-        alone.set_weights(bandunet.weights_of_output(joint.get_weights(), names, 2, index))
+        alone.set_weights(bandunet.weights_of_outputs(joint.get_weights(), names, 2, [index]))
         np.testing.assert_allclose(alone(magnitudes)[..., 0], joint(magnitudes)[..., index], atol=1e-6)
 
 

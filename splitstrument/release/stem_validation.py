@@ -1,7 +1,7 @@
 """Score models on stem sets, in stereo, instrument and rest, beside what needs no model; for choosing.
 
-    python benchmarks/stem_validation.py guitar piano runs/band --set data/val_sonivox --set data/muldjord
-    python benchmarks/stem_validation.py runs/band+last --set data/muldjord --tracks armygeddon -o results/band.json
+    python -m splitstrument.release.stem_validation guitar piano runs/band --set data/val_a --set data/muldjord
+    python -m splitstrument.release.stem_validation runs/band+last --set data/muldjord --tracks armygeddon -o a.json
 
 Models are shipped ones by name, or folders (``+last``: its last weights); each answers the stems it has. Of the middle
 minute of every song, for each known stem that is audible: SI-SDR of the instrument and SDR of the rest over both
@@ -28,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 
 from splitstrument import audio
+from splitstrument.errors import ModelError
 from splitstrument.model_folder import read_model_folder, shipped_models
 from splitstrument.network.registry import build_network
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
@@ -50,12 +51,15 @@ class Model:
         self.name, self.settings = name, folder.settings
         self.network = build_network(self.settings)
         self.network.load_weights(folder.file(f"{which or 'best'}.weights.h5"))
+        spectrogram = self.settings.spectrogram
+        if (spectrogram.sample_rate_hz, spectrogram.n_fft, spectrogram.hop) != (RATE_HZ, N_FFT, HOP):
+            raise ModelError(f"{name} hears {spectrogram}; expected n_fft {N_FFT}, hop {HOP}, {RATE_HZ} Hz.")
 
     def masks(self, spectrum: Complex) -> dict[str, Float]:
         """Masks (2, n_bins, n_frames) of mid and side by stem; a mono model has the same for both."""
         views = mid_side(spectrum)
         size, n_frames = self.settings.n_frames, views.shape[-1]
-        step = size // 2
+        step = size * 7 // 8
         count = max(1, -(-(n_frames - size) // step) + 1)
         padded = np.pad(views, ((0, 0), (0, 0), (0, step * (count - 1) + size - n_frames)))
         chunks = np.stack([padded[..., step * i : step * i + size] for i in range(count)])
@@ -137,29 +141,35 @@ def decibels(above: float, below: float) -> float:
 def score_set(root: Path, models: list[Model], wanted: list[str], seconds: float) -> Iterator[Row]:
     """All rows of one set."""
     listing = read_set(root)
-    tracks = [track for track in listing.tracks.values() if not wanted or track.name in wanted]
     terms: dict[str, dict[str, np.ndarray]] = {stem: {} for stem in STEMS}
     for track in listing.tracks.values():  # of all songs, also those that are not scored
         for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
             terms[stem][track.name] = fit_terms(spectrum_of(target), spectrum_of(mixture))
-    for track in tracks:
-        sounds = read_middle(listing, track, seconds)
-        mixture = sum(sounds.values())
-        spectrum = spectrum_of(mixture)
-        answers = {model.name: model.masks(spectrum) for model in models}
-        for stem, target, _ in audible_stems(track, sounds):
-            masks = {name: answer[stem] for name, answer in answers.items() if stem in answer}
-            masks |= ideal_masks(spectrum_of(target), spectrum_of(mixture - target))
-            others = [term for name, term in terms[stem].items() if name != track.name]
-            if others:
-                above, below = np.sum(others, axis=0)
-                masks["EQ"] = np.clip(above / (below + TINY), 0, 1)[..., None].astype(np.float32)
-            row = {"set": root.name, "track": track.name, "stem": stem}
-            as_it_is = {"rest_sdr": scores_of(mixture, mixture - target, mixture)["sdr"]}
-            yield row | {"system": "song"} | scores_of(mixture, target, mixture) | as_it_is
-            for name, mask in masks.items():
-                estimate = istft(apply_mid_side(spectrum, mask), len(mixture), N_FFT, HOP)
-                yield row | {"system": name} | scores_of(estimate, target, mixture)
+    for track in listing.tracks.values():
+        if not wanted or track.name in wanted:
+            others = {stem: [term for name, term in terms[stem].items() if name != track.name] for stem in STEMS}
+            row = {"set": root.name, "track": track.name}
+            yield from (row | more for more in score_song(track, read_middle(listing, track, seconds), models, others))
+
+
+def score_song(
+    track: SetTrack, sounds: dict[str, Float], models: list[Model], others: dict[str, list[np.ndarray]]
+) -> Iterator[Row]:
+    """The rows of one song; `others` has `fit_terms` of the set's other songs by stem."""
+    mixture = sum(sounds.values())
+    spectrum = spectrum_of(mixture)
+    answers = {model.name: model.masks(spectrum) for model in models}
+    for stem, target, _ in audible_stems(track, sounds):
+        masks = {name: answer[stem] for name, answer in answers.items() if stem in answer}
+        masks |= ideal_masks(spectrum_of(target), spectrum_of(mixture - target))
+        if others[stem]:
+            above, below = np.sum(others[stem], axis=0)
+            masks["EQ"] = np.clip(above / (below + TINY), 0, 1)[..., None].astype(np.float32)
+        as_it_is = {"rest_sdr": scores_of(mixture, mixture - target, mixture)["sdr"]}
+        yield {"stem": stem, "system": "song"} | scores_of(mixture, target, mixture) | as_it_is
+        for name, mask in masks.items():
+            estimate = istft(apply_mid_side(spectrum, mask), len(mixture), N_FFT, HOP)
+            yield {"stem": stem, "system": name} | scores_of(estimate, target, mixture)
 
 
 def audible_stems(track: SetTrack, sounds: dict[str, Float]) -> Iterator[tuple[str, Float, Float]]:
@@ -191,7 +201,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Score and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
@@ -199,7 +209,7 @@ def main() -> None:
     parser.add_argument("--tracks", nargs="*", default=[])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("-o", "--output", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     models = [Model(name) for name in options.models]
     rows = [row for root in options.sets for row in score_set(root, models, options.tracks, options.seconds)]
     if options.output:
