@@ -23,6 +23,7 @@ from splitstrument.errors import ModelError, SettingsError
 from splitstrument.files import atomic_path, sha256_of, write_yaml
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings, read_yaml, validate
+from splitstrument.user_code import CODE_FOLDER, UserCode, is_reference
 
 MODEL_FILE = "model.yaml"
 SHIPPED = Path(__file__).parent / "models"
@@ -31,7 +32,15 @@ ONNX_FILE = "model.onnx"
 
 
 class ModelDescription(Settings):
-    """Contents of ``model.yaml``."""
+    """Contents of ``model.yaml``.
+
+    Attributes
+    ----------
+    files
+        Weights file -> SHA-256.
+    code
+        ``module:function`` that builds the network, where it is the user's own -> SHA-256 of its file.
+    """
 
     format: Literal[1] = 1
     name: str = Field(max_length=200)
@@ -40,6 +49,7 @@ class ModelDescription(Settings):
     trained_on: str = ""
     model: ModelSettings
     files: dict[str, str] = Field(default_factory=dict)
+    code: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,15 @@ class ModelFolder:
     def settings(self) -> ModelSettings:
         """What the model is."""
         return self.description.model
+
+    @property
+    def code(self) -> UserCode:
+        """Where the network's own code is, if it has any; it is run only where this machine's list allows it."""
+        return UserCode((self.path / CODE_FOLDER,), self.description.code or {}, owner=f"The model {self.path}")
+
+    def references(self) -> list[str]:
+        """The functions of the user's own that build its network: one or none."""
+        return [name for name in (self.settings.network.kind,) if is_reference(name)]
 
     def file(self, *names: str) -> Path:
         """First of `names` that the model has, its hash checked.
@@ -103,6 +122,11 @@ def write_model_folder(path: str | Path, description: ModelDescription, file_nam
     files = {name: sha256_of(path / name) for name in file_names}
     data = description.model_copy(update={"files": files}).model_dump(mode="json", exclude_none=True)
     write_yaml(path / MODEL_FILE, data)
+
+
+def copy_code(source: ModelFolder, path: Path) -> None:
+    """Copy the code that builds a model's network to another model folder."""
+    source.code.keep(source.references(), path)
 
 
 def save_weights(network: Any, path: Path) -> None:

@@ -17,8 +17,8 @@ PACKAGE = ROOT / "splitstrument"
 # The ground first: a room imports only rooms above it in this list. The package root stands last, since its one import
 # is the Python API, loaded on first use.
 ROOMS = [
-    *("version", "errors", "registry", "files", "tables", "progress", "settings", "audio", "provenance", "recipes"),
-    *("executor", "streams", "spectrogram", "pictures", "unread", "loudness"),
+    *("version", "errors", "registry", "files", "user_code", "tables", "progress", "settings", "audio"),
+    *("provenance", "recipes", "executor", "streams", "spectrogram", "pictures", "unread", "loudness"),
     *("pairs", "stem_set", "network", "model_folder"),
     *("datasets", "curation", "corpus", "separation", "mixing", "training", "model_tools", "evaluation"),
     *("reproduction", "release", "cli", "__main__", "__init__"),

@@ -11,6 +11,7 @@ from splitstrument.cli.common import json_option, print_json, print_table
 from splitstrument.errors import SettingsError
 from splitstrument.settings import Loaded
 from splitstrument.training.backend import choose_backend
+from splitstrument.training.own_code import code_of
 from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
 
@@ -42,7 +43,7 @@ def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published
     described = {
         "name": settings.name,
         "target": settings.model.target,
-        "model": describe_model(settings.model),
+        "model": describe_model(settings.model, code_of(settings_file(recipe).parent, recipe.is_dir())),
         "data": describe_data(settings, settings_file(recipe).parent),
         "run": run_progress(recipe),
         "settings": settings_with_origins(loaded),

@@ -156,6 +156,25 @@ def adapt(
     click.echo(f"{folder.path}: try `splitstrument separate SONG --model {folder.path}`.")
 
 
+@models.command("allow-code")
+@click.argument("model", type=click.Path(path_type=Path))
+def allow_code(model: Path) -> None:
+    """Allow the Python code in MODEL, a model or run folder, to be run on this machine.
+
+    A network or loss of somebody's own (docs/extending.md) may do anything that you may. What you train yourself is
+    allowed already; read the code of anybody else first. A changed file has to be allowed again.
+    """
+    from splitstrument.training.own_code import code_in
+    from splitstrument.user_code import allow
+
+    code, names = code_in(model)
+    if not names:
+        raise ModelError(f"{model} has no code of its own: there is nothing to allow.")
+    for name in names:
+        allow(name, code.digest(name))
+        click.echo(f"{name}: {code.file_of(name)} may be run here, SHA-256 {code.digest(name)}.")
+
+
 @models.command("import")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("destination", type=click.Path(path_type=Path))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from splitstrument.errors import DatasetError, ModelError
-from splitstrument.model_folder import ModelFolder, write_model_folder
+from splitstrument.model_folder import ModelFolder, copy_code, write_model_folder
 from splitstrument.pairs import Pair
 from splitstrument.settings import read_yaml
 
@@ -44,6 +44,7 @@ def model_with(model: ModelFolder, weights: str) -> Iterator[Path]:
         if (model.path / PROVENANCE).is_file():
             (folder / PROVENANCE).symlink_to((model.path / PROVENANCE).resolve())
         described = model.description.model_copy(update={"name": model.description.name + LAST_SUFFIX})
+        copy_code(model, folder)
         write_model_folder(folder, described, [LAST_FILE])
         yield folder
 

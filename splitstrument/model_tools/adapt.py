@@ -15,7 +15,14 @@ import numpy as np
 
 from splitstrument.errors import ModelError, SettingsError, missing_extra
 from splitstrument.files import write_json
-from splitstrument.model_folder import KERAS_FILES, ModelFolder, read_model_folder, save_weights, write_model_folder
+from splitstrument.model_folder import (
+    KERAS_FILES,
+    ModelFolder,
+    copy_code,
+    read_model_folder,
+    save_weights,
+    write_model_folder,
+)
 from splitstrument.model_tools.song_chunks import normalised, song_chunks
 from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair
@@ -62,7 +69,7 @@ def adapt(
         raise missing_extra("Adapting a model", "train") from None
     if output.exists() and any(output.iterdir()):
         raise SettingsError(f"{output} is not empty: choose a new folder.")
-    network = build_network(model.settings)
+    network = build_network(model.settings, code=model.code)
     network.load_weights(model.file(f"{weights}.weights.h5"))
     if not normalization_statistics(network):
         raise ModelError(f"{model.path} has no batch normalization: there is nothing to adapt.")
@@ -104,4 +111,5 @@ def _describe(model: ModelFolder, songs: Sequence[Path | Pair], output: Path, sh
     description = model.description
     summary = f"{description.summary} Adapted to {len(songs)} song{'s' * (len(songs) != 1)} ({share:.0%}).".strip()
     changes = {"name": f"{description.name[:180]}_adapted", "summary": summary}
+    copy_code(model, output)
     write_model_folder(output, description.model_copy(update=changes), [KERAS_FILES[0]])

@@ -55,7 +55,7 @@ def _inference_network(folder: ModelFolder):
     except ImportError:
         raise missing_extra("Exporting a model", "train") from None
     weights = folder.file(*KERAS_FILES)
-    network = build_network(folder.settings)
+    network = build_network(folder.settings, code=folder.code)
     network.load_weights(weights)
     network = keras.Model(network.inputs[0], network.outputs[-1])
     network(np.zeros((1, *folder.settings.input_shape), np.float32))  # export asks for a model that was called once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from splitstrument.settings import Settings
 
@@ -130,3 +130,20 @@ class BandUnetSettings(NetworkSettings):
             raise ValueError(
                 f"n_frames = {n_frames} must be divisible by time_fold * 2^levels = {self.time_fold * factor}"
             )
+
+
+class OwnNetworkSettings(NetworkSettings):
+    """A network that a function of the user's own builds; see docs/extending.md.
+
+    Attributes
+    ----------
+    kind
+        ``module:function``.
+    inputs
+        Magnitudes that the network sees of each bin: 1 of a mono song, 2 of mid and side.
+    options
+        What the function alone understands.
+    """
+
+    inputs: int = Field(1, ge=1, le=2)
+    options: dict[str, JsonValue] = Field(default_factory=dict)

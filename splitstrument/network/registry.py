@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from splitstrument.errors import SettingsError
-from splitstrument.network.kinds import BandUnetSettings, HourglassSettings, NetworkSettings
+from splitstrument.network.kinds import BandUnetSettings, HourglassSettings, NetworkSettings, OwnNetworkSettings
 from splitstrument.registry import Registry, loaded
+from splitstrument.user_code import UserCode, is_reference
 
 if TYPE_CHECKING:
     import keras
@@ -69,28 +70,38 @@ def network_settings(data: Any) -> Any:
     kind = data.get("kind")
     if not isinstance(kind, str):
         raise ValueError(f"the key 'kind' is missing: choose one of {', '.join(NETWORKS)}")
+    if is_reference(kind):
+        return OwnNetworkSettings.model_validate(data)
     try:
         return NETWORKS.get(kind).settings.model_validate(data)
     except SettingsError as error:
         raise ValueError(str(error).removesuffix(".")) from None
 
 
-def build_network(model: Described, seed: int = 0) -> keras.Model:
+def build_network(model: Described, seed: int = 0, code: UserCode | None = None) -> keras.Model:
     """Build the network that `model` describes, with initial weights drawn from `seed`.
 
     Returns a model that maps (batch, *model.input_shape) to masks (batch, n_bins, n_frames, outputs), or to a list of
     them (one per hourglass module, the best one last).
 
+    Parameters
+    ----------
+    code
+        Where the user's own functions are; None knows none that are allowed.
+
     Raises
     ------
-    SettingsError
-        If it is of a plug-in that is not installed or broken, or gives masks of another shape.
+    SettingsError, ModelError
+        If it is of a plug-in that is not installed or broken, or of code that cannot be loaded or is not allowed; or
+        if it gives masks of another shape.
     """
-    network = NETWORKS.get(model.network.kind).builder(model.network, model.input_shape, seed)
+    kind = model.network.kind
+    build = (code or UserCode()).load(kind) if is_reference(kind) else NETWORKS.get(kind).builder
+    network = build(model.network, model.input_shape, seed)
     expected = (None, *model.input_shape[:2], model.network.outputs)
     found = getattr(network, "output_shape", None)
     if (found[-1] if isinstance(found, list) else found) != expected:
         raise SettingsError(
-            f"The network {model.network.kind!r} gives masks of shape {found} instead of {expected}: mend its builder."
+            f"The network {kind!r} gives masks of shape {found} instead of {expected}: mend its builder."
         )
     return network

@@ -13,7 +13,7 @@ from splitstrument.errors import DatasetError
 from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.record import EVALUATION_FILE, Record, read_evaluation
 from splitstrument.evaluation.run import EvaluationSettings, evaluate_model
-from splitstrument.model_folder import read_model_folder, write_model_folder
+from splitstrument.model_folder import copy_code, read_model_folder, write_model_folder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.settings import load_settings
 from splitstrument.tables import markdown_table
@@ -86,7 +86,9 @@ def model_of(run: Path, weights: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / weights).is_file():
         link_or_copy(run / weights, folder / weights)
-        write_model_folder(folder, read_model_folder(run).description, [weights])
+        model = read_model_folder(run)
+        copy_code(model, folder)
+        write_model_folder(folder, model.description, [weights])
     return folder
 
 

@@ -54,7 +54,7 @@ class KerasEngine:
         weights = folder.file(*KERAS_FILES)
         from splitstrument.network.registry import build_network
 
-        self._network = build_network(folder.settings)
+        self._network = build_network(folder.settings, code=folder.code)
         try:
             with warnings.catch_warnings():
                 # Keras only warns where the file lacks a layer, and leaves that layer as it was drawn

@@ -19,29 +19,32 @@ from splitstrument.training.optimizers import make_optimizer
 from splitstrument.training.settings import ComputeSettings, TrainingSettings
 from splitstrument.training.team import Alone, Team, Workers
 from splitstrument.training.trainer import Trainer
+from splitstrument.user_code import UserCode
 
 
-def build_trainer(settings: TrainingSettings, team: Team | None = None) -> Trainer:
+def build_trainer(settings: TrainingSettings, team: Team | None = None, code: UserCode | None = None) -> Trainer:
     """Build network, loss and optimizer from settings, with every random draw seeded.
 
     Parameters
     ----------
     team
         The processes that train together; alone unless given.
+    code
+        Where functions of the user's own are, if the settings name any.
 
     Raises
     ------
-    SettingsError
-        If the loss or one of its options is unknown.
+    SettingsError, ModelError
+        If the loss or one of its options is unknown, or code of the user's own cannot be loaded or is not allowed.
     """
     if settings.optimizer.ema_batches and isinstance(team, Workers):
         raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
     prepare_backend(settings.compute, settings.seed)
     try:
-        loss = make_loss(settings.loss.name, settings.loss.options, settings.model)
+        loss = make_loss(settings.loss.name, settings.loss.options, settings.model, code)
     except ValueError as error:
         raise SettingsError(f"loss: {error}") from None
-    trainer = make_trainer(build_network(settings.model, settings.seed), loss, team or Alone())
+    trainer = make_trainer(build_network(settings.model, settings.seed, code), loss, team or Alone())
     trainer.compile(optimizer=make_optimizer(settings.optimizer), jit_compile=settings.compute.xla)
     trainer.build({"mixture": (settings.batch_size, *settings.model.input_shape)})
     trainer.optimizer.build(trainer.trainable_variables)

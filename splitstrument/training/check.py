@@ -15,6 +15,7 @@ from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Stream
 from splitstrument.training.data.tracks import load_tracks
 from splitstrument.training.doctor import PATIENT_STEPS, data_findings, mask_baselines, mask_findings
+from splitstrument.training.own_code import code_of
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.trainer import Trainer
 
@@ -59,10 +60,11 @@ def check_training(settings: TrainingSettings, recipe_folder: Path | None = None
     SplitstrumentError
         Whatever would also stop the training at its start.
     """
+    code = code_of(recipe_folder)
     tracks = load_tracks(settings, recipe_folder)
-    streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+    streams = open_streams(settings, tracks, needs_phase(settings.loss.name, code))
     findings = data_findings(tracks, streams)
-    trainer = build_trainer(settings)
+    trainer = build_trainer(settings, code=code)
     losses, step_s, wait_share = try_steps(trainer, streams.training, settings, seconds)
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))

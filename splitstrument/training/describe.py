@@ -12,10 +12,11 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.tracks import TrackSets, load_tracks
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.user_code import UserCode
 
 
-def describe_model(model: ModelSettings) -> dict[str, Any]:
-    """Parameters and operations of a network; builds it.
+def describe_model(model: ModelSettings, code: UserCode | None = None) -> dict[str, Any]:
+    """Parameters and operations of a network; builds it, by the user's own `code` if that is where it comes from.
 
     Returns
     -------
@@ -25,7 +26,7 @@ def describe_model(model: ModelSettings) -> dict[str, Any]:
     """
     from splitstrument.network.registry import build_network
 
-    network = build_network(model)
+    network = build_network(model, code=code)
     operations = count_operations(network)
     trainable = sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
     return {

@@ -20,10 +20,12 @@ from splitstrument.training.data.stream import Streams
 from splitstrument.training.data.tracks import TrackSets, load_tracks, locate
 from splitstrument.training.doctor import data_findings
 from splitstrument.training.loop import Loop, heed
+from splitstrument.training.own_code import check_same_code, code_of, digests
 from splitstrument.training.run_folder import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Alone, Member, Workers
 from splitstrument.training.trainer import Trainer
+from splitstrument.user_code import UserCode
 
 
 def train(
@@ -57,15 +59,26 @@ def train(
     tracks = load_tracks(settings, recipe_folder, recorded)  # before anything is written: data may be missing
     with run.locked():
         position = _resumed_position(run, settings, tracks) if resume else Position()
+        code = _code(run, settings, recipe_folder, resume)
         run.prepare(settings, resume)
+        run.keep_code(code, settings)
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
-        streams = open_streams(settings, tracks, needs_phase(settings.loss.name))
+        streams = open_streams(settings, tracks, needs_phase(settings.loss.name, code))
         if settings.doctor != "off" and not resume:
             heed(settings, run, data_findings(tracks, streams))
-        trainer = build_trainer(settings, Workers(member) if member else Alone())
+        trainer = build_trainer(settings, Workers(member) if member else Alone(), code)
         _set_weights(trainer, settings, run, resume)
         run.log(_first_line(trainer, tracks, streams, position, resume))
         return Loop(settings, run, trainer, streams, position, quiet).run_all()
+
+
+def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None, resume: bool) -> UserCode:
+    """Where the user's own functions are; those of a run that goes on must be the same."""
+    own = resume and recipe_folder is not None and recipe_folder.resolve() == run.path.resolve()
+    code = code_of(recipe_folder, own)
+    if resume:
+        check_same_code(run.path, run.recorded("code") or {}, digests(code, settings))
+    return code
 
 
 def _set_weights(trainer: Trainer, settings: TrainingSettings, run: RunFolder, resume: bool) -> None:
@@ -94,7 +107,7 @@ def _resumed_position(run: RunFolder, settings: TrainingSettings, tracks: TrackS
             f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "
             "into a new folder (init_from starts from its weights)."
         )
-    before, now = run.trained_tracks(), track_names(settings, tracks)
+    before, now = run.recorded("tracks"), track_names(settings, tracks)
     if before not in (None, now):
         raise TrainingError(
             f"{run.path} was trained on other tracks than its datasets hold now: bring back those that its "

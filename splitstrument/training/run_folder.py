@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitstrument.errors import TrainingError, missing_extra
+from splitstrument.errors import TrainingError, file_error_text, missing_extra
 from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
 from splitstrument.model_folder import ModelDescription, save_weights, write_model_folder
 from splitstrument.provenance import provenance
 from splitstrument.training.checkpoint import STATE_FILE, Position, save_state
 from splitstrument.training.data.tracks import TrackSets
+from splitstrument.training.own_code import digests
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.user_code import UserCode, allow
 
 SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
 PROVENANCE_FILE = "provenance.json"
@@ -53,6 +55,7 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.code: dict[str, str] = {}  # of the user's own functions, the SHA-256 of their files
 
     def prepare(self, settings: TrainingSettings, resume: bool) -> None:
         """Make the folder and write the resolved settings.
@@ -114,6 +117,8 @@ class RunFolder:
         """Write what the weights come from: settings, versions, tracks and the datasets' passports."""
         record = provenance(settings.model_dump(mode="json", exclude_none=True), seed=settings.seed)
         record["tracks"] = track_names(settings, tracks)
+        if self.code:
+            record["code"] = self.code
         record["passports"] = {
             source.label: sha256_of(folder / "passport.yaml")
             for source, folder in zip(settings.datasets, folders, strict=True)
@@ -122,10 +127,20 @@ class RunFolder:
         with self.writing():
             write_json(self.path / PROVENANCE_FILE, record)
 
-    def trained_tracks(self) -> dict[str, list[str]] | None:
-        """Names of the tracks of both sides, as provenance has them; None without a record."""
+    def keep_code(self, code: UserCode, settings: TrainingSettings) -> None:
+        """Copy the user's own functions that lie beside the recipe, and remember that they are allowed here."""
+        self.code = digests(code, settings)
+        code.keep(self.code, self.path)
+        for reference, digest in self.code.items() if code.allowed else ():
+            try:
+                allow(reference, digest)
+            except OSError as error:
+                self.log(f"{reference} cannot be remembered as allowed: {file_error_text(error)}")
+
+    def recorded(self, key: str) -> Any:
+        """An entry of the provenance, such as the names of the tracks of both sides; None without a record."""
         path = self.path / PROVENANCE_FILE
-        return json.loads(path.read_text(encoding="utf-8")).get("tracks") if path.is_file() else None
+        return json.loads(path.read_text(encoding="utf-8")).get(key) if path.is_file() else None
 
     def write_weights(self, network: Any, name: str) -> None:
         """Save a network's weights under `name`, whole or not at all."""
@@ -141,7 +156,11 @@ class RunFolder:
         """Describe the weights that lie in the folder for separation."""
         names = [name for name in (BEST_FILE, LAST_FILE) if (self.path / name).is_file()]
         description = ModelDescription(
-            name=settings.name, summary=settings.summary, trained_on=trained_on, model=settings.model
+            name=settings.name,
+            summary=settings.summary,
+            trained_on=trained_on,
+            model=settings.model,
+            code={name: sha for name, sha in self.code.items() if name == settings.model.network.kind} or None,
         )
         with self.writing():
             write_model_folder(self.path, description, names)
@@ -191,6 +210,9 @@ class NoRecords(RunFolder):
         yield
 
     def log(self, message: str) -> None:
+        """Leave it to the chief."""
+
+    def keep_code(self, code: UserCode, settings: TrainingSettings) -> None:
         """Leave it to the chief."""
 
     def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
@@ -111,10 +111,10 @@ class DataSettings(Settings):
 
 
 class LossSettings(Settings):
-    """A loss of `splitstrument.network.losses.registry` and its numbers."""
+    """A loss of `splitstrument.network.losses.registry`, or ``module:function`` of the user's own, and its options."""
 
     name: str = "l11"
-    options: dict[str, float] = Field(default_factory=dict)
+    options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class ScheduleSettings(Settings):

@@ -20,28 +20,31 @@ from typing import Any
 from splitstrument.network.losses.common import Batch, Loss, LossFactory
 from splitstrument.network.settings import ModelSettings
 from splitstrument.registry import Registry
+from splitstrument.user_code import UserCode, is_reference
 
 
-def make_loss(name: str, options: Mapping[str, Any], model: ModelSettings) -> Loss:
+def make_loss(name: str, options: Mapping[str, Any], model: ModelSettings, code: UserCode | None = None) -> Loss:
     """Make the loss called `name`; it takes (batch, masks) and returns a scalar.
 
     Parameters
     ----------
     name
-        A member of `LOSSES`.
+        A member of `LOSSES`, or ``module:function`` of the user's own, which takes the same and returns the same.
     options
         What the loss understands; an unknown one is an error. Ours take numbers.
     model
         What the network sees, for losses that leave the magnitude domain.
+    code
+        Where the user's own functions are; None knows none that are allowed.
 
     Raises
     ------
-    SettingsError
-        Unknown name.
+    SettingsError, ModelError
+        Unknown name, or code that cannot be loaded or is not allowed.
     ValueError
         Unknown option.
     """
-    single = LOSSES.get(name)(options, model)
+    single = loss_factory(name, code)(options, model)
 
     def of_all(batch: Batch, masks: Any) -> Any:
         """The sum over modules and instruments."""
@@ -60,9 +63,14 @@ def _by_instrument(batch: Batch, mask: Any) -> list[tuple[Batch, Any]]:
     return [(first, mask[..., :1]), (second, mask[..., 1:])]
 
 
-def needs_phase(name: str) -> bool:
+def loss_factory(name: str, code: UserCode | None = None) -> LossFactory:
+    """The member of `LOSSES`, or the user's own function, that makes the loss called `name`."""
+    return (code or UserCode()).load(name) if is_reference(name) else LOSSES.get(name)
+
+
+def needs_phase(name: str, code: UserCode | None = None) -> bool:
     """Tell whether the loss reads ``mixture_stft`` and ``target_stft`` (see `splitstrument.network.losses.common`)."""
-    return getattr(LOSSES.get(name), "needs_phase", False)
+    return getattr(loss_factory(name, code), "needs_phase", False)
 
 
 LOSSES: Registry[LossFactory] = Registry(

@@ -1,0 +1,202 @@
+"""Functions that a recipe names as ``module:function``: from a file beside it, or from an installed module.
+
+Such code may do anything, so it is run only on somebody's word. Who trains a recipe gives it for the code beside the
+recipe; a run folder keeps that code in ``code/`` with its SHA-256, and this machine remembers that it is allowed. Code
+in a model folder from elsewhere is refused until `splitstrument models allow-code` allows it, function by function.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from splitstrument.errors import ModelError, SettingsError
+from splitstrument.files import sha256_of, write_text
+
+CODE_FOLDER = "code"
+REFERENCE = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)", re.ASCII)
+
+
+def is_reference(name: str) -> bool:
+    """Tell whether a name is ``module:function`` instead of a member of a registry."""
+    return REFERENCE.fullmatch(name) is not None
+
+
+@dataclass(frozen=True)
+class UserCode:
+    """Where functions may be loaded from, and on whose word.
+
+    Attributes
+    ----------
+    folders
+        Searched for ``module.py`` first, in this order; then comes what is installed.
+    hashes
+        The SHA-256 of each function's file; one that is not listed has none to keep.
+    allowed
+        Whether the user has asked for this code to be run. Otherwise it must be on this machine's list.
+    owner
+        Whose code it is, for messages.
+    """
+
+    folders: tuple[Path, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    allowed: bool = False
+    owner: str = "This model"
+
+    def load(self, reference: str) -> Callable[..., Any]:
+        """Load the function that `reference` names.
+
+        Raises
+        ------
+        ModelError
+            If it is not allowed, or its file is another than the recorded one.
+        SettingsError
+            If there is no such file or function, or it cannot be loaded.
+        """
+        path, digest = self.file_of(reference), self.digest(reference)
+        if self.hashes.get(reference, digest) != digest:
+            raise ModelError(
+                f"{path} is not the code that {self.owner} was trained with (its SHA-256 differs): bring that back."
+            )
+        if not (self.allowed or is_allowed(reference, digest)):
+            raise ModelError(
+                f"{self.owner} needs Python code of its own, {reference}, which may do anything on this machine: read "
+                f"{path}, and if you trust it, run `splitstrument models allow-code` with the model's folder."
+            )
+        function = getattr(self._module(reference, path, digest), _name(reference), None)
+        if not callable(function):
+            raise SettingsError(f"{path} has no function {_name(reference)!r}{self._nearest(reference, path, digest)}.")
+        return function
+
+    def file_of(self, reference: str) -> Path:
+        """The Python file of `reference`; nothing of it is run.
+
+        Raises
+        ------
+        SettingsError
+            If there is none.
+        """
+        path = self._beside(reference) or _installed(_module_name(reference))
+        if path is None:
+            module, searched = _module_name(reference), " or ".join(map(str, self.folders))
+            raise SettingsError(
+                f"There is no {module.replace('.', '/')}.py{f' in {searched}' if searched else ''} and no installed "
+                f"module {module!r}, which {reference} names: put the file beside the recipe, or install its package."
+            )
+        return path
+
+    def _beside(self, reference: str) -> Path | None:
+        """The function's file in our folders."""
+        files = (_in_folder(reference, folder) for folder in self.folders)
+        return next((path for path in files if path.is_file()), None)
+
+    def digest(self, reference: str) -> str:
+        """SHA-256 of the function's file."""
+        return sha256_of(self.file_of(reference))
+
+    def _nearest(self, reference: str, path: Path, digest: str) -> str:
+        names = [name for name in vars(self._module(reference, path, digest)) if not name.startswith("_")]
+        close = difflib.get_close_matches(_name(reference), names, n=1)
+        return f"; did you mean {close[0]!r}?" if close else ""
+
+    def _module(self, reference: str, path: Path, digest: str) -> ModuleType:
+        """Run the file, once for each content, or import the module."""
+        module = _module_name(reference)
+        try:
+            if self._beside(reference) is None:
+                return importlib.import_module(module)
+            name = f"splitstrument_user_code_{digest[:16]}_{module.replace('.', '_')}"
+            return sys.modules.get(name) or _executed(name, path)
+        except (Exception, SystemExit) as error:  # the user's code may fail in any way
+            raise SettingsError(f"{path} cannot be loaded ({_failure(error, path)}): mend it.") from error
+
+    def keep(self, references: Iterable[str], folder: Path) -> None:
+        """Copy the files of `references` that lie in our folders to ``code/`` in `folder`."""
+        for reference in references:
+            path, target = self._beside(reference), _in_folder(reference, folder / CODE_FOLDER)
+            if path and not (target.exists() and target.samefile(path)):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+
+def _in_folder(reference: str, folder: Path) -> Path:
+    return folder.joinpath(*_module_name(reference).split(".")).with_suffix(".py")
+
+
+def _installed(module: str) -> Path | None:
+    """The file of a module that can be imported, found without importing the packages that it lies in."""
+    first, *others = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        return None
+    if not spec or not others:
+        return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    places = [Path(place, *others) for place in spec.submodule_search_locations or ()]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _executed(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and Keras look their classes up there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _failure(error: BaseException, path: Path) -> str:
+    """Kind and message of an error in one line, with the line of `path` that it comes from."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    where = f"line {line}, " if line else ""
+    message = error.msg if isinstance(error, SyntaxError) else (str(error).strip().splitlines() or ["no message"])[0]
+    return f"{where}{type(error).__name__}: {message[:200]}"
+
+
+def _module_name(reference: str) -> str:
+    return reference.partition(":")[0]
+
+
+def _name(reference: str) -> str:
+    return reference.partition(":")[2]
+
+
+def allowed_file() -> Path:
+    """Where this machine remembers which code is allowed: a line ``SHA-256 module:function`` each."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return home / "splitstrument" / "allowed_code.txt"
+
+
+def is_allowed(reference: str, digest: str) -> bool:
+    """Tell whether the function, in a file with this SHA-256, is on this machine's list."""
+    return f"{digest} {reference}" in _allowed_lines()
+
+
+def allow(reference: str, digest: str) -> None:
+    """Put a function, in a file with this SHA-256, on this machine's list."""
+    if not is_allowed(reference, digest):
+        write_text(allowed_file(), "\n".join([*_allowed_lines(), f"{digest} {reference}"]) + "\n")
+
+
+def _allowed_lines() -> list[str]:
+    try:
+        return allowed_file().read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -1,0 +1,211 @@
+"""Losses and networks that a recipe names as ``module:function``: used everywhere a run goes, and never unasked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from training_data import RATE_HZ, TINY_MODEL, make_pairs, tiny_settings
+
+from splitstrument import audio
+from splitstrument.cli import cli
+from splitstrument.errors import ModelError, SettingsError, TrainingError
+from splitstrument.files import sha256_of
+from splitstrument.model_folder import read_model_folder
+from splitstrument.settings import read_yaml
+from splitstrument.user_code import UserCode, allowed_file, is_allowed
+
+CODE = '''
+"""A loss and a network of my own."""
+from dataclasses import dataclass
+from keras import Input, Model, layers, ops
+
+@dataclass
+class Shape:
+    width: int
+
+def tilted(options, model):
+    weight = ops.reshape(ops.convert_to_tensor(options["weights"], "float32"), (1, 1, 1, -1))
+    assert options["how"] == {"kind": "l1", "clip": None} and options["on"] is True
+    return lambda batch, mask: ops.sum(weight * ops.abs(batch["target"] - batch["mixture"] * mask))
+
+def build(settings, input_shape, seed):
+    shape = Shape(settings.options["width"])
+    inputs = Input(input_shape)
+    conv = layers.Conv2D(settings.outputs, shape.width, padding="same", activation="sigmoid", name="only")
+    return Model(inputs, conv(inputs))
+'''
+LOSS = {"name": "mine:tilted", "options": {"weights": [1.5], "how": {"kind": "l1", "clip": None}, "on": True}}
+NETWORK = {"kind": "mine:build", "options": {"width": 3}}
+
+
+def call(*arguments):
+    """One command of the real command line, in this process; its `return_value` is 1 where songs failed."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments], standalone_mode=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory):
+    """A list of allowed code of this module's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """A recipe with its code beside it."""
+    folder = tmp_path_factory.mktemp("mine")
+    pairs = make_pairs(folder / "d", ["a", "b", "c"], np.random.default_rng(3))
+    settings = tiny_settings(pairs, epochs=1, loss=LOSS, model=TINY_MODEL | {"network": NETWORK})
+    (folder / "mine.py").write_text(CODE)
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_none=True)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(recipe):
+    """What was trained by it."""
+    pytest.importorskip("keras")
+    done = call("train", recipe, "-o", recipe.parent / "run", "--no-export")
+    assert done.exit_code == 0, done.exception
+    return recipe.parent / "run"
+
+
+@pytest.fixture
+def foreign(run, tmp_path, monkeypatch):
+    """The same run as somebody else would have sent it: nothing of it is allowed here."""
+    shutil.copytree(run, tmp_path / "foreign")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return tmp_path / "foreign"
+
+
+def test_the_run_folder_keeps_code_hash_and_options(recipe, run):
+    digest = sha256_of(recipe.parent / "mine.py")
+    assert (run / "code" / "mine.py").read_text() == CODE
+    assert json.loads((run / "provenance.json").read_text())["code"] == {"mine:tilted": digest, "mine:build": digest}
+    assert read_yaml(run / "model.yaml")["code"] == {"mine:build": digest}
+    assert read_yaml(run / "settings.yaml")["loss"] == LOSS, "options of any type, null included"
+    assert is_allowed("mine:build", digest) and is_allowed("mine:tilted", digest)
+
+
+def test_resumption_takes_the_code_of_the_run_and_no_other(recipe, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "recipe.yaml").write_text(recipe.read_text())
+    (tmp_path / "mine.py").write_text(CODE + "# changed\n")
+    changed = call("train", tmp_path / "recipe.yaml", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
+    assert isinstance(changed.exception, TrainingError)
+    assert "was trained with another file of mine:build, mine:tilted: resume with --resume -o" in str(changed.exception)
+    gone_on = call("train", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
+    assert gone_on.exit_code == 0 and "2 epochs" in gone_on.stdout
+
+
+def test_check_and_info_of_the_recipe(recipe):
+    assert json.loads(call("info", recipe, "--json").stdout)["model"]["trainable_parameters"] == 10
+    checked = call("train", recipe, "--check")
+    assert "steps tried" in checked.stdout
+
+
+def test_separate_and_evaluate_last_weights_with_keras(run, recipe, tmp_path):
+    audio.write(tmp_path / "song.wav", np.zeros((RATE_HZ, 1), np.float32) + 0.1, RATE_HZ)
+    done = call("separate", tmp_path / "song.wav", "-m", run, "--engine", "keras", "-o", tmp_path / "stems")
+    assert done.return_value == 0 and (tmp_path / "stems" / "song" / "instrument.wav").is_file()
+    scored = call("evaluate", run, "--tracks", recipe.parent / "d", "--weights", "last", "--track", "a", "--json")
+    assert scored.exit_code == 0, scored.exception
+
+
+def test_code_from_elsewhere_is_refused_until_it_is_allowed(foreign, tmp_path):
+    audio.write(tmp_path / "song.wav", np.zeros((RATE_HZ, 1), np.float32) + 0.1, RATE_HZ)
+    separation = ["separate", tmp_path / "song.wav", "-m", foreign, "-o", tmp_path / "stems"]
+    refused = call(*separation)
+    assert "needs Python code of its own, mine:build" in refused.output + str(refused.exception)
+    for command in (
+        ["info", foreign],
+        ["models", "export", foreign],
+        ["train", "--resume", "-o", foreign, "--epochs", 3],
+    ):
+        assert "models allow-code" in str(call(*command).exception), command
+    assert not allowed_file().exists() and not (tmp_path / "stems" / "song").exists()
+    assert "mine:build: " in call("models", "allow-code", foreign).stdout
+    assert call(*separation).return_value == 0
+    (foreign / "code" / "mine.py").write_text(CODE.replace("sigmoid", "tanh"))
+    with pytest.raises(ModelError, match=r"its SHA-256 differs"):
+        read_model_folder(foreign).code.load("mine:build")
+
+
+def test_an_exported_model_needs_its_code_no_more(foreign, run, tmp_path, monkeypatch):
+    """ONNX Runtime reads the network from its own file."""
+    with monkeypatch.context() as at_home:
+        at_home.setenv("XDG_CONFIG_HOME", str(tmp_path / "own"))
+        call("models", "allow-code", foreign)
+        assert call("models", "export", foreign).exit_code == 0
+    audio.write(tmp_path / "song.wav", np.zeros((RATE_HZ, 1), np.float32) + 0.1, RATE_HZ)
+    assert call("separate", tmp_path / "song.wav", "-m", foreign, "-o", tmp_path / "stems").return_value == 0
+
+
+@pytest.mark.slow
+def test_workers_load_it_too(recipe, run, tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "splitstrument",
+            "train",
+            recipe,
+            "-o",
+            tmp_path / "run",
+            "--processes",
+            "2",
+            "--no-export",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sha256_of(tmp_path / "run" / "code" / "mine.py") == sha256_of(run / "code" / "mine.py")
+
+
+def test_a_queue_trains_it(recipe, tmp_path):
+    (recipe.parent / "queue.yaml").write_text(yaml.safe_dump({"name": "q", "trainings": [{"recipe": "recipe.yaml"}]}))
+    done = call("queue", recipe.parent / "queue.yaml", "-o", tmp_path, "--no-export", "--json")
+    assert json.loads(done.stdout)[0]["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("source", "reference", "said"),
+    [
+        ("def loss(): pass", "ours:los", r"ours\.py has no function 'los'; did you mean 'loss'\?"),
+        ("x = 1\ny = x / 0", "ours:loss", r"cannot be loaded \(line 2, ZeroDivisionError: division by zero\)"),
+        ("def loss(:", "ours:loss", r"cannot be loaded \(line 1, SyntaxError"),
+        ("import absent_module", "ours:loss", r"ModuleNotFoundError: No module named 'absent_module'"),
+        ("raise SystemExit(1)", "ours:loss", r"SystemExit: 1"),
+        ("", "theirs:loss", r"There is no theirs\.py in .* and no installed module 'theirs'"),
+        ("", "sys:exit", r"There is no sys\.py in .* and no installed module 'sys'"),
+    ],
+)
+def test_what_is_wrong_with_code_is_one_sentence(tmp_path, source, reference, said):
+    (tmp_path / "ours.py").write_text(source)
+    with pytest.raises(SettingsError, match=said) as caught:
+        UserCode((tmp_path,), allowed=True).load(reference)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_installed_module_is_found_without_being_run(tmp_path, monkeypatch):
+    """Also one in a package, whose ``__init__`` would run first."""
+    (tmp_path / "package_of_mine").mkdir()
+    (tmp_path / "package_of_mine" / "__init__.py").write_text("raise RuntimeError('was run')")
+    (tmp_path / "package_of_mine" / "nets.py").write_text("def build(): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    reference = "package_of_mine.nets:build"
+    assert UserCode().file_of(reference) == tmp_path / "package_of_mine" / "nets.py"
+    with pytest.raises(ModelError, match="needs Python code of its own"):
+        UserCode().load(reference)
+    (tmp_path / "package_of_mine" / "__init__.py").write_text("")
+    assert UserCode(allowed=True).load(reference).__name__ == "build"
