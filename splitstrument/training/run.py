@@ -55,7 +55,7 @@ def train(
         On Ctrl-C, after the state was saved.
     """
     run = RunFolder(folder) if member is None or member.index == 0 else NoRecords(folder)
-    recorded = run.trained_tracks() if resume else None
+    recorded = run.recorded("tracks") if resume else None
     tracks = load_tracks(settings, recipe_folder, recorded)  # before anything is written: data may be missing
     with run.locked():
         position = _resumed_position(run, settings, tracks) if resume else Position()
