@@ -10,33 +10,23 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 import secrets
 import threading
-import webbrowser
 from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import web
 
-from demonstrator.guards import HEADERS, host_allowed, host_name, names_of, same_origin
+from demonstrator import local_app
+from demonstrator.local_app import Refusal
 from splitstrument.curation.checks.findings import CHECKS_FILE
 from splitstrument.curation.listening import Item, Overview, excerpt, listening_queue, overview, wav_bytes
 from splitstrument.datasets.marks import CHECKED, DEFECTS, MARKS, set_mark
-from splitstrument.errors import SettingsError, SplitstrumentError
 
-HERE = Path(__file__).parent
-STATIC = {
-    "quality.js": "text/javascript; charset=utf-8",
-    "quality.css": "text/css; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "base.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-}
+STATIC = {"quality.js", "quality.css", "style.css", "base.js", "icon.svg"}
 # mark -> (key, words on its button)
 KEYS = {
     "bleed": ("b", "Bleed"),
@@ -48,7 +38,6 @@ KEYS = {
     "audible": ("h", "Audible"),
 }
 MAX_EXCERPT_S = 30.0
-MAX_FORM_BYTES = 4096
 MAX_OVERVIEWS = 64
 
 
@@ -106,19 +95,8 @@ class Studio:
     @cached_property
     def render(self) -> Any:
         """Templates, escaping what they are given."""
-        return web.template.render(
-            str(HERE / "templates"),
-            cache=True,
-            globals={
-                "studio": self,
-                "keys": KEYS,
-                "defects": DEFECTS,
-                "clock": clock,
-                "len": len,
-                "enumerate": enumerate,
-                "sorted": sorted,
-            },
-        )
+        builtins = {"len": len, "enumerate": enumerate, "sorted": sorted}
+        return local_app.templates({"studio": self, "keys": KEYS, "defects": DEFECTS, "clock": clock, **builtins})
 
 
 def item_id(item: Item) -> str:
@@ -139,15 +117,9 @@ def application(dataset: str | Path, target: str | None = None) -> web.applicati
     DatasetError
         If there is no organised track or none with the target.
     """
-    studio = Studio(Path(dataset), target)
-    handlers = [_bound(cls, studio) for cls in (List, Judge, Sound, Mark, Static)]
-    name = "/([0-9a-f]{12})"
-    patterns = ("/?", name, f"{name}/sound", f"{name}/marks", "/static/([a-z.]{1,20})")
-    mapping = [part for pair in zip(patterns, handlers, strict=True) for part in pair]
-    app = web.application(mapping, {}, autoreload=False)
-    app.add_processor(guarded)
-    app.notfound = lambda: Refusal("404 Not Found", "There is no such page.")
-    return app
+    item = "/([0-9a-f]{12})"
+    pages = {"/?": List, item: Judge, f"{item}/sound": Sound, f"{item}/marks": Mark}
+    return local_app.application(pages, Studio(Path(dataset), target), STATIC)
 
 
 def serve(dataset: str | Path, target: str | None, port: int, open_browser: bool = True) -> None:
@@ -158,32 +130,14 @@ def serve(dataset: str | Path, target: str | None, port: int, open_browser: bool
     SettingsError
         If the port is taken.
     """
-    server = make_server(dataset, target, port)
-    address = f"http://127.0.0.1:{server.bind_addr[1]}/quality/"
-    print(f"Listening page: {address}  (Ctrl-C ends it)", flush=True)
-    if open_browser:
-        webbrowser.open(address)
-    try:
-        server.serve()
-    finally:
-        server.stop()
+    announcement = "Listening page: {address}  (Ctrl-C ends it)"
+    local_app.serve(make_server(dataset, target, port), "/quality/", announcement, open_browser)
 
 
 def make_server(dataset: str | Path, target: str | None, port: int) -> Any:
     """A server that listens already; port 0 takes any free one."""
-    from cheroot.wsgi import Server
-
-    web.config.debug = False  # True shows tracebacks
-    root = web.application(("/quality", application(dataset, target), "/", "Home"), {"Home": Home}, autoreload=False)
-    server = Server(("127.0.0.1", port), root.wsgifunc(), numthreads=4, server_name="splitstrument")
-    server.max_request_body_size = MAX_FORM_BYTES
-    try:
-        server.prepare()
-    except OSError as error:
-        raise SettingsError(
-            f"Port {port} cannot be used ({error.strerror or error}): choose another with --port."
-        ) from None
-    return server
+    mapping = ("/quality", application(dataset, target), "/", Home)
+    return local_app.make_server(web.application(mapping, {}, autoreload=False), port)
 
 
 class Home:
@@ -193,46 +147,16 @@ class Home:
         raise web.seeother("/quality/")
 
 
-class Refusal(web.HTTPError):
-    """An answer other than 200, as one plain sentence."""
-
-    def __init__(self, status: str, message: str) -> None:
-        super().__init__(status, {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}, message)
-
-
-def guarded(handle: Any) -> Any:
-    """Answer this machine only, under its own names, with the headers of the demonstrator."""
-    environ = web.ctx.env
-    for name, value in HEADERS.items():
-        web.header(name, value, unique=True)
-    if environ.get("REMOTE_ADDR") not in ("127.0.0.1", "::1", "::ffff:127.0.0.1"):
-        raise Refusal("403 Forbidden", "The quality page is for the machine that it runs on.")
-    if not host_allowed(environ.get("HTTP_HOST"), names_of("127.0.0.1")):
-        host = host_name(environ.get("HTTP_HOST") or "")
-        raise Refusal("421 Misdirected Request", f"This page does not go by the name {host[:60]!r}.")
-    return handle()
-
-
-def _bound(cls: type, studio: Studio) -> type:
-    return type(cls.__name__, (cls,), {"studio": studio})
-
-
-class Page:
+class Page(local_app.Page):
     """Base of the handlers."""
 
-    studio: Studio
-
-    def html(self, template: str, *values: Any) -> str:
-        """Render a page."""
-        web.header("Content-Type", "text/html; charset=utf-8")
-        web.header("Cache-Control", "no-store")
-        return str(getattr(self.studio.render, template)(*values))
+    shared: Studio
 
     def item(self, name: str) -> Item:
         """The item of an address; 404 if there is none."""
-        if name not in self.studio.items:
+        if name not in self.shared.items:
             raise Refusal("404 Not Found", "There is no such stem here: the dataset has changed; go back to the list.")
-        return self.studio.items[name]
+        return self.shared.items[name]
 
 
 class List(Page):
@@ -241,8 +165,8 @@ class List(Page):
     def GET(self) -> str:
         if web.ctx.path != "/":
             raise web.seeother("/")  # the page's links are relative to it
-        self.studio.refresh()
-        items = list(self.studio.items.items())
+        self.shared.refresh()
+        items = list(self.shared.items.items())
         return self.html("quality_list", items, next((name for name, item in items if not item.is_done), None))
 
 
@@ -251,9 +175,9 @@ class Judge(Page):
 
     def GET(self, name: str) -> str:
         item = self.item(name)
-        seen = self.studio.overview(name)
-        place = list(self.studio.items).index(name)
-        return self.html("quality_item", name, item, seen, _data(name, item, seen), place, self.studio.neighbours(name))
+        seen = self.shared.overview(name)
+        place = list(self.shared.items).index(name)
+        return self.html("quality_item", name, item, seen, _data(name, item, seen), place, self.shared.neighbours(name))
 
 
 class Sound(Page):
@@ -268,10 +192,7 @@ class Sound(Page):
             raise Refusal("400 Bad Request", "start and end should be seconds.") from None
         if not 0 <= start < end <= start + MAX_EXCERPT_S or end > 1e6:
             raise Refusal("400 Bad Request", f"Expected 0 <= start < end, at most {MAX_EXCERPT_S:g} s apart.")
-        try:
-            body = wav_bytes(*excerpt(item, [(start, end)], query.whole == "1"))
-        except SplitstrumentError as error:  # web.py would make an internal error of it
-            raise Refusal("409 Conflict", str(error)) from None
+        body = wav_bytes(*excerpt(item, [(start, end)], query.whole == "1"))
         web.header("Content-Type", "audio/wav")
         web.header("Content-Length", str(len(body)))
         web.header("Cache-Control", "private, max-age=600")
@@ -282,7 +203,7 @@ class Mark(Page):
     """Set or remove one mark."""
 
     def POST(self, name: str) -> str:
-        form = self._form()
+        form = self.form()
         item = self.item(name)
         mark = form.get("mark", "")
         if mark not in MARKS or form.get("set") not in ("0", "1"):
@@ -291,34 +212,9 @@ class Mark(Page):
         if web.ctx.env.get("HTTP_ACCEPT", "").startswith("application/json"):
             web.header("Content-Type", "application/json")
             web.header("Cache-Control", "no-store")
-            return json.dumps({"marks": sorted(item.marks), "next": self.studio.next_open(name)})
-        following = self.studio.next_open(name) if mark == CHECKED and form["set"] == "1" else name
+            return json.dumps({"marks": sorted(item.marks), "next": self.shared.next_open(name)})
+        following = self.shared.next_open(name) if mark == CHECKED and form["set"] == "1" else name
         raise web.seeother(f"/{following or ''}")
-
-    def _form(self) -> dict[str, str]:
-        """The fields of a small form that one of this server's pages sent."""
-        environ = web.ctx.env
-        if not same_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE"), environ["HTTP_HOST"]):
-            raise Refusal("403 Forbidden", "This form was sent from another site.")
-        length = environ.get("CONTENT_LENGTH") or ""
-        if not length.isdigit() or int(length) > MAX_FORM_BYTES:
-            raise Refusal("413 Content Too Large", f"Expected a form of at most {MAX_FORM_BYTES} bytes.")
-        text = environ["wsgi.input"].read(int(length)).decode("utf-8", "replace")
-        form = {key: values[0] for key, values in parse_qs(text, max_num_fields=8).items()}
-        if not hmac.compare_digest(form.get("token", "").encode(), self.studio.token.encode()):
-            raise Refusal("403 Forbidden", "This page is from an earlier server: reload it and try again.")
-        return form
-
-
-class Static:
-    """Scripts and styles, by name from a fixed list."""
-
-    def GET(self, name: str) -> bytes:
-        if name not in STATIC:
-            raise Refusal("404 Not Found", "There is no such file.")
-        web.header("Content-Type", STATIC[name])
-        web.header("Cache-Control", "no-cache")
-        return (HERE / "static" / name).read_bytes()
 
 
 def _data(name: str, item: Item, seen: Overview) -> str:

@@ -21,20 +21,11 @@ def percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.0f} %".replace("-", "−")
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned Markdown table; all columns but the first to the right."""
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    line = lambda cells: "| " + " | ".join(_pad(*pair) for pair in zip(cells, widths, range(99))) + " |"  # noqa: E731, B905
-    rule = "|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|"
-    return "\n".join([line(header), rule, *map(line, rows)]) + "\n"
-
-
-def _pad(cell: str, width: int, column: int) -> str:
-    return cell.ljust(width) if column == 0 else cell.rjust(width)
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(list(header))]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+def markdown(header: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    """Return an aligned Markdown table that ends in a line break; all columns but the first go to the right."""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    first, *others = ((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])) for row in cells)
+    rule = "|".join("-" * (width + 1) + ("-" if column == 0 else ":") for column, width in enumerate(widths))
+    lines = [f"| {' | '.join(row)} |" for row in (first, *others)]
+    return "\n".join([lines[0], f"|{rule}|", *lines[1:]]) + "\n"

@@ -61,13 +61,13 @@ def print_published(folder: Path, as_json: bool) -> None:
         raise SettingsError(f"{folder} holds no recipe with published numbers: give the folder trainings.")
     choose_backend()
     from splitstrument.reproduction.published import HEADER, published_rows
-    from splitstrument.tables import markdown_table
+    from splitstrument.tables import markdown
 
     rows = published_rows(recipes)
     if as_json:
         print_json([list(zip(HEADER, row, strict=True)) for row in rows])
     else:
-        click.echo(markdown_table(HEADER, rows))
+        click.echo(markdown(HEADER, rows), nl=False)
 
 
 def settings_file(path: Path) -> Path:

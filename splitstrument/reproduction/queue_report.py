@@ -16,7 +16,7 @@ from splitstrument.evaluation.run import EvaluationSettings, evaluate_model
 from splitstrument.model_folder import copy_code, read_model_folder, write_model_folder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.settings import load_settings
-from splitstrument.tables import markdown_table
+from splitstrument.tables import markdown
 from splitstrument.training.queue import Job, Status, status_of
 from splitstrument.training.run_folder import BEST_FILE, LAST_FILE, SETTINGS_FILE
 from splitstrument.training.settings import TrainingSettings
@@ -105,7 +105,7 @@ def report(scored: Sequence[Scored]) -> str:
     prefix = "stand-in: " if any("stand-in" in one.settings.name for one in scored) else ""
     header = (HEADER[0], *(PUBLISHED_HEADER if with_published else ()), *(prefix + name for name in HEADER[1:]))
     rows = [_row(one, with_published) for one in scored]
-    lines = [reference_table(scored), "", markdown_table(header, rows)]
+    lines = [reference_table(scored), markdown(header, rows).rstrip()]
     return "\n".join(lines) + "\n"
 
 
@@ -116,7 +116,7 @@ def reference_table(scored: Sequence[Scored]) -> str:
         for system, name in REFERENCE_SYSTEMS.items():
             sdr = [median(record, system, source, "sdr") for source in ("instrument", "rest")]
             rows.append([target, name, _pair(sdr), _db(median(record, system, "instrument", "si_sdr"))])
-    return markdown_table(("target", "system", "SDR instrument / rest", "SI-SDR instrument"), rows)
+    return markdown(("target", "system", "SDR instrument / rest", "SI-SDR instrument"), rows)
 
 
 def gains(one: Scored) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from places import ROOT, SHARED
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.reproduction.published import HEADER, published_rows, track_counts
-from splitstrument.tables import markdown_table
+from splitstrument.tables import markdown
 from splitstrument.training.recipes import import_configuration, load_recipe, parse_jsonc
 
 RECIPES = sorted((ROOT / "trainings").glob("*.yaml"))
@@ -68,7 +68,7 @@ def test_the_published_parameters_come_out_and_the_docs_have_them():
     rows = published_rows(load_recipe(path).settings for path in by_filters.values())
     for row in rows:
         assert row[2] == row[3]
-    for line in markdown_table(HEADER, rows).splitlines():
+    for line in markdown(HEADER, rows).splitlines():
         assert line in page
 
 
