@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from splitstrument.cli.common import jobs_option, json_option, options, print_json, quiet_option, scheduler_option
 from splitstrument.files import safe_name
+
+if TYPE_CHECKING:
+    from splitstrument.evaluation.schema import Record
 
 measuring = options(
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the results."),
@@ -66,15 +71,15 @@ def workers_of(flags: dict):
     return Workers(flags["jobs"], flags["scheduler"], flags["quiet"] or flags["as_json"])
 
 
-def show(record: dict, folder: Path, as_json: bool) -> None:
+def show(record: Record, folder: Path, as_json: bool) -> None:
     """Print the record or its tables; exit with 1 if a track could not be scored."""
     show_all({folder: record}, as_json)
 
 
-def show_all(records: dict[Path, dict], as_json: bool) -> None:
+def show_all(records: Mapping[Path, Record], as_json: bool) -> None:
     """Print the records by their folders, as tables or as one JSON value; exit with 1 if a track was not scored."""
-    from splitstrument.evaluation.jobs import ESTIMATE
     from splitstrument.evaluation.report.text import text_report
+    from splitstrument.evaluation.schema import ESTIMATE
 
     if as_json:
         print_json(list(records.values()) if len(records) > 1 else next(iter(records.values())))

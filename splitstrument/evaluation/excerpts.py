@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splitstrument import audio
-from splitstrument.evaluation.tracks import Estimates, aligned, pair_blocks
+from splitstrument.evaluation.schema import ExcerptRecord
+from splitstrument.evaluation.tracks import EstimateFiles, pair_blocks
 from splitstrument.files import safe_name
 from splitstrument.pairs import Pair
 
@@ -21,7 +21,7 @@ EXCERPT_S = 8.0
 SIGNALS = ("mixture", "instrument", "estimate")
 
 
-def write_excerpt(pair: Pair, estimates: Estimates, folder: Path) -> dict[str, Any]:
+def write_excerpt(pair: Pair, estimates: EstimateFiles, folder: Path) -> ExcerptRecord:
     """Write ``excerpts/<track>/{mixture,instrument,estimate}.flac`` below `folder`; one gain keeps them in range.
 
     Returns
@@ -32,7 +32,7 @@ def write_excerpt(pair: Pair, estimates: Estimates, folder: Path) -> dict[str, A
     rate = audio.probe(pair.instrument).sample_rate_hz
     start = excerpt_start(pair, rate)
     n_samples = round(EXCERPT_S * rate)
-    signals = _cut(aligned(pair_blocks(pair), estimates()), start, n_samples)
+    signals = _cut(estimates.beside(pair_blocks(pair)), start, n_samples)
     gain = min(1.0, 0.99 / max(float(np.abs(signals).max()), 1e-9))
     files = {}
     for name, signal in zip(SIGNALS, signals, strict=True):

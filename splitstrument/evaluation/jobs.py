@@ -12,17 +12,18 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
 from splitstrument.evaluation.excerpts import write_excerpt
-from splitstrument.evaluation.metrics.registry import SOURCES
+from splitstrument.evaluation.metrics.registry import SOURCES, metrics
 from splitstrument.evaluation.problems import Problem, SignalProblems, file_problems
-from splitstrument.evaluation.systems import Eq, estimates_of
-from splitstrument.evaluation.tracks import Estimates, estimates_in_files, pair_blocks, score_system
+from splitstrument.evaluation.schema import ESTIMATE, TrackRecord
+from splitstrument.evaluation.systems import STEREO_ONLY, Eq
+from splitstrument.evaluation.tracks import EstimateFiles, estimates_in_files, pair_blocks, score_systems
 from splitstrument.files import safe_name, sha256_of, write_json
 from splitstrument.pairs import Pair, check_pair, check_whole
 from splitstrument.separation.options import SeparationOptions
@@ -31,8 +32,7 @@ from splitstrument.separation.samples import Native
 from splitstrument.separation.separator import Separator, SongStream
 from splitstrument.spectrogram import Float
 
-RECORD_FORMAT = 1
-ESTIMATE = "estimate"
+RECORD_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class TrackJob:
         Of the oracle masks and the fixed EQ.
     folder
         Where the record, the excerpt and, if wanted, the estimates go.
+    threads
+        Metrics that are computed at the same time; no value depends on it.
     """
 
     pair: Pair
@@ -74,6 +76,7 @@ class TrackJob:
     framewise: bool = True
     keep_estimates: bool = False
     excerpts: bool = True
+    threads: int = 1
 
     @property
     def record_path(self) -> Path:
@@ -81,20 +84,22 @@ class TrackJob:
         return self.folder / "tracks" / f"{safe_name(self.pair.name)}.json"
 
 
-def evaluate_track(job: TrackJob) -> dict[str, Any]:
+def evaluate_track(job: TrackJob) -> TrackRecord:
     """Score one track, or hand back its stored record if nothing that went in has changed."""
     check_whole(job.pair)
     key = job_key(job)
     stored = read_record(job.record_path)
     if stored and stored.get("key") == key:
         return stored
-    write_json(job.record_path, {"format": RECORD_FORMAT, "key": key, **_score_track(job)})
-    return read_record(job.record_path) or {}  # read back, so that a resumed evaluation ends with the same bytes
+    record = TrackRecord(format=RECORD_FORMAT, key=key, **_score_track(job))
+    write_json(job.record_path, record)
+    return read_record(job.record_path) or record  # read back, so that a resumed evaluation ends with the same bytes
 
 
 def job_key(job: TrackJob) -> str:
     """Hash of all that influences a record: contents of the files, model, settings."""
     parts: list[Any] = [RECORD_FORMAT, job.pair.name, job.systems, job.n_fft, job.framewise, job.excerpts]
+    parts.append(list(metrics()))
     parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
     if isinstance(job.estimates, ModelEstimates):
         model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)
@@ -103,24 +108,25 @@ def job_key(job: TrackJob) -> str:
         files = (job.estimates.instrument, job.estimates.rest)
         parts += [path and path.is_file() and sha256_of(path) for path in files]
     if job.eq:
-        parts.append(hashlib.sha256(job.eq.gains.tobytes()).hexdigest())
+        gains = (job.eq.gains, job.eq.mid_side)
+        parts += [hashlib.sha256(part.tobytes()).hexdigest() for part in gains if part is not None]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> TrackRecord | None:
     """A stored record, or None where there is none that can be read."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) else None
+    return cast(TrackRecord, record) if isinstance(record, dict) else None
 
 
-def _score_track(job: TrackJob) -> dict[str, Any]:
+def _score_track(job: TrackJob) -> TrackRecord:
     info = check_pair(job.pair)
     if info.n_samples == 0:
         raise AudioFileError(f"{job.pair.instrument} holds no samples: make the pair again.")
-    record: dict[str, Any] = {
+    record: TrackRecord = {
         "track": job.pair.name,
         "seconds": info.duration_s,
         "sample_rate_hz": info.sample_rate_hz,
@@ -132,37 +138,33 @@ def _score_track(job: TrackJob) -> dict[str, Any]:
     try:
         estimates, problems = _open_estimates(job, info, record)
         if estimates:
-            problems += _score_estimates(job, estimates, record)
-        for name in job.systems:
-            system = partial(_baseline, name, job, info.sample_rate_hz)
-            record["scores"][name] = score_system(job.pair, system, job.framewise)
+            estimates, problems = _checked(job, estimates, problems)
+        if estimates and job.excerpts:
+            record["excerpt"] = write_excerpt(job.pair, estimates, job.folder)
+        systems = [name for name in job.systems if info.n_channels == 2 or name not in STEREO_ONLY]
+        scores = score_systems(job.pair, systems, job.n_fft, job.eq, estimates, job.framewise, job.threads)
+        record["scores"] = dict(zip([*systems, ESTIMATE], scores, strict=False))
     finally:  # after Ctrl-C as well
         _drop_temporary(job)
-    record["problems"] = [vars(problem) for problem in problems]
+    record["problems"] = [{"kind": problem.kind, "sentence": problem.sentence} for problem in problems]
     record["elapsed_s"] = round(time.perf_counter() - started, 3)
     record["peak_memory_mb"] = peak_memory_mb()
-    return _plain(record)
+    return cast(TrackRecord, _plain(record))
 
 
-def _score_estimates(job: TrackJob, estimates: Estimates, record: dict[str, Any]) -> list[Problem]:
-    """Score the estimates into `record`; files that turn out to be damaged on reading are a problem, not an end."""
+def _checked(
+    job: TrackJob, estimates: EstimateFiles, problems: list[Problem]
+) -> tuple[EstimateFiles | None, list[Problem]]:
+    """Look through the estimates; files that turn out to be damaged on reading are a problem, not an end."""
     try:
-        problems = SignalProblems(job.pair, estimates).problems()
+        return estimates, problems + SignalProblems(job.pair, estimates).problems()
     except AudioFileError as error:
-        return [Problem("unreadable", str(error))]
-    record["scores"][ESTIMATE] = score_system(job.pair, estimates, job.framewise)
-    if job.excerpts:
-        record["excerpt"] = write_excerpt(job.pair, estimates, job.folder)
-    return problems
-
-
-def _baseline(name: str, job: TrackJob, sample_rate_hz: int):
-    return estimates_of(name, pair_blocks(job.pair), sample_rate_hz, job.n_fft, job.eq)
+        return None, [Problem("unreadable", str(error))]
 
 
 def _open_estimates(
-    job: TrackJob, info: audio.AudioInfo, record: dict[str, Any]
-) -> tuple[Estimates | None, list[Problem]]:
+    job: TrackJob, info: audio.AudioInfo, record: TrackRecord
+) -> tuple[EstimateFiles | None, list[Problem]]:
     if isinstance(job.estimates, ModelEstimates):
         path = _separate(job, job.estimates, info, record)
         return estimates_in_files(job.pair, path, None), []
@@ -182,7 +184,7 @@ def _open_estimates(
     return estimates_in_files(job.pair, usable["instrument"], usable["rest"]), problems
 
 
-def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, record: dict[str, Any]) -> Path:
+def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, record: TrackRecord) -> Path:
     """Separate the mixture at its own rate into a float file; notes speed in the record."""
     options = estimates.options
     model = _model(estimates.model, options.engine, options.threads)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
-from splitstrument.evaluation.tracks import Estimates, aligned, pair_blocks
+from splitstrument.evaluation.tracks import EstimateFiles, pair_blocks
 from splitstrument.pairs import Pair
 
 SWAP_MARGIN_DB = 3.0
@@ -89,7 +89,7 @@ def _header_differences(info: audio.AudioInfo, wanted: audio.AudioInfo, source: 
 class SignalProblems:
     """Looks for silence, clipping, swapping and shifts while a pair and its estimates pass by once."""
 
-    def __init__(self, pair: Pair, estimates: Estimates) -> None:
+    def __init__(self, pair: Pair, estimates: EstimateFiles) -> None:
         self.name = pair.name
         info = audio.probe(pair.instrument)
         self.rate = info.sample_rate_hz
@@ -99,12 +99,12 @@ class SignalProblems:
         self.clipped = np.zeros((2, 2), int)  # estimate or reference, source
         self.excerpt: NDArray | None = None
         self._loudest = -1.0
-        self._watch(aligned(pair_blocks(pair, round(EXCERPT_S * self.rate)), estimates()))
+        self._watch(estimates.beside(pair_blocks(pair, round(EXCERPT_S * self.rate))))
 
     def _watch(self, blocks: Iterator[tuple[NDArray, NDArray]]) -> None:
         for references, estimates in blocks:
             flat_r, flat_e = references.reshape(2, -1).astype(np.float64), estimates.reshape(2, -1).astype(np.float64)
-            self.products += flat_e @ flat_r.T
+            self.products += np.einsum("it,jt->ij", flat_e, flat_r)
             self.energy += np.einsum("ij,ij->i", flat_e, flat_e)
             self.reference_energy += np.einsum("ij,ij->i", flat_r, flat_r)
             self.clipped += [[clipped_samples(signal) for signal in group] for group in (estimates, references)]

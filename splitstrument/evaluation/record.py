@@ -10,23 +10,21 @@ import io
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.metrics.registry import MEASURES, SHARE_MEASURES, SOURCES
-from splitstrument.evaluation.statistics import compare, share_of_distance, summarise
-from splitstrument.evaluation.systems import CEILINGS, DESCRIPTIONS
+from splitstrument.evaluation.metrics.registry import SHARE_METRICS, SOURCES, metrics
+from splitstrument.evaluation.schema import ESTIMATE, Comparison, Record, Summary, TrackRecord
+from splitstrument.evaluation.statistics import compare, holm, share_of_distance, summarise
+from splitstrument.evaluation.systems import BASES, CEILINGS, DESCRIPTIONS
 from splitstrument.settings import read_yaml
 
 EVALUATION_FORMAT = 1
 EVALUATION_FILE = "evaluation.yaml"
 MAX_BYTES = 200_000_000
 
-Record = dict[str, Any]
 
-
-def build_record(name: str, tracks: Iterable[Record], failed: dict[str, str], **about: Any) -> Record:
+def build_record(name: str, tracks: Iterable[TrackRecord], failed: dict[str, str], **about: Any) -> Record:
     """Put the records of all tracks together.
 
     Parameters
@@ -39,7 +37,7 @@ def build_record(name: str, tracks: Iterable[Record], failed: dict[str, str], **
     tracks = sorted(tracks, key=lambda record: record["track"])
     seen = about.get("seen_in_training", [])
     systems = [system for system in (ESTIMATE, *DESCRIPTIONS) if any(system in track["scores"] for track in tracks)]
-    return {
+    record: dict[str, Any] = {
         "format": EVALUATION_FORMAT,
         "name": name,
         **about,
@@ -55,11 +53,12 @@ def build_record(name: str, tracks: Iterable[Record], failed: dict[str, str], **
         "failed": failed,
         "tracks": [{key: value for key, value in track.items() if key not in ("format", "key")} for track in tracks],
     }
+    return cast(Record, record)
 
 
-def values_of(tracks: Iterable[Record], system: str, source: str, measure: str) -> list[float | None]:
-    """One measure over tracks; None where the track lacks the system or the measure is undefined."""
-    return [track["scores"].get(system, {}).get(source, {}).get(measure) for track in tracks]
+def values_of(tracks: Iterable[TrackRecord], system: str, source: str, metric: str) -> list[float | None]:
+    """One metric over tracks; None where the track lacks the system or the metric is undefined."""
+    return [track["scores"].get(system, {}).get(source, {}).get(metric) for track in tracks]
 
 
 def read_evaluation(path: str | Path) -> Record:
@@ -80,20 +79,20 @@ def read_evaluation(path: str | Path) -> Record:
         raise DatasetError(str(error)) from None
     if not isinstance(record, dict) or record.get("format") != EVALUATION_FORMAT or "tracks" not in record:
         raise DatasetError(f"{path} is no evaluation of format {EVALUATION_FORMAT}: make it again.")
-    return record
+    return cast(Record, record)
 
 
 def csv_text(record: Record) -> str:
     """A row per track, system and source."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["evaluation", "track", "system", "source", *MEASURES, "problems"])
+    writer.writerow(["evaluation", "track", "system", "source", *metrics(), "problems"])
     for track in record["tracks"]:
         kinds = " ".join(sorted({problem["kind"].replace(" ", "_") for problem in track["problems"]}))
         for system in (name for name in record["systems"] if name in track["scores"]):
             for source in SOURCES:
                 values = track["scores"][system][source]
-                cells = ["" if values.get(key) is None else values[key] for key in MEASURES]
+                cells = ["" if values.get(key) is None else values[key] for key in metrics()]
                 mine = kinds if system == ESTIMATE else ""
                 writer.writerow([_harmless(record["name"]), _harmless(track["track"]), system, source, *cells, mine])
     return stream.getvalue()
@@ -104,51 +103,56 @@ def _harmless(text: str) -> str:
     return re.sub(r"^([=+\-@\t])", r"'\1", text)
 
 
-def _summary(tracks: list[Record], system: str) -> dict[str, Any]:
+def _summary(tracks: list[TrackRecord], system: str) -> dict[str, dict[str, Summary]]:
     return {
-        source: {measure: summarise(values_of(tracks, system, source, measure)) for measure in MEASURES}
+        source: {
+            key: summarise(values_of(tracks, system, source, key), metric.better) for key, metric in metrics().items()
+        }
         for source in SOURCES
     }
 
 
-def _improvement(tracks: list[Record]) -> dict[str, Any]:
-    """Estimates against the mixture and the fixed EQ, track by track."""
+def _improvement(tracks: list[TrackRecord]) -> dict[str, dict[str, dict[str, Comparison]]]:
+    """Estimates against the mixture and the fixed EQs, track by track; p corrected over bases and sources."""
     measured = [track for track in tracks if ESTIMATE in track["scores"]]
+    found = {base: {source: _comparisons(measured, base, source) for source in SOURCES} for base in _bases(measured)}
+    for metric in SHARE_METRICS:
+        tests = [by_source[source][metric] for by_source in found.values() for source in SOURCES]
+        for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+            test["p_corrected"] = p
+    return found
+
+
+def _comparisons(tracks: list[TrackRecord], base: str, source: str) -> dict[str, Comparison]:
     return {
-        base: {
-            source: {
-                measure: compare(
-                    values_of(measured, ESTIMATE, source, measure), values_of(measured, base, source, measure)
-                )
-                for measure in SHARE_MEASURES
-            }
-            for source in SOURCES
-        }
-        for base in ("mixture", "eq")
-        if any(base in track["scores"] for track in measured)
+        metric: compare(values_of(tracks, ESTIMATE, source, metric), values_of(tracks, base, source, metric))
+        for metric in SHARE_METRICS
     }
 
 
-def _shares(tracks: list[Record]) -> dict[str, Any]:
+def _bases(tracks: list[TrackRecord]) -> list[str]:
+    return [base for base in BASES if any(base in track["scores"] for track in tracks)]
+
+
+def _shares(tracks: list[TrackRecord]) -> dict[str, dict[str, dict[str, dict[str, float | None]]]]:
     """Share of the distance from base to each ceiling that the medians close, over the same tracks."""
     measured = [track for track in tracks if ESTIMATE in track["scores"]]
+    ceilings = [ceiling for ceiling in CEILINGS if any(ceiling in track["scores"] for track in measured)]
     return {
         base: {
             ceiling: {
-                source: {m: _share_of_medians(measured, base, ceiling, source, m) for m in SHARE_MEASURES}
+                source: {m: _share_of_medians(measured, base, ceiling, source, m) for m in SHARE_METRICS}
                 for source in SOURCES
             }
-            for ceiling in CEILINGS
-            if any(ceiling in track["scores"] for track in measured)
+            for ceiling in ceilings
         }
-        for base in ("mixture", "eq")
-        if any(base in track["scores"] for track in measured)
+        for base in _bases(measured)
     }
 
 
-def _share_of_medians(tracks: list[Record], base: str, ceiling: str, source: str, measure: str) -> float | None:
+def _share_of_medians(tracks: list[TrackRecord], base: str, ceiling: str, source: str, metric: str) -> float | None:
     """Medians over the tracks where all three are defined."""
-    columns = zip(*(values_of(tracks, system, source, measure) for system in (ESTIMATE, base, ceiling)), strict=True)
+    columns = zip(*(values_of(tracks, system, source, metric) for system in (ESTIMATE, base, ceiling)), strict=True)
     complete = [row for row in columns if None not in row]
     if not complete:
         return None

@@ -15,12 +15,13 @@ from typing import Any
 from splitstrument.audio import is_audio_name, probe
 from splitstrument.errors import DatasetError, SplitstrumentError
 from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
-from splitstrument.evaluation.record import EVALUATION_FILE, Record, build_record, csv_text
+from splitstrument.evaluation.record import EVALUATION_FILE, build_record, csv_text
 from splitstrument.evaluation.report.text import text_report
+from splitstrument.evaluation.schema import Record, TrackRecord
 from splitstrument.evaluation.selection import choose_tracks, seen_in_training
 from splitstrument.evaluation.systems import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.tracks import resampled_pair_blocks
-from splitstrument.executor import map_tracks, track_executor
+from splitstrument.executor import available_cores, map_tracks, track_executor
 from splitstrument.files import write_text, write_yaml
 from splitstrument.model_folder import check_one_instrument, find_model
 from splitstrument.pairs import Pair, find_pairs
@@ -30,6 +31,7 @@ from splitstrument.separation.options import SeparationOptions
 from splitstrument.settings import Settings, read_yaml
 
 DEFAULT_N_FFT = 2048
+EQS = ("eq", "eq_ms")
 PASSPORT = "passport.yaml"
 PASSPORT_KEYS = ("name", "title", "target", "origin", "kind", "rendered", "licence", "licences", "summary")
 
@@ -44,7 +46,7 @@ class EvaluationSettings(Settings):
     n_fft
         STFT of the oracle masks and the EQ; None takes the model's, or 2048 where there is no model.
     framewise
-        Also BSS Eval v4, which costs a second pass.
+        Also BSS Eval v4.
     keep_estimates
         Keep the model's estimates as float WAV files.
     excerpts
@@ -66,6 +68,11 @@ class Workers:
     jobs: int = 1
     scheduler: str | None = None
     quiet: bool = False
+
+    @property
+    def cores(self) -> int:
+        """Cores of this machine that may be used; those of a cluster are its scheduler's matter."""
+        return 1 if self.scheduler else self.jobs or available_cores()
 
 
 def evaluate_model(
@@ -227,21 +234,24 @@ class _Task:
         }
         return chosen | ({"separation": self.options.model_dump(mode="json")} if self.options else {})
 
-    def jobs(self) -> list[TrackJob]:
-        """One for every track."""
-        return [self._job(pair, estimates) for pair, estimates in self.plan.items()]
+    def jobs(self, cores: int) -> list[TrackJob]:
+        """One for every track; cores that are left over where there are few tracks work inside the tracks."""
+        threads = max(1, cores // len(self.plan))
+        return [self._job(pair, estimates, threads) for pair, estimates in self.plan.items()]
 
-    def _job(self, pair: Pair, estimates: ModelEstimates | FileEstimates) -> TrackJob:
+    def _job(self, pair: Pair, estimates: ModelEstimates | FileEstimates, threads: int) -> TrackJob:
         settings, with_eq = self.settings, self.fit is not None and set(self.fit.sums) - {pair.name}
-        systems = tuple(name for name in (*settings.baselines, *settings.ceilings) if name != "eq" or with_eq)
-        eq = self.fit.eq(without=pair.name) if self.fit and with_eq and "eq" in systems else None
+        systems = tuple(name for name in (*settings.baselines, *settings.ceilings) if name not in EQS or with_eq)
+        eq = self.fit.eq(without=pair.name) if self.fit and with_eq and set(EQS) & set(systems) else None
+        if eq is None or eq.mid_side is None:  # songs without a side have one curve
+            systems = tuple(name for name in systems if name != "eq_ms")
         keep = settings.framewise, settings.keep_estimates, settings.excerpts
-        return TrackJob(pair, estimates, systems, self.n_fft, self.folder, eq, *keep)
+        return TrackJob(pair, estimates, systems, self.n_fft, self.folder, eq, *keep, threads)
 
 
 def _run(task: _Task, about: dict[str, Any], workers: Workers) -> Record:
     """Evaluate all tracks and write the results."""
-    records, failed = _work(task.jobs(), workers)
+    records, failed = _work(task.jobs(workers.cores), workers)
     if not records:
         raise DatasetError("No track could be evaluated: " + " ".join(failed.values()))
     record = build_record(
@@ -276,7 +286,7 @@ def describe_data(folder: Path) -> dict[str, Any]:
     return {"name": name, "passport": None}
 
 
-def _work(jobs: list[TrackJob], workers: Workers) -> tuple[list[Record], dict[str, str]]:
+def _work(jobs: list[TrackJob], workers: Workers) -> tuple[list[TrackRecord], dict[str, str]]:
     records, failed = [], {}
     with (
         track_executor(workers.jobs, workers.scheduler) as executor,

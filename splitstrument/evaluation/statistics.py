@@ -1,16 +1,21 @@
 """Statistics over tracks: what a median is worth, and whether two models differ.
 
+Intervals of medians come from order statistics: they assume nothing but independent tracks, and have a known coverage.
 Undefined values (None) are counted and left out, never treated as zeros. Every random draw is seeded.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from splitstrument.evaluation.metrics.metric import Better
+from splitstrument.evaluation.schema import Comparison, Summary
 
 LEVEL = 0.95
 N_RESAMPLES = 4000
@@ -25,16 +30,51 @@ def defined(values: Values) -> NDArray[np.float64]:
     return np.array([value for value in values if value is not None], np.float64)
 
 
-def summarise(values: Values) -> dict[str, Any]:
-    """Median (the thesis's summary), mean, quartiles, a 95 % bootstrap interval of the median, and counts."""
+def summarise(values: Values, better: Better = "higher") -> Summary:
+    """Median (the thesis's summary), mean, quartiles, the worst tenth, a 95 % interval of the median, and counts.
+
+    Returns
+    -------
+    summary
+        ``worst_tenth`` is the value that a tenth of the tracks do not reach. ``low`` and ``high`` are None below six
+        tracks, where no interval has 95 % coverage.
+    """
     known = defined(values)
-    counts = {"n": len(known), "undefined": len(values) - len(known)}
+    counts = len(known), len(values) - len(known)
     if not len(known):
-        return {"median": None, "mean": None, "q1": None, "q3": None, "low": None, "high": None, **counts}
-    q1, median, q3 = np.quantile(known, [0.25, 0.5, 0.75], method="linear") if _finite(known) else _order(known)
-    low, high = bootstrap_interval(known)
-    mean = float(known.mean()) if _finite(known) else float(median)
-    return {"median": float(median), "mean": mean, "q1": float(q1), "q3": float(q3), "low": low, "high": high, **counts}
+        return Summary(median=None, mean=None, q1=None, q3=None, worst_tenth=None, low=None, high=None,
+                       coverage=None, n=0, undefined=counts[1])  # fmt: skip
+    # without interpolation where there are infinities, which do not allow it
+    method: Any = "linear" if np.isfinite(known).all() else "inverted_cdf"
+    worst = 0.9 if better == "lower" else 0.1
+    q1, median, q3, worst_tenth = np.quantile(known, [0.25, 0.5, 0.75, worst], method=method)
+    low, high, coverage = median_interval(known)
+    mean = known.mean() if np.isfinite(known).all() else median
+    return Summary(median=float(median), mean=float(mean), q1=float(q1), q3=float(q3), worst_tenth=float(worst_tenth),
+                   low=low, high=high, coverage=coverage, n=counts[0], undefined=counts[1])  # fmt: skip
+
+
+def median_interval(
+    values: NDArray[np.float64], level: float = LEVEL
+) -> tuple[float | None, float | None, float | None]:
+    """Narrowest interval between two order statistics, as far from either end, that holds the median at `level`.
+
+    Returns
+    -------
+    low, high, coverage
+        Coverage is ``1 - 2 P(B < k)`` with B binomial (n, 1/2); None where even the extremes do not reach `level`:
+        below six values for 95 %.
+    """
+    n, missed, chosen = len(values), 0.0, None
+    for k in range(1, n // 2 + 1):
+        missed += 2 * math.comb(n, k - 1) / 2**n
+        if 1 - missed < level:
+            break
+        chosen = k, 1 - missed
+    if chosen is None:
+        return None, None, None
+    ordered = np.sort(values)
+    return float(ordered[chosen[0] - 1]), float(ordered[n - chosen[0]]), round(chosen[1], 4)
 
 
 def bootstrap_interval(
@@ -49,15 +89,17 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def compare(ours: Values, theirs: Values) -> dict[str, Any]:
+def compare(ours: Values, theirs: Values) -> Comparison:
     """Compare two systems on the same tracks.
 
     Returns
     -------
-    n, wins
-        Tracks where both are defined, and those where `ours` is higher.
-    median_difference, low, high
-        ours - theirs, with a 95 % bootstrap interval.
+    n, wins, worse
+        Tracks where both are defined, those where `ours` is higher, and those where it is lower.
+    median_difference, worst_difference, low, high
+        ours - theirs: the median with its 95 % interval (`median_interval`), and the lowest.
+    effect
+        Matched-pairs rank-biserial correlation, from -1 (lower everywhere) to 1 (higher everywhere): Kerby 2014.
     p
         Two-sided sign-flip permutation test of the mean difference: exact up to `N_EXACT` tracks, `N_RESAMPLES` random
         flips above. With n tracks it cannot fall below ``2 / 2**n``.
@@ -66,16 +108,40 @@ def compare(ours: Values, theirs: Values) -> dict[str, Any]:
     differences = np.array([a - b for a, b in pairs], np.float64)
     differences = differences[np.isfinite(differences)]
     if not len(differences):
-        return {"n": 0, "wins": 0, "median_difference": None, "low": None, "high": None, "p": None}
-    low, high = bootstrap_interval(differences)
-    return {
-        "n": len(differences),
-        "wins": int(np.sum(differences > 0)),
-        "median_difference": float(np.median(differences)),
-        "low": low,
-        "high": high,
-        "p": sign_flip_p(differences),
-    }
+        return Comparison(n=0, wins=0, worse=0, median_difference=None, worst_difference=None, low=None, high=None,
+                          effect=None, p=None)  # fmt: skip
+    low, high, _ = median_interval(differences)
+    return Comparison(
+        n=len(differences),
+        wins=int(np.sum(differences > 0)),
+        worse=int(np.sum(differences < 0)),
+        median_difference=float(np.median(differences)),
+        worst_difference=float(differences.min()),
+        low=low,
+        high=high,
+        effect=rank_biserial(differences),
+        p=sign_flip_p(differences),
+    )
+
+
+def rank_biserial(differences: NDArray[np.float64]) -> float:
+    """(sum of the ranks of positive differences - that of negative ones) / sum of all; 0 where all are 0."""
+    sizes = np.abs(differences[differences != 0])
+    if not len(sizes):
+        return 0.0
+    ranks = np.array([np.sum(sizes < size) + (1 + np.sum(sizes == size)) / 2 for size in sizes])  # ties share
+    return float(ranks @ np.sign(differences[differences != 0]) / ranks.sum())
+
+
+def holm(ps: Sequence[float | None]) -> list[float | None]:
+    """Correct p values of one family of tests for their number, after Holm 1979; None stays None and does not count."""
+    order = sorted((p, index) for index, p in enumerate(ps) if p is not None)
+    corrected: list[float | None] = [None] * len(ps)
+    highest = 0.0
+    for rank, (p, index) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[index] = highest
+    return corrected
 
 
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
@@ -115,9 +181,3 @@ def share_of_distance(score: float | None, base: float | None, ceiling: float | 
 
 def _finite(values: NDArray[np.float64]) -> bool:
     return bool(np.isfinite(values).all())
-
-
-def _order(values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Quartiles without interpolation, which infinities do not allow."""
-    q1, median, q3 = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf")
-    return q1, median, q3

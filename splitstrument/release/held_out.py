@@ -26,8 +26,8 @@ import numpy as np
 
 import splitstrument
 from splitstrument import audio
-from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.run import EvaluationSettings, Workers, evaluate_model
+from splitstrument.evaluation.schema import ESTIMATE, Record, statistic
 from splitstrument.evaluation.statistics import share_of_distance
 from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
@@ -128,17 +128,17 @@ def score(job: Job, options: SeparationOptions, n_jobs: int) -> dict[str, Any]:
     return row
 
 
-def _median(record: dict[str, Any], system: str, measure: str) -> float | None:
-    return record["summary"].get(system, {}).get("instrument", {}).get(measure, {}).get("median")
+def _median(record: Record, system: str, measure: str) -> float | None:
+    return statistic(record, system, "instrument", measure)
 
 
-def _per_track_gain(record: dict[str, Any]) -> list[float]:
+def _per_track_gain(record: Record) -> list[float]:
     """SI-SDR of the instrument over the mixture's, track by track, worst first."""
     gains = []
     for track in record["tracks"]:
         values = [track["scores"].get(name, {}).get("instrument", {}).get("si_sdr")
                   for name in (ESTIMATE, "mixture")]  # fmt: skip
-        if None not in values:
+        if values[0] is not None and values[1] is not None:
             gains.append(round(values[0] - values[1], 2))
     return sorted(gains)
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from splitstrument.datasets.silence_cut import link_or_copy
 from splitstrument.errors import DatasetError
-from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.record import EVALUATION_FILE, Record, read_evaluation
+from splitstrument.evaluation.record import EVALUATION_FILE, read_evaluation
 from splitstrument.evaluation.run import EvaluationSettings, evaluate_model
+from splitstrument.evaluation.schema import ESTIMATE, Record
 from splitstrument.model_folder import copy_code, read_model_folder, write_model_folder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.settings import load_settings
@@ -171,7 +171,9 @@ def _separation(record: Record) -> tuple[float | None, float]:
     """CPU seconds of separating all tracks but the first, which builds the network's graph, and minutes of them."""
     tracks = record["tracks"][1:] or record["tracks"]
     seconds = [track.get("separation_cpu_s") for track in tracks]
-    return (None if None in seconds else sum(seconds)), sum(track["seconds"] for track in tracks) / 60
+    known = [value for value in seconds if value is not None]
+    whole = sum(known) if len(known) == len(seconds) else None
+    return whole, sum(track["seconds"] for track in tracks) / 60
 
 
 def _seconds(total: float | None, units: float, digits: int) -> str:

@@ -18,10 +18,10 @@ from splitstrument import audio
 from splitstrument.cli import cli
 from splitstrument.cli.score import score as score_command
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.evaluation.jobs import ESTIMATE
 from splitstrument.evaluation.problems import clipped_samples, find_shift
 from splitstrument.evaluation.record import read_evaluation, values_of
 from splitstrument.evaluation.run import EvaluationSettings, evaluate_model, find_references, score_files
+from splitstrument.evaluation.schema import ESTIMATE
 
 FAULTS = {
     "swapped": lambda e: e[::-1],
@@ -210,7 +210,7 @@ def test_an_interrupted_evaluation_leaves_no_estimate(tmp_path, rng, monkeypatch
     def stopped(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("splitstrument.evaluation.jobs.score_system", stopped)
+    monkeypatch.setattr("splitstrument.evaluation.jobs.score_systems", stopped)
     with pytest.raises(KeyboardInterrupt):
         evaluate_model(str(model.path), tmp_path / "data", tmp_path / "out", SMALL)
     assert not list((tmp_path / "out").rglob("*.wav"))

@@ -9,13 +9,12 @@ projection, of the difference of both, and of what no projection reaches:
     SAR = (target + interference) / artifacts
 
 in dB. The values are those of ``mir_eval.separation.bss_eval_sources(compute_permutation=False)``, without forming any
-filtered signal unless an estimate is so good that its distortion would drown in rounding: see `bss_eval`.
+filtered signal unless an estimate is so good that its distortion would drown in rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,28 +30,10 @@ from splitstrument.evaluation.metrics.correlations import (
 )
 
 Double = NDArray[np.float64]
-Blocks = Callable[[], Iterator[tuple[NDArray, NDArray]]]
 
 BLOCK = 1 << 17
 # distortion below this share of the estimate's energy is measured on the distortion signal itself
 EXACT_BELOW = 1e-4
-
-
-@dataclass(frozen=True)
-class Energies:
-    """Energies of the parts of each estimate, each (n_sources,)."""
-
-    target: Double
-    interference: Double
-    artifacts: Double
-
-    def ratios_db(self) -> tuple[Double, Double, Double]:
-        """SDR, SIR and SAR in dB; infinite where there is no distortion at all."""
-        return (
-            ratio_db(self.target, self.interference + self.artifacts),
-            ratio_db(self.target, self.interference),
-            ratio_db(self.target + self.interference, self.artifacts),
-        )
 
 
 def bss_eval(
@@ -86,77 +67,113 @@ def bss_eval(
     correlations = Correlations(len(reference), len(estimate), filter_length)
     for block in blocks():
         correlations.add(*block)
-    return energies(correlations, blocks).ratios_db()
+    whole = WholeTrack(correlations)
+    if whole.needs_residual:
+        for block in blocks():
+            whole.add_again(*block)
+    return whole.ratios_db()
 
 
-def energies(correlations: Correlations, blocks: Blocks) -> Energies:
-    """Energies of target, interference and artifacts of each estimate.
+class WholeTrack:
+    """Energies of target, interference and artifacts of every estimate of a track.
 
     Parameters
     ----------
     correlations
-        Of n references and the n estimates of the same sources.
-    blocks
-        Gives the same signals once more, as blocks (n_sources, n_samples) of references and estimates; called only if
-        an estimate's distortion lies more than 40 dB below it.
+        Of n references with the estimates of any number of systems: n for each system, in the references' order.
+
+    Attributes
+    ----------
+    target, interference, artifacts : (n_estimates,)
+    needs_residual
+        Whether an estimate's distortion lies more than 40 dB below it, so that `add_again` wants the same signals once
+        more before `ratios_db` is called.
     """
-    lagged, n_lags = correlations.lagged(), correlations.n_lags
-    products = delayed_products(lagged)
-    own, residual = own_filters(lagged, products)
-    n_sources = correlations.n_references
-    to_interference = solve_normal_equations(gram_matrix(lagged), residual) if n_sources > 1 else 0 * residual
-    target = np.array([own[:, j] @ products[j * n_lags : (j + 1) * n_lags, j] for j in range(n_sources)])
-    interference = np.maximum(0, np.einsum("aj,aj->j", to_interference, residual))
-    total = correlations.energy[n_sources:]
-    artifacts = total - target - interference
-    if np.any(artifacts < EXACT_BELOW * total):
-        filters = to_interference.reshape(n_sources, n_lags, n_sources)
-        for j in range(n_sources):
-            filters[j, :, j] += own[:, j]
-        artifacts = residual_energy(filters, blocks)
-    return Energies(target, interference, np.maximum(0, artifacts))
+
+    def __init__(self, correlations: Correlations) -> None:
+        n, n_lags = correlations.n_references, correlations.n_lags
+        lagged = correlations.lagged()
+        gram, products = gram_matrix(lagged), delayed_products(lagged)
+        own, residual = _own_filters(gram, products, n)
+        to_interference = solve_normal_equations(gram, residual) if n > 1 else 0 * residual
+        self.source = np.arange(correlations.n_estimates) % n
+        by_source = products.reshape(n, n_lags, -1)
+        self.target = np.array([own[:, e] @ by_source[j, :, e] for e, j in enumerate(self.source)])
+        self.interference = np.maximum(0, np.einsum("ae,ae->e", to_interference, residual))
+        total = correlations.energy[n:]
+        self.artifacts = np.maximum(0, total - self.target - self.interference)
+        self._close = np.flatnonzero(total - self.target - self.interference < EXACT_BELOW * total)
+        filters = to_interference.reshape(n, n_lags, -1)[..., self._close]
+        for position, estimate in enumerate(self._close):
+            filters[self.source[estimate], :, position] += own[:, estimate]
+        self._residual = Residual(filters)
+
+    @property
+    def needs_residual(self) -> bool:
+        """Whether a second pass is needed."""
+        return len(self._close) > 0
+
+    def add_again(self, references: NDArray, estimates: NDArray) -> None:
+        """Take the next samples of the second pass, (n_references, n_samples) and (n_estimates, n_samples)."""
+        if self.needs_residual:
+            self._residual.add(references, estimates[self._close])
+
+    def ratios_db(self) -> tuple[Double, Double, Double]:
+        """SDR, SIR and SAR of every estimate in dB; infinite where there is no distortion at all."""
+        if self.needs_residual:
+            self.artifacts[self._close] = self._residual.energy()
+        return (
+            ratio_db(self.target, self.interference + self.artifacts),
+            ratio_db(self.target, self.interference),
+            ratio_db(self.target + self.interference, self.artifacts),
+        )
 
 
-def own_filters(lagged: Double, products: Double) -> tuple[Double, Double]:
+def _own_filters(gram: Double, products: Double, n_sources: int) -> tuple[Double, Double]:
     """Project each estimate on its own reference.
 
     Returns
     -------
-    filters : (n_lags, n_sources)
-    residual : (n_sources * n_lags, n_sources)
+    filters : (n_lags, n_estimates)
+    residual : (n_sources * n_lags, n_estimates)
         Products of all delayed references with what the projection leaves of each estimate.
     """
-    n_sources, _, n_lags = lagged.shape
-    gram = gram_matrix(lagged)
-    filters = np.empty((n_lags, n_sources))
+    n_lags = len(gram) // n_sources
+    filters = np.empty((n_lags, products.shape[1]))
     residual = products.copy()
     for j in range(n_sources):
         own = slice(j * n_lags, (j + 1) * n_lags)
-        filters[:, j] = solve_normal_equations(gram[own, own], products[own, j])
-        residual[:, j] -= gram[:, own] @ filters[:, j]
+        filters[:, j::n_sources] = solve_normal_equations(gram[own, own], products[own, j::n_sources])
+        residual[:, j::n_sources] -= gram[:, own] @ filters[:, j::n_sources]
     return filters, residual
 
 
-def residual_energy(filters: Double, blocks: Blocks) -> Double:
+class Residual:
     """Energy of ``estimate - filtered references``, formed block by block.
 
     Parameters
     ----------
     filters : (n_references, n_lags, n_estimates)
-
-    Returns
-    -------
-    (n_estimates,)
     """
-    n_references, n_lags, n_estimates = filters.shape
-    history = np.zeros((n_references, n_lags - 1))
-    energy = np.zeros(n_estimates)
-    for references, estimates in blocks():
-        joined = np.concatenate([history, references], axis=1)
-        energy += np.sum((estimates - _filtered(joined, filters)) ** 2, axis=1)
-        history = joined[:, joined.shape[1] - n_lags + 1 :]
-    tail = np.concatenate([history, np.zeros((n_references, n_lags - 1))], axis=1)
-    return energy + np.sum(_filtered(tail, filters) ** 2, axis=1)
+
+    def __init__(self, filters: Double) -> None:
+        n_references, self.n_lags, n_estimates = filters.shape
+        self.filters = filters
+        self._history = np.zeros((n_references, self.n_lags - 1))
+        self._energy = np.zeros(n_estimates)
+
+    def add(self, references: NDArray, estimates: NDArray) -> None:
+        """Add the next samples, (n_references, n_samples) and (n_estimates, n_samples)."""
+        joined = np.concatenate([self._history, references], axis=1)
+        difference = estimates - _filtered(joined, self.filters)
+        self._energy += np.einsum("et,et->e", difference, difference)
+        self._history = joined[:, joined.shape[1] - self.n_lags + 1 :]
+
+    def energy(self) -> Double:
+        """(n_estimates,): of everything that was added, and of what the filters ring on."""
+        tail = np.concatenate([self._history, np.zeros_like(self._history)], axis=1)
+        rung = _filtered(tail, self.filters)
+        return self._energy + np.einsum("et,et->e", rung, rung)
 
 
 def ratio_db(numerator: Double, denominator: Double) -> Double:

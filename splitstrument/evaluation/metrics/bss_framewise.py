@@ -7,12 +7,10 @@ with the reference itself, not with its projection: so the values differ from ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
-from splitstrument.evaluation.metrics.bss import Blocks, ratio_db
+from splitstrument.evaluation.metrics.bss import ratio_db
 from splitstrument.evaluation.metrics.correlations import (
     FILTER_LENGTH,
     Correlations,
@@ -20,9 +18,9 @@ from splitstrument.evaluation.metrics.correlations import (
     gram_matrix,
     solve_normal_equations,
 )
+from splitstrument.streams import ArrayQueue
 
 Double = NDArray[np.float64]
-MEASURES = ("sdr", "isr", "sir", "sar")
 EPSILON = np.finfo(float).eps  # museval loads the diagonal with this
 
 
@@ -47,22 +45,91 @@ def bss_eval_framewise(
     flat = (_channels_first(reference), _channels_first(estimate))
     correlations = Correlations(n_sources * n_channels, n_sources * n_channels, filter_length)
     correlations.add(*flat)
-    return framewise_ratios(correlations, lambda: iter([flat]), n_sources, window)
-
-
-def framewise_ratios(
-    correlations: Correlations, blocks: Blocks, n_sources: int, window: int
-) -> tuple[Double, Double, Double, Double]:
-    """The same from correlations of all channels, with `blocks` giving the signals once more.
-
-    Blocks hold (n_sources * n_channels, n_samples) of references and estimates, the channels of a source side by side.
-    """
-    everything, own = distortion_filters(correlations, n_sources)
-    window = min(window, correlations.n_samples)
-    analysis = _Windows(everything, own, n_sources, window)
-    values = [analysis.ratios(*pair) for pair in windows_of(blocks(), window)]
-    sdr, isr, sir, sar = np.array(values).transpose(1, 2, 0)
+    framewise = Framewise(correlations, n_sources, window)
+    framewise.add_again(*flat)
+    sdr, isr, sir, sar = framewise.ratios()[:, 0]
     return sdr, isr, sir, sar
+
+
+class Framewise:
+    """Ratios per window of the estimates of any number of systems.
+
+    Parameters
+    ----------
+    correlations
+        Of the n_sources * n_channels reference signals, the channels of a source side by side, with as many estimates
+        for each system in the same order.
+    """
+
+    def __init__(self, correlations: Correlations, n_sources: int, window: int) -> None:
+        everything, own = distortion_filters(correlations, n_sources)
+        self.n_sources, self.window = n_sources, min(window, correlations.n_samples)
+        self.n_fft = fast_length(self.window + everything.shape[1] - 1)
+        self.everything = np.fft.rfft(everything.transpose(2, 0, 1), self.n_fft)
+        self.own = np.fft.rfft(own.transpose(2, 0, 1), self.n_fft)
+        self._queue = ArrayQueue(axis=1)
+        self._values: list[Double] = []
+
+    def add_again(self, references: NDArray, estimates: NDArray) -> None:
+        """Take the next samples of the second pass, (n_signals, n_samples) each."""
+        self._queue.push(np.concatenate([references, estimates]))
+        while len(self._queue) >= self.window:
+            signals = self._queue.pop(self.window)
+            self._values.append(self._ratios(signals[: len(references)], signals[len(references) :]))
+
+    def ratios(self) -> Double:
+        """(4, n_systems, n_sources, n_windows): SDR, ISR, SIR and SAR; NaN in windows where any signal is silent."""
+        return np.stack(self._values, axis=-1)
+
+    def _ratios(self, references: NDArray, estimates: NDArray) -> Double:
+        """(4, n_systems, n_sources) of one window, from spectra (Parseval), so that nothing is filtered back."""
+        spectra = np.fft.rfft(references, self.n_fft)
+        repeated = np.tile(references, (len(estimates) // len(references), 1))
+        true = self._by_source(_squares(repeated))
+        distortion = self._by_source(_squares(estimates - repeated))
+        everything = np.einsum("rf,erf->ef", spectra, self.everything)
+        artifacts = self._energy(np.fft.rfft(estimates, self.n_fft) - everything)
+        kept = self._energy(everything)
+        own, own_spectra = self._own(spectra)
+        everything -= own
+        of_own = self._energy(own)
+        own -= own_spectra
+        values = np.array(
+            [
+                ratio_db(true, distortion),
+                ratio_db(true, self._energy(own)),
+                ratio_db(of_own, self._energy(everything)),
+                ratio_db(kept, artifacts),
+            ]
+        )
+        values[:, self._silent(references)[0] | self._silent(estimates)] = np.nan
+        return values
+
+    def _own(self, spectra: NDArray) -> tuple[NDArray, NDArray]:
+        """Each estimate projected on the references of its own source, and the spectrum of its own reference."""
+        n_references, n_channels = len(spectra), self.own.shape[1]
+        own = np.empty((len(self.own), spectra.shape[1]), spectra.dtype)
+        for source in range(self.n_sources):
+            references = spectra[source * n_channels : (source + 1) * n_channels]
+            for first in range(source * n_channels, len(own), n_references):
+                estimates = slice(first, first + n_channels)
+                own[estimates] = np.einsum("rf,erf->ef", references, self.own[estimates])
+        return own, np.tile(spectra, (len(own) // n_references, 1))
+
+    def _energy(self, spectra: NDArray) -> Double:
+        """Energy of each source of each system, summed over its channels."""
+        power = spectra.real**2 + spectra.imag**2
+        power[:, 1 : (self.n_fft + 1) // 2] *= 2
+        return self._by_source(power.sum(axis=1) / self.n_fft)
+
+    def _by_source(self, values: NDArray) -> Double:
+        """(n_signals,) -> (n_systems, n_sources): sums over channels."""
+        return values.reshape(-1, self.n_sources, self.own.shape[1]).sum(axis=2)
+
+    def _silent(self, signals: NDArray) -> NDArray[np.bool_]:
+        """(n_systems,): a source counts as silent, as in museval, where its channels sum to 0 at every sample."""
+        summed = signals.reshape(-1, self.n_sources, self.own.shape[1], signals.shape[1]).sum(axis=2)
+        return ~np.any(summed, axis=2).all(axis=1)
 
 
 def distortion_filters(correlations: Correlations, n_sources: int) -> tuple[Double, Double]:
@@ -70,72 +137,20 @@ def distortion_filters(correlations: Correlations, n_sources: int) -> tuple[Doub
 
     Returns
     -------
-    everything, own : (n_references, n_lags, n_estimates)
-        `own` is 0 where reference and estimate belong to different sources.
+    everything : (n_references, n_lags, n_estimates)
+    own : (n_references / n_sources, n_lags, n_estimates)
     """
     lagged, n_lags, n = correlations.lagged(), correlations.n_lags, correlations.n_references
     gram, products = gram_matrix(lagged), delayed_products(lagged)
     gram.flat[:: len(gram) + 1] += EPSILON
     everything = solve_normal_equations(gram, products)
-    own = np.zeros_like(everything)
-    for source in range(n_sources):
-        rows = slice(source * n * n_lags // n_sources, (source + 1) * n * n_lags // n_sources)
-        columns = slice(source * n // n_sources, (source + 1) * n // n_sources)
-        own[rows, columns] = solve_normal_equations(gram[rows, rows], products[rows, columns])
-    return everything.reshape(n, n_lags, n), own.reshape(n, n_lags, n)
-
-
-def windows_of(blocks: Iterator[tuple[NDArray, NDArray]], window: int) -> Iterator[tuple[NDArray, NDArray]]:
-    """Cut a stream of blocks (n_signals, n_samples) into windows; an incomplete last one is dropped."""
-    pending: list[NDArray] | None = None
-    for block in blocks:
-        joined = (
-            block if pending is None else [np.concatenate(pair, axis=1) for pair in zip(pending, block, strict=True)]
-        )
-        n_windows = joined[0].shape[1] // window
-        for index in range(n_windows):
-            cut = slice(index * window, (index + 1) * window)
-            yield joined[0][:, cut], joined[1][:, cut]
-        pending = [signal[:, n_windows * window :] for signal in joined]
-
-
-class _Windows:
-    """Energies of the parts of one window, taken from spectra (Parseval), so that nothing is filtered back."""
-
-    def __init__(self, everything: Double, own: Double, n_sources: int, window: int) -> None:
-        self.n_sources = n_sources
-        self.n_fft = fast_length(window + everything.shape[1] - 1)
-        self.everything = np.fft.rfft(everything.transpose(2, 0, 1), self.n_fft)
-        self.own = np.fft.rfft(own.transpose(2, 0, 1), self.n_fft)
-
-    def ratios(self, references: NDArray, estimates: NDArray) -> Double:
-        """(4, n_sources): SDR, ISR, SIR and SAR of one window."""
-        if self._any_source_silent(references) or self._any_source_silent(estimates):
-            return np.full((4, self.n_sources), np.nan)
-        spectra = np.fft.rfft(references, self.n_fft)
-        everything = np.einsum("rf,erf->ef", spectra, self.everything)
-        own = np.einsum("rf,erf->ef", spectra, self.own)
-        true = self._energy(spectra)
-        distortion = self._energy(np.fft.rfft(estimates - references, self.n_fft))
-        artifacts = self._energy(np.fft.rfft(estimates, self.n_fft) - everything)
-        return np.array(
-            [
-                ratio_db(true, distortion),
-                ratio_db(true, self._energy(own - spectra)),
-                ratio_db(self._energy(own), self._energy(everything - own)),
-                ratio_db(self._energy(everything), artifacts),
-            ]
-        )
-
-    def _energy(self, spectra: NDArray) -> Double:
-        """Energy of each source, summed over its channels."""
-        power = spectra.real**2 + spectra.imag**2
-        power[:, 1 : (self.n_fft + 1) // 2] *= 2
-        return power.sum(axis=1).reshape(self.n_sources, -1).sum(axis=1) / self.n_fft
-
-    def _any_source_silent(self, signals: NDArray) -> bool:
-        """A source counts as silent, as in museval, where its channels sum to 0 at every sample."""
-        return bool(np.any(~np.any(signals.reshape(self.n_sources, -1, signals.shape[1]).sum(axis=1), axis=1)))
+    n_channels = n // n_sources
+    source = np.arange(products.shape[1]) // n_channels % n_sources
+    own = np.empty((n_channels * n_lags, products.shape[1]))
+    for index in range(n_sources):
+        rows, columns = slice(index * len(own), (index + 1) * len(own)), source == index
+        own[:, columns] = solve_normal_equations(gram[rows, rows], products[rows][:, columns])
+    return everything.reshape(n, n_lags, -1), own.reshape(n_channels, n_lags, -1)
 
 
 def fast_length(n: int) -> int:
@@ -148,6 +163,11 @@ def fast_length(n: int) -> int:
         if rest == 1:
             return n
         n += 1
+
+
+def _squares(signals: NDArray) -> Double:
+    """Energy of each signal."""
+    return np.einsum("et,et->e", signals, signals, dtype=np.float64)
 
 
 def _channels_first(signals: NDArray) -> NDArray:

@@ -51,9 +51,11 @@ class Correlations:
         self._pending = signals[:, n_frames * self.hop :].copy()
 
     def subset(self, sources: list[int]) -> Correlations:
-        """Keep only these references and the estimates of the same numbers."""
-        part = Correlations(len(sources), len(sources), self.n_lags)
-        signals = [*sources, *(self.n_references + source for source in sources)]
+        """Keep only these references, and of each system's estimates those of the same numbers."""
+        n = self.n_references
+        estimates = [index for index in range(self.n_estimates) if index % n in sources]
+        part = Correlations(len(sources), len(estimates), self.n_lags)
+        signals = [*sources, *(n + index for index in estimates)]
         part.n_samples, part.energy = self.n_samples, self.energy[signals]
         part._spectrum = self._spectrum[sources][:, signals].copy()
         part._pending = self._pending[signals]

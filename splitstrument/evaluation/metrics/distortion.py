@@ -1,139 +1,136 @@
-"""Measures that need no distortion filter, accumulated block by block for one source.
+"""Ratios that need no distortion filter, from inner products alone.
 
-With reference s, estimate e, ``d = e - s`` and the best scale ``a = <e, s> / <s, s>``:
+With reference s, the other reference r, estimate e, ``d = e - s`` and the best scale ``a = <e, s> / <s, s>``:
 
 - **SI-SDR** ``|a s|^2 / |e - a s|^2`` and **SD-SDR** ``|a s|^2 / |d|^2`` (Le Roux et al. 2019; means are not removed);
+- **SI-SIR** and **SI-SAR**: e - a s parted into what both references explain and what they do not;
 - **uSDR** ``(|s|^2 + 1e-7) / (|d|^2 + 1e-7)``, the SDR of the Music Demixing Challenge 2021 (all channels together),
-  defined for silence too;
-- **log-spectral distance**: per STFT frame the root mean square over bins of the difference of both power spectra in
-  dB, each floored at `LSD_FLOOR_DB` below a full-scale sine; the mean over frames where the reference is audible;
-- **leakage**: energy of the estimate relative to the mixture's, in dB, over the seconds in which the reference is
-  silent (under -50 dBFS, the thesis's rule).
+  defined for silence too.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from splitstrument.spectrogram import hann
+from splitstrument.evaluation.metrics.metric import Block, Family, Metric, OnePass, Track, Values, db
 
-SILENCE_DBFS = -50.0
-SILENCE_BLOCK_S = 1.0
 USDR_EPSILON = 1e-7
-LSD_N_FFT = 2048
-LSD_FLOOR_DB = -80.0
-LEAKAGE_FLOOR_DB = -120.0
+LE_ROUX = "Le Roux, Wisdom, Erdogan, Hershey, ICASSP 2019"
+METRICS = (
+    Metric(
+        "si_sdr", "SI-SDR", "dB", "higher", True, "energy of the scaled reference over that of everything else",
+        LE_ROUX, "the level of the estimate",
+    ),
+    Metric(
+        "si_sir", "SI-SIR", "dB", "higher", False,
+        "energy of the scaled reference over that of what a scaled rest explains", LE_ROUX, "level, artifacts",
+    ),
+    Metric(
+        "si_sar", "SI-SAR", "dB", "higher", False,
+        "energy of the scaled reference over that of what no scaled source explains", LE_ROUX,
+        "level, what is left of the other source",
+    ),
+    Metric(
+        "sd_sdr", "SD-SDR", "dB", "higher", False, "energy of the scaled reference over that of the whole difference",
+        LE_ROUX, "nothing: it punishes a wrong level twice",
+    ),
+    Metric(
+        "usdr", "uSDR", "dB", "higher", True,
+        "energy of the reference over that of the difference, no filter, no scale: the SDR of the Music Demixing "
+        "Challenges, of MSST and of MVSEP",
+        "Mitsufuji et al., Music Demixing Challenge 2021", "what is wrong: less of a bad estimate is better",
+    ),
+)  # fmt: skip
 
 
-class Distortion:
-    """SI-SDR, SD-SDR and uSDR of one source."""
+def si_sdr(reference: NDArray, estimate: NDArray) -> float | None:
+    """Scale-invariant SDR of `estimate` in dB, all channels together.
 
-    def __init__(self) -> None:
-        self.reference = self.difference = self.product = self.estimate = 0.0
+    Parameters
+    ----------
+    reference, estimate
+        Signals of one shape, any scale; computed in float64.
 
-    def add(self, reference: NDArray, estimate: NDArray) -> None:
-        """Add the next samples, any shape."""
-        s = np.asarray(reference, np.float64).ravel()
-        e = np.asarray(estimate, np.float64).ravel()
-        d = e - s
-        self.reference += float(s @ s)
-        self.difference += float(d @ d)
-        self.product += float(s @ d)
-        self.estimate += float(e @ e)
+    Returns
+    -------
+    si_sdr
+        None where reference or estimate is silent; infinite for a perfect estimate.
 
-    def scores(self) -> dict[str, float | None]:
-        """SI-SDR and SD-SDR in dB are None where reference or estimate is silent; infinite for a perfect estimate."""
-        usdr = _db(self.reference + USDR_EPSILON, self.difference + USDR_EPSILON)
-        if not self.reference or not self.estimate:
-            return {"si_sdr": None, "sd_sdr": None, "usdr": usdr}
-        scale = 1 + self.product / self.reference
-        target = scale**2 * self.reference
-        # not <e, e> - <a s, a s>: that would lose all digits where the estimate is good
-        error = max(0.0, self.difference - self.product**2 / self.reference)
-        return {"si_sdr": _db(target, error), "sd_sdr": _db(target, self.difference), "usdr": usdr}
-
-
-class LogSpectralDistance:
-    """Mean distance of the log spectra of one source over its audible frames, in dB."""
-
-    def __init__(self, n_channels: int, n_fft: int = LSD_N_FFT) -> None:
-        self.n_fft, self.hop = n_fft, n_fft // 2
-        self.total, self.n_frames = 0.0, 0
-        self._pending = np.zeros((2, 0, n_channels), np.float32)
-        self._floor = (n_fft / 4) ** 2 * 10 ** (LSD_FLOOR_DB / 10)
-
-    def add(self, reference: NDArray, estimate: NDArray) -> None:
-        """Add the next samples (n_samples, n_channels)."""
-        signals = np.concatenate([self._pending, np.stack([reference, estimate]).astype(np.float32)], axis=1)
-        n_frames = max(0, (signals.shape[1] - self.n_fft) // self.hop + 1)
-        self._pending = signals[:, n_frames * self.hop :].copy()
-        if not n_frames:
-            return
-        frames = sliding_window_view(signals, self.n_fft, axis=1)[:, :: self.hop]  # (2, n_frames, n_channels, n_fft)
-        audible = np.mean(frames[0] ** 2, axis=-1) > 10 ** (SILENCE_DBFS / 10)
-        if not audible.any():
-            return
-        spectrum = np.fft.rfft(frames[:, audible] * hann(self.n_fft))
-        level = 10 * np.log10(np.maximum(spectrum.real**2 + spectrum.imag**2, self._floor))
-        distance = np.sqrt(np.mean((level[0] - level[1]) ** 2, axis=-1))
-        self.total += float(distance.sum())
-        self.n_frames += len(distance)
-
-    def score(self) -> float | None:
-        """Distance in dB; None where the reference is never audible."""
-        return self.total / self.n_frames if self.n_frames else None
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    if np.shape(reference) != np.shape(estimate):
+        raise ValueError(
+            "reference and estimate must have one shape: cut or resample them alike. "
+            f"Received: {np.shape(reference)} and {np.shape(estimate)}"
+        )
+    s = np.asarray(reference, np.float64).ravel()
+    d = np.asarray(estimate, np.float64).ravel() - s
+    if not s.any() or not (d + s).any():
+        return None
+    return _si_sdr(_dot(s, s), _dot(d, d), _dot(s, d))
 
 
-@dataclass(frozen=True)
-class SilenceScores:
-    """What an estimate does where its reference is silent."""
+class Distortion(OnePass):
+    """Meter of all ratios of this module."""
 
-    leakage_db: float | None
-    silent_s: float
-    silent_share: float
+    def __init__(self, track: Track) -> None:
+        self.references = np.zeros((2, 2))  # <s_i, s_j>
+        self.estimate = np.zeros((track.n_systems, 2))
+        self.difference = np.zeros((track.n_systems, 2))
+        self.products = np.zeros((track.n_systems, 2, 2))  # <d_j, s_i>
+
+    def add(self, block: Block) -> None:
+        """Add the next samples."""
+        s = np.asarray(block.references, np.float64).reshape(2, -1)
+        self.references += np.einsum("it,jt->ij", s, s)
+        for system, estimates in enumerate(block.estimates):
+            e = np.asarray(estimates, np.float64).reshape(2, -1)
+            self.estimate[system] += np.einsum("jt,jt->j", e, e)
+            d = e - s
+            self.difference[system] += np.einsum("jt,jt->j", d, d)
+            self.products[system] += np.einsum("jt,it->ji", d, s)
+
+    def scores(self, system: int, source: int) -> Values:
+        """Ratios in dB; all but uSDR are None where reference or estimate is silent."""
+        reference, difference = self.references[source, source], self.difference[system, source]
+        usdr = db(reference + USDR_EPSILON, difference + USDR_EPSILON)
+        if not reference or not self.estimate[system, source]:
+            return {metric.key: None for metric in METRICS} | {"usdr": usdr}
+        product = self.products[system, source, source]
+        target = (1 + product / reference) ** 2 * reference
+        interference, artifacts = self._parts(system, source)
+        return {
+            "si_sdr": _si_sdr(reference, difference, product),
+            "si_sir": db(target, interference) if self.references[1 - source, 1 - source] else None,
+            "si_sar": db(target, artifacts),
+            "sd_sdr": db(target, difference),
+            "usdr": usdr,
+        }
+
+    def _parts(self, system: int, source: int) -> tuple[float, float]:
+        """Energies of the difference beside its own reference: what the other reference explains, and what is left."""
+        reference, product = self.references[source, source], self.products[system, source, source]
+        error = max(0.0, self.difference[system, source] - product**2 / reference)
+        overlap = self.references[0, 1]
+        other = self.references[1 - source, 1 - source] - overlap**2 / reference  # energy that is not in s
+        if other <= 1e-12 * self.references[1 - source, 1 - source]:
+            return 0.0, error
+        along = self.products[system, source, 1 - source] - product * overlap / reference
+        return along**2 / other, max(0.0, error - along**2 / other)
 
 
-class Leakage:
-    """Level of an estimate, relative to the mixture, in the seconds where its reference is silent."""
-
-    def __init__(self, sample_rate_hz: int, n_channels: int) -> None:
-        self.sample_rate_hz = sample_rate_hz
-        self.block = max(1, round(SILENCE_BLOCK_S * sample_rate_hz))
-        self.silent_samples = self.n_samples = 0
-        self.estimate = self.mixture = 0.0
-        self._pending = np.zeros((3, 0, n_channels))
-
-    def add(self, reference: NDArray, estimate: NDArray, mixture: NDArray) -> None:
-        """Add the next samples (n_samples, n_channels)."""
-        signals = np.concatenate([self._pending, np.stack([reference, estimate, mixture]).astype(np.float64)], axis=1)
-        n_blocks = signals.shape[1] // self.block
-        whole = signals[:, : n_blocks * self.block].reshape(3, n_blocks, self.block * signals.shape[2])
-        self._measure(whole, self.block)
-        self._pending = signals[:, n_blocks * self.block :]
-
-    def scores(self) -> SilenceScores:
-        """Leakage is None where the reference is never silent or the mixture is silent as well."""
-        left = self._pending.shape[1]
-        if left:
-            self._measure(self._pending.reshape(3, 1, -1), left)
-            self._pending = self._pending[:, :0]
-        leakage = max(LEAKAGE_FLOOR_DB, _db(self.estimate, self.mixture)) if self.mixture else None
-        share = self.silent_samples / self.n_samples if self.n_samples else 0.0
-        return SilenceScores(leakage, self.silent_samples / self.sample_rate_hz, share)
-
-    def _measure(self, blocks: NDArray, n_samples: int) -> None:
-        silent = np.mean(blocks[0] ** 2, axis=-1) < 10 ** (SILENCE_DBFS / 10)
-        self.estimate += float(np.sum(blocks[1, silent] ** 2))
-        self.mixture += float(np.sum(blocks[2, silent] ** 2))
-        self.silent_samples += int(silent.sum()) * n_samples
-        self.n_samples += len(silent) * n_samples
+FAMILY = Family(METRICS, Distortion)
 
 
-def _db(numerator: float, denominator: float) -> float:
-    if numerator <= 0:
-        return -np.inf
-    return float("inf") if denominator == 0 else float(10 * np.log10(numerator / denominator))
+def _dot(a: NDArray, b: NDArray) -> float:
+    """Inner product without BLAS, whose threads cost more than they bring where other work waits for cores."""
+    return float(np.einsum("i,i->", a, b))
+
+
+def _si_sdr(reference: float, difference: float, product: float) -> float:
+    # not <e, e> - <a s, a s>: that would lose all digits where the estimate is good
+    return db((1 + product / reference) ** 2 * reference, max(0.0, difference - product**2 / reference))

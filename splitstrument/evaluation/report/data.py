@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import DatasetError, SettingsError
-from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.record import EVALUATION_FILE, Record, read_evaluation, values_of
+from splitstrument.evaluation.metrics.registry import SOURCES
+from splitstrument.evaluation.record import EVALUATION_FILE, read_evaluation, values_of
+from splitstrument.evaluation.schema import ESTIMATE, Comparison, Record, TrackRecord, statistic
 from splitstrument.evaluation.selection import LAST_SUFFIX
-from splitstrument.evaluation.statistics import compare, seed_spread
+from splitstrument.evaluation.statistics import compare, holm, seed_spread
 from splitstrument.settings import read_yaml
 
 SETTINGS_FILE, HISTORY_FILE = "settings.yaml", "history.csv"
@@ -81,12 +82,16 @@ def silence_histogram(evaluation: Evaluation, source: str = "instrument") -> lis
 
 
 def comparisons(evaluations: list[Evaluation], measure: str = "si_sdr") -> list[dict[str, Any]]:
-    """Paired tests between all evaluations that were measured on the same tracks."""
-    return [
-        {"a": ours.name, "b": theirs.name, "data": ours.data, "measure": measure, **_compare(ours, theirs, measure)}
-        for ours, theirs in itertools.combinations(evaluations, 2)
-        if ours.data == theirs.data and _shared_tracks(ours, theirs)
+    """Paired tests between all evaluations that were measured on the same tracks, corrected for their number."""
+    tests: list[dict[str, Any]] = [
+        {"a": a.name, "b": b.name, "data": a.data, "source": source, **_compare(a, b, measure, source)}
+        for a, b in itertools.combinations(evaluations, 2)
+        if a.data == b.data and _shared_tracks(a, b)
+        for source in SOURCES
     ]
+    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+        test["p_corrected"] = p
+    return tests
 
 
 def seed_groups(evaluations: list[Evaluation], measure: str = "si_sdr") -> list[dict[str, Any]]:
@@ -111,11 +116,11 @@ def seed_groups(evaluations: list[Evaluation], measure: str = "si_sdr") -> list[
     ]
 
 
-def worst_tracks(evaluation: Evaluation, count: int) -> list[Record]:
+def worst_tracks(evaluation: Evaluation, count: int) -> list[TrackRecord]:
     """Tracks with the lowest SI-SDR of the instrument, the worst first."""
     scored = [track for track in evaluation.record["tracks"] if "excerpt" in track]
 
-    def score(track: Record) -> float:
+    def score(track: TrackRecord) -> float:
         value = values_of([track], ESTIMATE, "instrument", "si_sdr")[0]
         return -math.inf if value is None else value
 
@@ -160,20 +165,20 @@ def _float(text: str | None) -> float:
         return math.nan
 
 
-def _by_track(evaluation: Evaluation, measure: str) -> dict[str, float | None]:
+def _by_track(evaluation: Evaluation, measure: str, source: str = "instrument") -> dict[str, float | None]:
     names = [track["track"] for track in evaluation.record["tracks"]]
-    return dict(zip(names, evaluation.values(measure), strict=True))
+    return dict(zip(names, evaluation.values(measure, source), strict=True))
 
 
 def _shared_tracks(ours: Evaluation, theirs: Evaluation) -> list[str]:
     return sorted(set(_by_track(ours, "si_sdr")) & set(_by_track(theirs, "si_sdr")))
 
 
-def _compare(ours: Evaluation, theirs: Evaluation, measure: str) -> dict[str, Any]:
-    a, b = _by_track(ours, measure), _by_track(theirs, measure)
+def _compare(ours: Evaluation, theirs: Evaluation, measure: str, source: str) -> Comparison:
+    a, b = _by_track(ours, measure, source), _by_track(theirs, measure, source)
     shared = _shared_tracks(ours, theirs)
     return compare([a[name] for name in shared], [b[name] for name in shared])
 
 
 def _median_of(evaluation: Evaluation, measure: str) -> float | None:
-    return evaluation.record["summary"].get(ESTIMATE, {}).get("instrument", {}).get(measure, {}).get("median")
+    return statistic(evaluation.record, ESTIMATE, "instrument", measure)

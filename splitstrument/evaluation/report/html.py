@@ -15,15 +15,14 @@ import yaml
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
 from splitstrument.evaluation.excerpts import SIGNALS
-from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.metrics.registry import NOTES
-from splitstrument.evaluation.record import Record
+from splitstrument.evaluation.metrics.registry import legend
 from splitstrument.evaluation.report import tables
 from splitstrument.evaluation.report.data import Evaluation, silence_histogram, worst_tracks
 from splitstrument.evaluation.report.style import STYLE
 from splitstrument.evaluation.report.svg import bar_chart, box_plot, line_chart, scatter
 from splitstrument.evaluation.report.tables import Table
 from splitstrument.evaluation.report.text import comparison_lines, undefined_counts
+from splitstrument.evaluation.schema import ESTIMATE, ExcerptRecord, TrackRecord
 from splitstrument.files import inside
 from splitstrument.pictures import LOWEST_HZ, RANGE_DB, excerpt_pictures
 from splitstrument.tables import number
@@ -83,7 +82,7 @@ def _page(title: str, sections: list[tuple[str, str, str]]) -> str:
 def _overview(evaluations: list[Evaluation]) -> str:
     lines = "".join(f"<li>{escape(_data_sentence(e))}</li>" for e in unique_data(evaluations))
     table = _table(tables.overview(evaluations))
-    return f"<p>Measured on:</p><ul>{lines}</ul>{table}<p class='soft'>{escape(NOTES)}</p>"
+    return f"<p>Measured on:</p><ul>{lines}</ul>{table}<p class='soft'>{escape(legend())}</p>"
 
 
 def unique_data(evaluations: list[Evaluation]) -> list[Evaluation]:
@@ -172,7 +171,7 @@ def _chart(name: str, chart: str) -> str:
     return f"<h3>{escape(name)}</h3>{area}"
 
 
-def _example(evaluation: Evaluation, track: Record) -> str:
+def _example(evaluation: Evaluation, track: TrackRecord) -> str:
     """Spectrograms and players of one track's excerpt."""
     excerpt = track["excerpt"]
     try:
@@ -211,7 +210,7 @@ def _ticks(rate: int) -> str:
     return "".join(f'<span style="bottom:{at:.1f}%">{text}</span>' for (_, at), text in zip(marks, texts, strict=True))
 
 
-def _read_excerpt(evaluation: Evaluation, excerpt: Record) -> tuple[dict[str, Any], int]:
+def _read_excerpt(evaluation: Evaluation, excerpt: ExcerptRecord) -> tuple[dict[str, Any], int]:
     paths = {name: evaluation.folder / str(excerpt["files"][name]) for name in SIGNALS}
     for path in paths.values():
         if not inside(evaluation.folder, path):

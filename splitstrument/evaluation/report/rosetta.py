@@ -5,19 +5,25 @@ Reference points of the field stand in a table of their own: other data, other s
 
 from __future__ import annotations
 
-from splitstrument.evaluation.metrics.registry import HEADS
+from splitstrument.evaluation.metrics.registry import metrics
 from splitstrument.evaluation.report.tables import Table
+from splitstrument.evaluation.schema import ESTIMATE, Record, statistic
 from splitstrument.recipes import find_recipe
 from splitstrument.settings import read_yaml
 from splitstrument.tables import number
 
-ROSETTA_MEASURES = ("sdr", "sir", "sar", "sdr_v4", "sir_v4", "sar_v4", "si_sdr", "sd_sdr", "usdr", "lsd")
+ROSETTA_MEASURES = ("sdr", "sir", "sar", "sdr_v4", "sir_v4", "sar_v4", "si_sdr", "si_sir", "si_sar", "sd_sdr",
+                    "usdr", "bleedless", "fullness", "log_wmse", "l1_freq", "mr_stft", "lsd")  # fmt: skip
 USED_BY = {
     "sdr": "this thesis; MIR-1K papers (v3, mir_eval, whole track)",
     "sdr_v4": "MUSDB18 papers, SiSEC 2018 (museval, median over seconds, then over tracks)",
     "si_sdr": "speech separation; many recent music papers",
     "sd_sdr": "as SI-SDR, but a wrong level counts",
-    "usdr": "Music Demixing Challenge 2021 and 2023 (mean over tracks)",
+    "usdr": "Music Demixing Challenges 2021 and 2023, MSST, MVSEP (there called SDR; mean over tracks)",
+    "bleedless": "MSST, MVSEP",
+    "fullness": "MSST, MVSEP",
+    "log_wmse": "MSST; made to be defined for silence",
+    "l1_freq": "MSST, MVSEP",
     "lsd": "bandwidth extension, restoration",
 }
 # MoisesDB: Pereira et al., ISMIR 2023, mean over its tracks
@@ -31,25 +37,28 @@ FIELD = (
 THESIS_RECIPES = ("table_06", "table_11")
 
 
-def rosetta_table(record: dict, source: str = "instrument", statistic: str = "median") -> Table:
+def rosetta_table(record: Record, source: str = "instrument", name: str = "median") -> Table:
     """Every system of an evaluation under every measure."""
-    name = record.get("measured_on", {}).get("name", "unnamed data")
+    data = record.get("measured_on", {}).get("name", "unnamed data")
     rows = [
-        [text, *(number(record["summary"][system][source][measure][statistic]) for measure in ROSETTA_MEASURES)]
+        [text, *(number(statistic(record, system, source, key, name)) for key in ROSETTA_MEASURES)]
         for system, text in record["systems"].items()
     ]
-    where = f"{statistic} over {len(record['tracks'])} tracks of {name}"
+    where = f"{name} over {len(record['tracks'])} tracks of {data}"
     caption = f"The same estimates under every measure: {source}, {where}, dB"
-    return Table(caption, ["", *(HEADS[measure] for measure in ROSETTA_MEASURES)], rows)
+    return Table(caption, ["", *(metrics()[key].label for key in ROSETTA_MEASURES)], rows)
 
 
-def spread_table(record: dict, source: str = "instrument") -> Table:
+def spread_table(record: Record, source: str = "instrument") -> Table:
     """How far the estimates lie from the mixture under each measure that papers report, median and mean."""
     rows = []
     for measure, users in USED_BY.items():
-        systems = (record["summary"].get(name, {}).get(source, {}) for name in ("mixture", "estimate", "irm"))
-        cells = [number(values.get(measure, {}).get(key)) for values in systems for key in ("median", "mean")]
-        rows.append([HEADS[measure], *cells, users])
+        cells = [
+            number(statistic(record, system, source, measure, name))
+            for system in ("mixture", ESTIMATE, "irm")
+            for name in ("median", "mean")
+        ]
+        rows.append([metrics()[measure].label, *cells, users])
     header = ["measure", "mixture median", "mean", "estimate median", "mean", "ratio mask median", "mean", "used by"]
     return Table(f"What a paper would print for the same files: {source}, dB", header, rows)
 

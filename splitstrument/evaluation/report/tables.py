@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from splitstrument.evaluation.jobs import ESTIMATE
-from splitstrument.evaluation.metrics.registry import HEADS, MAIN_MEASURES, SOURCES
+from splitstrument.evaluation.metrics.registry import SOURCES, metrics, shown
 from splitstrument.evaluation.report.data import Evaluation, comparisons, seed_groups
-from splitstrument.evaluation.report.text import summary_rows, track_rows
+from splitstrument.evaluation.report.text import summary_rows, track_heads, track_rows, worse
+from splitstrument.evaluation.schema import ESTIMATE, statistic
 from splitstrument.evaluation.statistics import defined
 from splitstrument.tables import number, percent
 
@@ -25,10 +25,12 @@ class Table:
 
 
 def overview(evaluations: list[Evaluation]) -> Table:
-    """One row per evaluation: medians with intervals, gains and shares for the instrument."""
-    header = ["model", "measured on", "tracks", "SDR (thesis)", "SI-SDR", "95 % interval", "over mixture", "over EQ",
-              "share mixture→IRM", "share EQ→IRM"]  # fmt: skip
-    return Table("The instrument, medians over tracks in dB", header, [_overview_row(e) for e in evaluations])
+    """A row for the instrument and one for the rest of every evaluation, beside baselines and the ceiling."""
+    header = ["model", "measured on", "tracks", "what", "SDR (thesis)", "SI-SDR", "95 % interval", "worst tenth",
+              "mixture", "fixed EQ", "EQ mid/side", "ratio mask", "over mixture", "worse than mixture", "over EQ",
+              "share EQ→mask"]  # fmt: skip
+    rows = [_overview_row(e, source) for e in evaluations for source in SOURCES]
+    return Table("Medians over tracks in dB; all but the first SDR are SI-SDR", header, rows)
 
 
 def published_beside_measured(evaluations: list[Evaluation]) -> Table | None:
@@ -39,19 +41,19 @@ def published_beside_measured(evaluations: list[Evaluation]) -> Table | None:
         if not published:
             continue
         for source in SOURCES:
-            ours = evaluation.record["summary"].get(ESTIMATE, {}).get(source, {})
             rows.append(
                 [
                     evaluation.name,
                     published.get("table", "–"),
                     source,
                     *(number(published.get(source, {}).get(measure)) for measure in THESIS_MEASURES),
-                    *(number(ours.get(measure, {}).get("median")) for measure in THESIS_MEASURES),
+                    *(number(statistic(evaluation.record, ESTIMATE, source, m)) for m in THESIS_MEASURES),
                     evaluation.data,
                 ]
             )
     header = ["training", "thesis", "source"]
-    header += [f"published {HEADS[m]}" for m in THESIS_MEASURES] + [f"measured {HEADS[m]}" for m in THESIS_MEASURES]
+    labels = [metrics()[key].label for key in THESIS_MEASURES]
+    header += [f"published {label}" for label in labels] + [f"measured {label}" for label in labels]
     caption = (
         "Published beside measured, medians in dB. The published numbers were measured on the thesis's own recordings, "
         "ours on the data in the last column: the columns show the same measure on different data and must not be "
@@ -63,28 +65,27 @@ def published_beside_measured(evaluations: list[Evaluation]) -> Table | None:
 def systems(evaluation: Evaluation, source: str) -> Table:
     """Estimates, baselines and ceilings under every measure."""
     caption = f"{evaluation.name} on {evaluation.data}: the {source}, medians in dB"
-    return Table(caption, ["", *(HEADS[m] for m in MAIN_MEASURES)], summary_rows(evaluation.record, source))
+    return Table(caption, ["", *(metrics()[key].label for key in shown())], summary_rows(evaluation.record, source))
 
 
 def quartiles(evaluation: Evaluation) -> Table:
-    """Median, its interval, mean and quartiles of the estimates."""
-    rows = []
+    """Median, its interval, the worst tenth, mean and quartiles of the estimates."""
+    rows, names = [], ("median", "low", "high", "worst_tenth", "mean", "q1", "q3")
     for source in SOURCES:
-        for measure in MAIN_MEASURES:
-            summary = evaluation.record["summary"].get(ESTIMATE, {}).get(source, {}).get(measure)
-            if summary and summary["n"]:
-                cells = [number(summary[key]) for key in ("median", "low", "high", "mean", "q1", "q3")]
-                rows.append([f"{source} {HEADS[measure]}", *cells, str(summary["n"]), str(summary["undefined"])])
-    header = ["", "median", "95 % from", "to", "mean", "quartile 1", "quartile 3", "tracks", "undefined"]
+        for key in shown():
+            n = statistic(evaluation.record, ESTIMATE, source, key, "n")
+            if n:
+                cells = [number(statistic(evaluation.record, ESTIMATE, source, key, name)) for name in names]
+                undefined = statistic(evaluation.record, ESTIMATE, source, key, "undefined")
+                rows.append([f"{source} {metrics()[key].label}", *cells, f"{n:.0f}", f"{undefined:.0f}"])
+    header = ["", "median", "95 % from", "to", "worst tenth", "mean", "quartile 1", "quartile 3", "tracks", "undefined"]
     return Table(f"{evaluation.name} on {evaluation.data}: spread over tracks", header, rows)
 
 
 def tracks(evaluation: Evaluation) -> Table:
     """Every track, the worst first."""
-    heads = [f"{HEADS[m]} {source[:4]}." for source in SOURCES for m in ("sdr", "sir", "sar", "si_sdr")]
-    header = ["track", *heads, "over mixture", "problems"]
     caption = f"{evaluation.name} on {evaluation.data}: tracks, worst SI-SDR of the instrument first, in dB"
-    return Table(caption, header, track_rows(evaluation.record))
+    return Table(caption, track_heads(), track_rows(evaluation.record))
 
 
 def paired_tests(evaluations: list[Evaluation]) -> Table | None:
@@ -93,16 +94,22 @@ def paired_tests(evaluations: list[Evaluation]) -> Table | None:
         [
             f"{test['a']} − {test['b']}",
             test["data"],
+            test["source"],
             str(test["n"]),
             number(test["median_difference"], signed=True),
             f"{number(test['low'], signed=True)} to {number(test['high'], signed=True)}",
             f"{test['wins']} of {test['n']}",
-            "–" if test["p"] is None else f"{test['p']:.3g}",
+            number(test["effect"], signed=True),
+            *("–" if test[key] is None else f"{test[key]:.3g}" for key in ("p", "p_corrected")),
         ]
         for test in comparisons(evaluations)
     ]
-    header = ["difference", "data", "tracks", "median SI-SDR", "95 % interval", "first is better", "p"]
-    caption = "Paired comparison on the same tracks (sign-flip permutation test, two-sided), instrument, dB"
+    header = ["difference", "data", "what", "tracks", "median SI-SDR", "95 % interval", "first is better", "effect",
+              "p", "p, corrected"]  # fmt: skip
+    caption = (
+        "Paired comparison on the same tracks, dB: sign-flip permutation test, two-sided, corrected for the number of "
+        "tests of this table (Holm); effect: rank-biserial correlation, from -1 to 1"
+    )
     return Table(caption, header, rows) if rows else None
 
 
@@ -146,21 +153,26 @@ def time_and_memory(evaluations: list[Evaluation]) -> Table | None:
     return Table("Time and memory on this machine", header, rows) if rows else None
 
 
-def _overview_row(evaluation: Evaluation) -> list[str]:
+def _overview_row(evaluation: Evaluation, source: str) -> list[str]:
     record = evaluation.record
-    summary = record["summary"].get(ESTIMATE, {}).get("instrument", {})
-    sdr, si_sdr = summary.get("sdr", {}), summary.get("si_sdr", {})
+
+    def si_sdr(system: str, name: str = "median") -> str:
+        return number(statistic(record, system, source, "si_sdr", name))
+
     return [
         evaluation.name,
         evaluation.data,
         str(len(record["tracks"])),
-        number(sdr.get("median")),
-        number(si_sdr.get("median")),
-        f"{number(si_sdr.get('low'))} to {number(si_sdr.get('high'))}",
-        number(_get(record, "improvement", "mixture", "instrument", "si_sdr", "median_difference"), signed=True),
-        number(_get(record, "improvement", "eq", "instrument", "si_sdr", "median_difference"), signed=True),
-        percent(_get(record, "share_of_distance", "mixture", "irm", "instrument", "si_sdr")),
-        percent(_get(record, "share_of_distance", "eq", "irm", "instrument", "si_sdr")),
+        source,
+        number(statistic(record, ESTIMATE, source, "sdr")),
+        si_sdr(ESTIMATE),
+        f"{si_sdr(ESTIMATE, 'low')} to {si_sdr(ESTIMATE, 'high')}",
+        si_sdr(ESTIMATE, "worst_tenth"),
+        *(si_sdr(system) for system in ("mixture", "eq", "eq_ms", "irm")),
+        number(_get(record, "improvement", "mixture", source, "si_sdr", "median_difference"), signed=True),
+        worse(_get(record, "improvement", "mixture", source, "si_sdr")),
+        number(_get(record, "improvement", "eq", source, "si_sdr", "median_difference"), signed=True),
+        percent(_get(record, "share_of_distance", "eq", "irm", source, "si_sdr")),
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splitstrument.evaluation.metrics.registry import NOTES, SOURCES
+from splitstrument.evaluation.metrics.registry import SOURCES, legend
 from splitstrument.evaluation.record import csv_text
 from splitstrument.evaluation.report import tables
 from splitstrument.evaluation.report.data import Evaluation, load_evaluations
@@ -44,7 +44,7 @@ def report_markdown(evaluations: list[Evaluation], title: str) -> str:
         tables.seeds(evaluations),
         tables.time_and_memory(evaluations),
     ]
-    parts = [f"# {title}\n", NOTES + "\n", *(_markdown(table) for table in general if table)]
+    parts = [f"# {title}\n", legend() + "\n", *(_markdown(table) for table in general if table)]
     for evaluation in evaluations:
         parts.append(f"## {evaluation.name} on {evaluation.data}\n")
         sentences = [*comparison_lines(evaluation.record), *undefined_counts(evaluation.record)]
