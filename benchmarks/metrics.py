@@ -137,9 +137,9 @@ def score_stream(seconds: float) -> float:
         rng = np.random.default_rng(0)
         for _ in range(round(seconds)):
             references = rng.standard_normal((2, RATE, 1)).astype(np.float32)
-            yield references, references + 0.1 * references[::-1]
+            yield references, (references + 0.1 * references[::-1])[None]
 
-    score_blocks(blocks, 1, RATE)
+    score_blocks(blocks, 1, 1, RATE)
     return peak_memory_mb() or float("nan")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument import audio
-from splitstrument.evaluation.metrics.registry import HEADS
+from splitstrument.evaluation.metrics.registry import metrics
 from splitstrument.evaluation.metrics.score import score_pair
 from splitstrument.evaluation.report.rosetta import ROSETTA_MEASURES, field_table
 from splitstrument.evaluation.statistics import summarise
@@ -88,7 +88,7 @@ def print_medians(scores: dict[str, dict], source: str, measures: tuple[str, ...
         [text, *(number(summarise([track[text][source][m] for track in scores.values()])["median"]) for m in measures)]
         for text in estimates
     ]
-    print(markdown(["", *(HEADS[measure] for measure in measures)], rows))
+    print(markdown(["", *(metrics()[measure].label for measure in measures)], rows))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ With reference s, the other reference r, estimate e, ``d = e - s`` and the best 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitstrument.evaluation.metrics.metric import Block, Family, Metric, OnePass, Track, Values, db
 
@@ -42,36 +41,6 @@ METRICS = (
         "Mitsufuji et al., Music Demixing Challenge 2021", "what is wrong: less of a bad estimate is better",
     ),
 )  # fmt: skip
-
-
-def si_sdr(reference: NDArray, estimate: NDArray) -> float | None:
-    """Scale-invariant SDR of `estimate` in dB, all channels together.
-
-    Parameters
-    ----------
-    reference, estimate
-        Signals of one shape, any scale; computed in float64.
-
-    Returns
-    -------
-    si_sdr
-        None where reference or estimate is silent; infinite for a perfect estimate.
-
-    Raises
-    ------
-    ValueError
-        If the shapes differ.
-    """
-    if np.shape(reference) != np.shape(estimate):
-        raise ValueError(
-            "reference and estimate must have one shape: cut or resample them alike. "
-            f"Received: {np.shape(reference)} and {np.shape(estimate)}"
-        )
-    s = np.asarray(reference, np.float64).ravel()
-    d = np.asarray(estimate, np.float64).ravel() - s
-    if not s.any() or not (d + s).any():
-        return None
-    return _si_sdr(_dot(s, s), _dot(d, d), _dot(s, d))
 
 
 class Distortion(OnePass):
@@ -124,11 +93,6 @@ class Distortion(OnePass):
 
 
 FAMILY = Family(METRICS, Distortion)
-
-
-def _dot(a: NDArray, b: NDArray) -> float:
-    """Inner product without BLAS, whose threads cost more than they bring where other work waits for cores."""
-    return float(np.einsum("i,i->", a, b))
 
 
 def _si_sdr(reference: float, difference: float, product: float) -> float:
