@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -36,7 +37,7 @@ def n_frames_of(n_samples: int, hop_length: int) -> int:
     return 1 + n_samples // hop_length
 
 
-def frames_stft(padded: Float, n_fft: int, hop_length: int, rfft: Callable[..., Complex] = np.fft.rfft) -> Complex:
+def frames_stft(padded: Float, n_fft: int, hop_length: int, rfft: Callable[..., Any] = np.fft.rfft) -> Complex:
     """STFT without centring: frame i covers samples ``[i * hop, i * hop + n_fft)`` of `padded`.
 
     Parameters
@@ -44,7 +45,7 @@ def frames_stft(padded: Float, n_fft: int, hop_length: int, rfft: Callable[..., 
     padded
         (n_samples, n_channels); samples after the last whole frame are not used.
     rfft
-        Another implementation of the transform: SciPy's is twice as fast on many frames, and not in the base install.
+        Another implementation of the transform: SciPy's is twice as fast on many frames at once.
 
     Returns
     -------

@@ -22,6 +22,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -39,7 +40,7 @@ AUDIBLE = 10**-3.5  # of the mixture's energy
 STEMS = ("guitar", "piano", "bass", "drums")
 N_FFT, HOP, RATE_HZ = 2048, 512, 22_050
 TINY = 1e-20
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 class Model:
@@ -95,6 +96,11 @@ def read_middle(listing: StemSet, track: SetTrack, seconds: float) -> dict[str, 
     return {stem: audio.read(path, start=(n_samples - taken) // 2, n_samples=taken)[0] for stem, path in paths.items()}
 
 
+def mixture_of(sounds: dict[str, Float]) -> Float:
+    """The song: the sum of its stems."""
+    return np.sum(list(sounds.values()), axis=0)
+
+
 def spectrum_of(sound: Float) -> Complex:
     """STFT (n_channels, n_bins, n_frames)."""
     return stft(sound, N_FFT, HOP)
@@ -103,9 +109,9 @@ def spectrum_of(sound: Float) -> Complex:
 def fit_terms(target: Complex, mixture: Complex) -> np.ndarray:
     """Numerator and denominator (2, 2, n_bins) of the best fixed gain of mid and side in each bin."""
 
-    def views(spectrum: Complex) -> Complex:
+    def views(spectrum: Complex) -> np.ndarray:
         """Mid and half the difference, with their phases."""
-        return np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]) / 2
+        return np.stack([spectrum[0] + spectrum[1], spectrum[0] - spectrum[1]]) / np.float32(2)
 
     ours, all_of_it = views(target), views(mixture)
     return np.stack([np.sum((ours * np.conj(all_of_it)).real, axis=-1), np.sum(np.abs(all_of_it) ** 2, axis=-1)])
@@ -121,10 +127,10 @@ def ideal_masks(target: Complex, rest: Complex) -> dict[str, Float]:
 
 def scores_of(estimate: Float, target: Float, mixture: Float) -> dict[str, float]:
     """SI-SDR and SDR of the instrument, SDR of the rest in dB, and the estimate's best scale."""
-    estimate, target, mixture = (sound.astype(np.float64).ravel() for sound in (estimate, target, mixture))
-    inner, ours, theirs = estimate @ target, estimate @ estimate, target @ target
+    guess, truth, song = (sound.astype(np.float64).ravel() for sound in (estimate, target, mixture))
+    inner, ours, theirs = float(guess @ truth), float(guess @ guess), float(truth @ truth)
     projected = inner**2 / (theirs + TINY)
-    error, rest = float(np.sum((target - estimate) ** 2)), float(np.sum((mixture - target) ** 2))
+    error, rest = float(np.sum((truth - guess) ** 2)), float(np.sum((song - truth) ** 2))
     return {
         "si_sdr": decibels(projected, ours - projected),
         "sdr": decibels(theirs, error),
@@ -156,7 +162,7 @@ def score_song(
     track: SetTrack, sounds: dict[str, Float], models: list[Model], others: dict[str, list[np.ndarray]]
 ) -> Iterator[Row]:
     """The rows of one song; `others` has `fit_terms` of the set's other songs by stem."""
-    mixture = sum(sounds.values())
+    mixture = mixture_of(sounds)
     spectrum = spectrum_of(mixture)
     answers = {model.name: model.masks(spectrum) for model in models}
     for stem, target, _ in audible_stems(track, sounds):
@@ -166,15 +172,15 @@ def score_song(
             above, below = np.sum(others[stem], axis=0)
             masks["EQ"] = np.clip(above / (below + TINY), 0, 1)[..., None].astype(np.float32)
         as_it_is = {"rest_sdr": scores_of(mixture, mixture - target, mixture)["sdr"]}
-        yield {"stem": stem, "system": "song"} | scores_of(mixture, target, mixture) | as_it_is
+        yield {"stem": stem, "system": "song", **scores_of(mixture, target, mixture), **as_it_is}
         for name, mask in masks.items():
             estimate = istft(apply_mid_side(spectrum, mask), len(mixture), N_FFT, HOP)
-            yield {"stem": stem, "system": name} | scores_of(estimate, target, mixture)
+            yield {"stem": stem, "system": name, **scores_of(estimate, target, mixture)}
 
 
 def audible_stems(track: SetTrack, sounds: dict[str, Float]) -> Iterator[tuple[str, Float, Float]]:
     """Known stems that are heard in the song and are not all of it, with the mixture."""
-    mixture = sum(sounds.values())
+    mixture = mixture_of(sounds)
     energy = float(np.sum(mixture**2))
     for stem in STEMS:
         if stem in sounds and stem in track.known:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from splitstrument.settings import Settings
-from splitstrument.training.augment import Probability, from_db
+from splitstrument.training.augment import Probability
 
 Matrix = NDArray[np.float32]
 
@@ -171,16 +171,16 @@ class Mixer:
 
     def _placed(self, stem: str, track: int, start: float, speed: float, rng: np.random.Generator) -> list[Take]:
         """A take where it stands; or two of them, apart."""
-        level = from_db(rng.uniform(*self.settings.gain_db)) * (-1 if rng.random() < self.settings.polarity else 1)
+        level = _gain(rng.uniform(*self.settings.gain_db)) * (-1 if rng.random() < self.settings.polarity else 1)
         if stem == DOUBLED and rng.random() < self.settings.double:
             apart = rng.uniform(*APART)
             second = (start + rng.uniform(0.1, 0.9)) % 1.0
             return [
-                Take(stem, track, where, speed, level * panned(side * apart) @ MONO)
+                Take(stem, track, where, speed, (level * panned(side * apart) @ MONO).astype(np.float32))
                 for where, side in ((start, -1), (second, 1))
             ]
         place = self._place(rng) if rng.random() < self.settings.place else AS_IT_IS
-        return [Take(stem, track, start, speed, np.float32(level) * place)]
+        return [Take(stem, track, start, speed, (level * place).astype(np.float32))]
 
     def _place(self, rng: np.random.Generator) -> Matrix:
         """Narrower or wider, then to a side; most often near the middle."""
@@ -198,6 +198,10 @@ class Mixer:
         ):
             place = matrix @ place if draw < share else place
         return place
+
+
+def _gain(decibels: float) -> float:
+    return float(10 ** (decibels / 20))
 
 
 def panned(position: float) -> Matrix:

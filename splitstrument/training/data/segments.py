@@ -5,7 +5,7 @@ The draws of a batch are a function of seed, epoch and step alone, so that a tra
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.spectrogram import frames_stft
 from splitstrument.training.data.examples import ALL, Float, joint_planes_of, planes_of
 from splitstrument.training.data.reading import Reader, read_resampled
+from splitstrument.training.data.stem_tracks import StemTrack
 from splitstrument.training.data.tracks import JointTrack, Track
 from splitstrument.training.settings import TrainingSettings
 
@@ -90,7 +91,7 @@ def segment_samples(model: ModelSettings) -> int:
     return (model.n_frames - 1) * model.spectrogram.hop + model.spectrogram.n_fft
 
 
-def steps_that_hold(tracks: tuple[Track, ...], settings: TrainingSettings) -> int:
+def steps_that_hold(tracks: Sequence[Track | StemTrack], settings: TrainingSettings) -> int:
     """Steps per epoch as set, or as many batches as hold the audio once."""
     if settings.steps_per_epoch:
         return settings.steps_per_epoch
@@ -121,7 +122,7 @@ def sides_of(track: Track, reader: Reader, start: int, n_samples: int, rate_hz: 
     return first, second, rest - second if track.pairs[0] else rest
 
 
-def track_probabilities(tracks: tuple[Track, ...], settings: TrainingSettings) -> np.ndarray:
+def track_probabilities(tracks: Sequence[Track | StemTrack], settings: TrainingSettings) -> np.ndarray:
     """Chance of each track: its dataset's ratio, times its share of the dataset's duration."""
     durations = np.array([track.info.duration_s for track in tracks])
     datasets = np.array([track.dataset for track in tracks])

@@ -32,9 +32,9 @@ TINY = 1e-12
 def shaped_samples(audio: Float, settings: MixingSettings, sample_rate_hz: int, rng: np.random.Generator) -> Float:
     """Overdrive, then a room, each in its share of the draws: (n_samples, 2)."""
     if rng.random() < settings.drive:
-        audio = overdriven(audio, float(from_db(rng.uniform(*DRIVE_DB))), rng.uniform(0, DRIVE_BITE))
+        audio = overdriven(audio, 10 ** (rng.uniform(*DRIVE_DB) / 20), rng.uniform(0, DRIVE_BITE))
     if rng.random() < settings.room:
-        audio = in_a_room(audio, rng.uniform(*ROOM_S), float(from_db(rng.uniform(*ROOM_DB))), sample_rate_hz, rng)
+        audio = in_a_room(audio, rng.uniform(*ROOM_S), 10 ** (rng.uniform(*ROOM_DB) / 20), sample_rate_hz, rng)
     return audio
 
 
