@@ -90,6 +90,11 @@ def safe_name(name: str, max_length: int = 120) -> str:
     return cleaned.rstrip(". ") or "untitled"
 
 
+def safe_path(name: str) -> Path:
+    """A relative path of as many folders as `name` has slashes, each made by `safe_name`."""
+    return Path(*(safe_name(part) for part in name.split("/")))
+
+
 def inside(root: str | Path, path: str | Path) -> bool:
     """Tell whether `path`, with links resolved, lies inside `root`."""
     return real_path(path).is_relative_to(real_path(root))

@@ -7,6 +7,8 @@ their sum. `find_pairs` accepts the dataset's root, its ``tracks_22050hz``-like 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from splitstrument.unread import unread_reason
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """One track: its name and its two files."""
+    """One track: its name (`unique_names`) and its two files."""
 
     name: str
     instrument: Path
@@ -26,7 +28,7 @@ class Pair:
 
 def md5_order(name: str) -> str:
     """Sort key of the thesis: MD5 of the track folder's name."""
-    return hashlib.md5(name.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
+    return hashlib.md5(name.rpartition("/")[2].encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
 
 def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bool = False) -> list[Pair]:
@@ -49,7 +51,8 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bo
         raise DatasetError(f"There is no folder {folder}: expected a dataset of instrument/rest pairs.")
     folder = _rate_folder(folder, sample_rate_hz)
     files = sorted(path for path in folder.rglob("instrument_*") if is_audio_name(path) or unread_reason(path))
-    pairs = [_pair_of(path) for path in files]
+    names = unique_names({path.parent for path in files}, folder)
+    pairs = [_pair_of(path, names[path.parent]) for path in files]
     if not pairs:
         raise DatasetError(
             f"{folder} holds no pairs: expected <track>/instrument_<track>.wav and <track>/rest_<track>.wav; "
@@ -88,10 +91,17 @@ def check_pair(pair: Pair) -> AudioInfo:
     return instrument
 
 
-def _pair_of(instrument: Path) -> Pair:
+def unique_names(folders: Iterable[Path], root: Path) -> dict[Path, str]:
+    """Name of each track's folder, or its path below `root`, with slashes, where several have one name."""
+    names = {folder: folder.absolute().name for folder in folders}
+    count = Counter(names.values())
+    return {folder: name if count[name] == 1 else folder.relative_to(root).as_posix() for folder, name in names.items()}
+
+
+def _pair_of(instrument: Path, name: str) -> Pair:
     rests = (path for path in sorted(instrument.parent.glob("rest_*")) if is_audio_name(path) or unread_reason(path))
     missing = instrument.with_name("rest_" + instrument.name.removeprefix("instrument_"))
-    return Pair(instrument.parent.name, instrument, next(rests, missing))
+    return Pair(name, instrument, next(rests, missing))
 
 
 def _rate_folder(folder: Path, sample_rate_hz: int | None) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from splitstrument import audio
 from splitstrument.evaluation.schema import ExcerptRecord
 from splitstrument.evaluation.tracks import EstimateFiles, pair_blocks
-from splitstrument.files import safe_name
+from splitstrument.files import safe_path
 from splitstrument.pairs import Pair
 
 EXCERPT_S = 8.0
@@ -36,7 +36,7 @@ def write_excerpt(pair: Pair, estimates: EstimateFiles, folder: Path) -> Excerpt
     gain = min(1.0, 0.99 / max(float(np.abs(signals).max()), 1e-9))
     files = {}
     for name, signal in zip(SIGNALS, signals, strict=True):
-        path = Path("excerpts") / safe_name(pair.name) / f"{name}.flac"
+        path = Path("excerpts") / safe_path(pair.name) / f"{name}.flac"
         audio.write(folder / path, signal * np.float32(gain), rate, "PCM_16")
         files[name] = path.as_posix()
     return {

@@ -24,7 +24,7 @@ from splitstrument.evaluation.problems import Problem, SignalProblems, file_prob
 from splitstrument.evaluation.schema import ESTIMATE, TrackRecord
 from splitstrument.evaluation.systems import STEREO_ONLY, Eq
 from splitstrument.evaluation.tracks import EstimateFiles, estimates_in_files, pair_blocks, score_systems
-from splitstrument.files import safe_name, sha256_of, write_json
+from splitstrument.files import safe_path, sha256_of, write_json
 from splitstrument.pairs import Pair, check_pair, check_whole
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.pipeline import LoadedModel, load_model
@@ -81,7 +81,7 @@ class TrackJob:
     @property
     def record_path(self) -> Path:
         """Where the record is stored."""
-        return self.folder / "tracks" / f"{safe_name(self.pair.name)}.json"
+        return self.folder / "tracks" / safe_path(f"{self.pair.name}.json")
 
 
 def evaluate_track(job: TrackJob) -> TrackRecord:
@@ -215,7 +215,7 @@ def _model(model: str, engine: str | None, threads: int | None) -> LoadedModel:
 
 
 def _estimate_path(job: TrackJob) -> Path:
-    return job.folder / "estimates" / safe_name(job.pair.name) / "instrument.wav"
+    return job.folder / "estimates" / safe_path(job.pair.name) / "instrument.wav"
 
 
 def _drop_temporary(job: TrackJob) -> None:
@@ -223,9 +223,9 @@ def _drop_temporary(job: TrackJob) -> None:
         return
     path = _estimate_path(job)
     path.unlink(missing_ok=True)
-    for folder in (path.parent, path.parent.parent):
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+    for folder in path.relative_to(job.folder).parents[:-1]:
+        if (job.folder / folder).is_dir() and not any((job.folder / folder).iterdir()):
+            (job.folder / folder).rmdir()
 
 
 def peak_memory_mb() -> float | None:

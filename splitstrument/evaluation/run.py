@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from splitstrument.audio import is_audio_name, probe
+from splitstrument.audio import probe
 from splitstrument.errors import DatasetError, SplitstrumentError
 from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
+from splitstrument.evaluation.matching import EXPECTED, find_references, find_stems, match
+from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.evaluation.record import EVALUATION_FILE, build_record, csv_text
 from splitstrument.evaluation.report.text import text_report
 from splitstrument.evaluation.schema import Record, TrackRecord
@@ -137,14 +139,15 @@ def score_files(
     workers: Workers | None = None,
     name: str | None = None,
 ) -> Record:
-    """Score estimates that any tool has made, matched to the references by the names of their folders."""
+    """Score estimates that any tool has made, matched to the references by the paths of their folders (`match`)."""
     settings, workers = settings or EvaluationSettings(), workers or Workers()
     pairs = find_references(references)
     theirs = find_stems(estimates)
     if not theirs:
-        raise DatasetError(f"{estimates} holds no estimates: expected <track>/instrument*.wav and <track>/rest*.wav.")
-    if not {pair.name for pair in pairs} & set(theirs):
-        some = ", ".join(sorted(theirs)[:3])
+        raise DatasetError(f"{estimates} holds no estimates: {EXPECTED}.")
+    matched = match(pairs, references, theirs, estimates)
+    if not matched:
+        some = ", ".join(sorted(folder.name for folder in theirs)[:3])
         raise DatasetError(
             f"No track of {estimates} ({some}, ...) has the name of a reference in {references} "
             f"({', '.join(pair.name for pair in pairs[:3])}, ...): name the folders alike."
@@ -153,41 +156,11 @@ def score_files(
     fit = (
         fit_eq(find_references(eq_from), probe(pairs[0].instrument).sample_rate_hz, n_fft, workers) if eq_from else None
     )
-    plan = {
-        pair: FileEstimates(theirs.get(pair.name, {}).get("instrument"), theirs.get(pair.name, {}).get("rest"))
-        for pair in pairs
-    }
-    about = {"kind": "score", "unmatched": sorted(set(theirs) - {pair.name for pair in pairs})}
+    stems = {pair: theirs[folder] for pair, folder in matched.items()}
+    plan = {pair: FileEstimates(*(stems.get(pair, {}).get(source) for source in SOURCES)) for pair in pairs}
+    unmatched = sorted(str(folder.relative_to(estimates)) for folder in set(theirs) - set(matched.values()))
+    about = {"kind": "score", "unmatched": unmatched}
     return _run(_Task(name or estimates.name, plan, references, folder, settings, n_fft, fit, eq_from), about, workers)
-
-
-def find_stems(folder: Path) -> dict[str, dict[str, Path]]:
-    """Track -> source -> file, for every folder below `folder` that holds ``instrument*`` or ``rest*``."""
-    if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}: expected <track>/instrument*.wav and <track>/rest*.wav.")
-    stems: dict[str, dict[str, Path]] = {}
-    for path in sorted(folder.rglob("*")):
-        for source in ("instrument", "rest"):
-            if path.name.lower().startswith(source) and is_audio_name(path):
-                stems.setdefault(path.parent.name, {}).setdefault(source, path)
-    return stems
-
-
-def find_references(folder: Path) -> list[Pair]:
-    """Pairs of references, sorted by name; both files must be there.
-
-    A dataset with several ``tracks_<rate>hz`` folders gives those of the highest rate.
-    """
-    if any(Path(folder).glob("tracks_*hz")):
-        return sorted(find_pairs(folder))
-    pairs = []
-    for name, files in sorted(find_stems(Path(folder)).items()):
-        if len(files) < 2:
-            raise DatasetError(f"{next(iter(files.values()))} stands alone: a reference needs instrument and rest.")
-        pairs.append(Pair(name, files["instrument"], files["rest"]))
-    if not pairs:
-        raise DatasetError(f"{folder} holds no references: expected <track>/instrument*.wav and <track>/rest*.wav.")
-    return pairs
 
 
 def fit_eq(pairs: list[Pair], sample_rate_hz: int, n_fft: int, workers: Workers | None = None) -> EqFit:

@@ -116,14 +116,14 @@ class EqFit:
         self.sums[name] = sums
 
     def eq(self, without: str | None = None) -> Eq:
-        """Gains from all songs, or from all but one; 0 in bins where no song has energy.
+        """Gains from all songs, or from all but those of one name; 0 in bins where no song has energy.
 
         Raises
         ------
         DatasetError
             If no song is left.
         """
-        tracks = sorted(set(self.sums) - {without})
+        tracks = sorted(name for name in self.sums if without is None or not _same_song(name, without))
         if not tracks:
             raise DatasetError("No song is left to fit the fixed EQ on: name a folder of other songs with --eq-from.")
         sums = reduce(np.add, (self.sums[name] for name in tracks))
@@ -283,3 +283,8 @@ MASKED: dict[str, Instrument] = {
     "irm_mono": _ratio_mono,
     "irm_ms": _ratio_mid_side,
 }
+
+
+def _same_song(one: str, other: str) -> bool:
+    """Tell whether two tracks, each known by its name or its path, may be the same song."""
+    return one.rpartition("/")[2] == other.rpartition("/")[2]

@@ -18,9 +18,10 @@ from splitstrument import audio
 from splitstrument.cli import cli
 from splitstrument.cli.score import score as score_command
 from splitstrument.errors import DatasetError, SettingsError
+from splitstrument.evaluation.matching import find_references
 from splitstrument.evaluation.problems import clipped_samples, find_shift
 from splitstrument.evaluation.record import read_evaluation, values_of
-from splitstrument.evaluation.run import EvaluationSettings, evaluate_model, find_references, score_files
+from splitstrument.evaluation.run import EvaluationSettings, evaluate_model, score_files
 from splitstrument.evaluation.schema import ESTIMATE
 
 FAULTS = {

@@ -1,0 +1,110 @@
+"""Which estimate belongs to which reference: by the path of their folders, and never by a guess.
+
+A track is known by the path of its folder below the folder that was given. An estimate belongs to the reference whose
+path is the same or, where the folders above differ (``test/song`` and ``htdemucs/song``), has the longest common end;
+where two estimates or two references are equally near, all are refused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+from splitstrument.audio import is_audio_name
+from splitstrument.errors import DatasetError
+from splitstrument.evaluation.metrics.registry import SOURCES
+from splitstrument.pairs import Pair, find_pairs, unique_names
+from splitstrument.unread import unread_reason
+
+EXPECTED = "expected <track>/instrument*.wav and <track>/rest*.wav"
+# a source's name and no more letters: `instrumental.wav` is no instrument
+SOURCE = re.compile(rf"({'|'.join(SOURCES)})(?![^\W\d_])", re.IGNORECASE)
+
+
+def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
+    """Folder of a track -> source -> file, for every folder below `folder` that holds ``instrument*`` or ``rest*``.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder, or one has two files for one source.
+    """
+    if not folder.is_dir():
+        raise DatasetError(f"There is no folder {folder}: {EXPECTED}.")
+    stems: dict[Path, dict[str, Path]] = {}
+    for path in sorted(folder.rglob("*")):
+        if (found := SOURCE.match(path.name)) and (is_audio_name(path) or unread_reason(path)):
+            source, track = found[1].lower(), stems.setdefault(path.parent, {})
+            if source in track:
+                raise DatasetError(f"{track[source]} and {path} could both be the {source}: keep one of them.")
+            track[source] = path
+    return stems
+
+
+def find_references(folder: Path) -> list[Pair]:
+    """Pairs of references, sorted by name; both files must be there.
+
+    A dataset with several ``tracks_<rate>hz`` folders gives those of the highest rate.
+    """
+    folder = Path(folder)
+    if any(folder.glob("tracks_*hz")):
+        return sorted(find_pairs(folder))
+    stems = find_stems(folder)
+    if not stems:
+        raise DatasetError(f"{folder} holds no references: {EXPECTED}.")
+    for files in stems.values():
+        if len(files) < len(SOURCES):
+            raise DatasetError(f"{next(iter(files.values()))} stands alone: a reference needs instrument and rest.")
+    names = unique_names(stems, folder)
+    return sorted(Pair(names[place], files["instrument"], files["rest"]) for place, files in stems.items())
+
+
+def match(references: Collection[Pair], root: Path, estimates: Collection[Path], place: Path) -> dict[Pair, Path]:
+    """The folder of estimates of each reference that has one.
+
+    Parameters
+    ----------
+    root, place
+        The folders that were given: of the references, and of the estimates.
+
+    Raises
+    ------
+    DatasetError
+        If a reference could have several, or several references the same.
+    """
+    by_name: dict[str, list[Path]] = {}
+    for folder in estimates:
+        by_name.setdefault(folder.absolute().name, []).append(folder)
+    chosen: dict[Pair, Path | None] = {}
+    for pair in references:
+        track = pair.instrument.parent
+        same = place / track.relative_to(root)
+        chosen[pair] = same if same in estimates else _nearest(pair, by_name.get(track.absolute().name, []))
+    matched = {pair: folder for pair, folder in chosen.items() if folder is not None}
+    for folder, count in Counter(matched.values()).items():
+        if count > 1:
+            places = " or ".join(str(pair.instrument.parent) for pair, theirs in matched.items() if theirs == folder)
+            raise DatasetError(f"{folder} could be the estimate of {places}: name the folders above them alike, too.")
+    return matched
+
+
+def _nearest(pair: Pair, folders: list[Path]) -> Path | None:
+    """The folder whose path has the longest common end with the reference's."""
+    ends = {folder: _common_end(folder, pair.instrument.parent) for folder in folders}
+    nearest = [folder for folder, count in ends.items() if count == max(ends.values())]
+    if len(nearest) > 1:
+        raise DatasetError(
+            f"The estimate of {pair.instrument.parent} could be in {' or '.join(map(str, nearest))}: "
+            "give the folder of one model, or name the folders above alike."
+        )
+    return nearest[0] if nearest else None
+
+
+def _common_end(one: Path, other: Path) -> int:
+    """Number of last parts that both paths have in common."""
+    ours, theirs = one.absolute().parts, other.absolute().parts
+    same = (a == b for a, b in zip(reversed(ours), reversed(theirs), strict=False))
+    return sum(1 for _ in itertools.takewhile(bool, same))
