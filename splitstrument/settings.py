@@ -31,6 +31,29 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
+@dataclass(frozen=True)
+class Flag:
+    """How a field of settings is a flag of a command, in ``Annotated[float, Flag(...)]``.
+
+    Attributes
+    ----------
+    help
+        Its line in the help; ``{name}`` stands for what the command fills in.
+    group
+        Where it stands in the help.
+    short
+        A second spelling, such as ``-g``.
+    seconds
+        Whether it is a time, which may also be written as minutes:seconds.
+    """
+
+    help: str
+    group: str
+    short: str | None = None
+    seconds: bool = False
+    show_default: bool = True
+
+
 S = TypeVar("S", bound=Settings)
 
 

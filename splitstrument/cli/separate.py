@@ -15,7 +15,6 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import (
-    Seconds,
     dry_run_option,
     jobs_option,
     json_option,
@@ -25,6 +24,7 @@ from splitstrument.cli.common import (
     quiet_option,
     scheduler_option,
 )
+from splitstrument.cli.settings_flags import flags_of, from_flags
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
 from splitstrument.executor import available_cores, track_executor
 from splitstrument.model_folder import DEFAULT_MODEL, ModelFolder, find_model
@@ -32,7 +32,7 @@ from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, make_plan, run_plan
 from splitstrument.separation.engines import ENGINES
 from splitstrument.separation.inputs import find_songs
-from splitstrument.separation.options import FORMATS, SeparationOptions
+from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import OTHER_FIELDS
 from splitstrument.separation.rerun import rerun_sidecar
 from splitstrument.separation.result import SeparatedSong, forget_places, read_sidecar
@@ -44,47 +44,10 @@ input_options = options(
     click.argument("songs", nargs=-1, required=True),
     click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="A shipped model or a run folder."),
     click.option("-o", "--output", default="stems", show_default=True, help="Output folder; - is standard output."),
-    click.option("--start", "start_s", type=Seconds(min=0), default=0.0, help="Begin here, in seconds or as 1:30."),
-    click.option("--duration", "duration_s", type=Seconds(min=0, min_open=True), help="Take only this long."),
 )
-output_options = options(
-    click.option(
-        "--filename", default="{track}/{stem}.{ext}", show_default=True, help=f"Also: {', '.join(OTHER_FIELDS)}."
-    ),
-    click.option("--format", "format_", type=click.Choice(FORMATS), default="wav", show_default=True),
-    click.option(
-        "--stems",
-        help="Which to write, with commas between: the model's instruments (instrument for one of one) and rest; "
-        "default all.",
-    ),
-    click.option("--keep-mask", is_flag=True, help="Also write the mask, for quick changes of strength and floor."),
+existing_options = options(
     click.option("--overwrite", "existing", flag_value="overwrite", help="Replace outputs that exist."),
     click.option("--skip-existing", "existing", flag_value="skip", help="Leave out songs whose outputs exist."),
-)
-engine_options = options(
-    click.option("--engine", help=f"One of {', '.join(ENGINES)}."),
-    click.option("--threads", type=click.IntRange(min=1), help="Threads of the engine; default one per core and job."),
-    click.option("--overlap", type=float, help="Overlap of chunks, 0 to 0.875; the default is the model's."),
-    click.option(
-        "--gate",
-        "gate_db",
-        type=float,
-        help="Fade the instrument out where it stays so many dB (negative) below the song; the default is the model's, "
-        "-120 is none.",
-    ),
-    click.option("--rest-gate", "rest_gate_db", type=float, help="The same for the rest."),
-    click.option(
-        "--channels",
-        type=click.Choice(["mix", "magnitude", "each"]),
-        help="One mask from the average of the channels (default), or of their magnitudes, or one for each; not for "
-        "models that hear mid and side.",
-    ),
-)
-mask_options = options(
-    click.option("--strength", type=float, default=1.0, show_default=True, help="Above 1 takes out more of the rest."),
-    click.option("--cleanup", type=float, default=0.0, show_default=True, help="0 to 1: take out steady noise."),
-    click.option("--floor", "floor_db", type=float, help="Lower no bin by more than this, in dB (negative)."),
-    click.option("--dry", type=float, default=0.0, show_default=True, help="0 to 1: share of the unprocessed song."),
 )
 
 
@@ -96,9 +59,11 @@ mask_options = options(
     "  ffmpeg -i film.mkv -f wav - | splitstrument separate - -o - --stems rest > karaoke.wav"
 )
 @input_options
-@output_options
-@engine_options
-@mask_options
+@flags_of(SeparationOptions, "input")
+@flags_of(SeparationOptions, "output", fields=", ".join(OTHER_FIELDS))
+@existing_options
+@flags_of(SeparationOptions, "engine", engines=", ".join(ENGINES))
+@flags_of(SeparationOptions, "mask")
 @options(jobs_option, scheduler_option, dry_run_option, json_option, quiet_option)
 def separate(
     songs: tuple[str, ...],
@@ -144,22 +109,9 @@ def separate(
 
 def _separation_options(flags: dict[str, Any], jobs: int, scheduler: str | None) -> SeparationOptions:
     """Flags -> validated options; parallel workers share the cores."""
-    mask = {key: flags.pop(key) for key in ("strength", "cleanup", "floor_db", "dry")}
-    stems = _stems(flags.pop("stems"))
     if flags["threads"] is None and jobs != 1 and not scheduler:
         flags["threads"] = max(1, available_cores() // (jobs or available_cores()))
-    data = {**flags, "format": flags["format_"], "stems": stems, "mask": mask}
-    data.pop("format_")
-    return validate(data, SeparationOptions, "The options")
-
-
-def _stems(text: str | None) -> list[str] | None:
-    """Read the value of --stems; which of them there are is for the model to say."""
-    if text is None:
-        return None
-    if not (words := [word.strip().casefold() for word in text.split(",") if word.strip()]):
-        raise SettingsError(f"--stems takes names of stems with a comma between, like guitar,rest; received {text!r}.")
-    return words
+    return validate(from_flags(SeparationOptions, flags), SeparationOptions, "The options")
 
 
 def _run(

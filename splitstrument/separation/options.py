@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from splitstrument.errors import SettingsError
 from splitstrument.network.settings import ModelSettings
-from splitstrument.settings import Settings
+from splitstrument.settings import Flag, Settings
 
 INSTRUMENT, REST = "instrument", "rest"
 NO_GATE_DB = -120.0
-FORMATS = ("wav", "flac", "ogg", "mp3")
 
 
 class MaskOptions(Settings):
@@ -30,14 +29,16 @@ class MaskOptions(Settings):
         Share of the unprocessed mixture in the instrument, 0 to 1.
     """
 
-    strength: float = Field(1.0, ge=0, le=8)
-    cleanup: float = Field(0.0, ge=0, le=1)
-    floor_db: float | None = Field(None, ge=-120, le=0)
-    dry: float = Field(0.0, ge=0, le=1)
+    strength: Annotated[float, Flag("Above 1 takes out more of the rest.", "mask")] = Field(1.0, ge=0, le=8)
+    cleanup: Annotated[float, Flag("0 to 1: take out steady noise.", "mask")] = Field(0.0, ge=0, le=1)
+    floor_db: Annotated[float | None, Flag("Lower no bin by more than this, in dB (negative).", "mask")] = Field(
+        None, ge=-120, le=0
+    )
+    dry: Annotated[float, Flag("0 to 1: share of the unprocessed song.", "mask")] = Field(0.0, ge=0, le=1)
 
 
 class SeparationOptions(Settings):
-    """How a song is separated and written.
+    """How a song is separated and written; each field with a `Flag` is a flag of ``splitstrument separate``.
 
     Attributes
     ----------
@@ -64,19 +65,46 @@ class SeparationOptions(Settings):
         Write the mask beside the stems, so that `reprocess_file` can change the strength without the network.
     """
 
-    engine: str | None = None
-    threads: int | None = Field(None, ge=1, le=256)
-    overlap: float | None = Field(None, ge=0, le=0.875)
-    gate_db: float | None = Field(None, ge=-120, lt=0)
-    rest_gate_db: float | None = Field(None, ge=-120, lt=0)
-    channels: Literal["mix", "magnitude", "each"] | None = None
+    start_s: Annotated[float, Flag("Begin here, in seconds or as 1:30.", "input", seconds=True, show_default=False)] = (
+        Field(0.0, ge=0)
+    )
+    duration_s: Annotated[float | None, Flag("Take only this long.", "input", seconds=True)] = Field(None, gt=0)
+    filename: Annotated[str, Flag("Also: {fields}.", "output")] = "{track}/{stem}.{ext}"
+    format: Annotated[Literal["wav", "flac", "ogg", "mp3"], Flag("", "output")] = "wav"
+    stems: Annotated[
+        tuple[str, ...] | None,
+        Flag(
+            "Which to write, with commas between: the model's instruments (instrument for one of one) and rest; "
+            "default all.",
+            "output",
+        ),
+    ] = None
+    keep_mask: Annotated[bool, Flag("Also write the mask, for quick changes of strength and floor.", "output")] = False
+    engine: Annotated[str | None, Flag("One of {engines}.", "engine")] = None
+    threads: Annotated[int | None, Flag("Threads of the engine; default one per core and job.", "engine")] = Field(
+        None, ge=1, le=256
+    )
+    overlap: Annotated[float | None, Flag("Overlap of chunks, 0 to 0.875; the default is the model's.", "engine")] = (
+        Field(None, ge=0, le=0.875)
+    )
+    gate_db: Annotated[
+        float | None,
+        Flag(
+            "Fade the instrument out where it stays so many dB (negative) below the song; the default is the model's, "
+            "-120 is none.",
+            "engine",
+        ),
+    ] = Field(None, ge=-120, lt=0)
+    rest_gate_db: Annotated[float | None, Flag("The same for the rest.", "engine")] = Field(None, ge=-120, lt=0)
+    channels: Annotated[
+        Literal["mix", "magnitude", "each"] | None,
+        Flag(
+            "One mask from the average of the channels (default), or of their magnitudes, or one for each; not for "
+            "models that hear mid and side.",
+            "engine",
+        ),
+    ] = None
     mask: MaskOptions = MaskOptions()
-    format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
-    filename: str = "{track}/{stem}.{ext}"
-    stems: tuple[str, ...] | None = None
-    start_s: float = Field(0.0, ge=0)
-    duration_s: float | None = Field(None, gt=0)
-    keep_mask: bool = False
 
     def resolved(self, model: ModelSettings) -> SeparationOptions:
         """The same, with the model's own overlap, gates, channels and stems where none were chosen.
