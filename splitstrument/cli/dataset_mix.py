@@ -78,7 +78,7 @@ def mix(
             **{key: value for key, value in given.items() if value},
         },
         MixSettings,
-        "the options",
+        "The options",
     )
     folders = track_folders(dataset)
     check_target(target, [name for folder in folders for name in stems_of(folder)])

@@ -58,7 +58,7 @@ def organise(
     from splitstrument.settings import validate
 
     options = {"source": source, "map": map_file, "place": "copy" if copy else "link", "min_confidence": min_confidence}
-    settings = validate(options, OrganiseSettings, "the options")
+    settings = validate(options, OrganiseSettings, "The options")
     if dry_run:
         _preview(root, settings, as_json)
         return

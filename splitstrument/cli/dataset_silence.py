@@ -55,9 +55,9 @@ def silence(
     from splitstrument.executor import run_batch, track_executor
     from splitstrument.settings import validate
 
-    settings = validate(chosen, SilenceSettings, "the options")
+    settings = validate(chosen, SilenceSettings, "The options")
     if output.resolve() == pairs.resolve():
-        raise click.UsageError("write to another folder than the one that is read.")
+        raise click.UsageError("Write to another folder than the one that is read.")
     tracks = list(pairs_by_track(pairs).values())
     work = partial(report_track if dry_run else partial(cut_track, root=pairs, output=output), settings=settings)
     with track_executor(jobs, scheduler) as executor:

@@ -54,7 +54,7 @@ def demo(
     if config:
         settings = load_settings(config, DemonstratorSettings, overrides).settings
     else:
-        settings = validate(overrides, DemonstratorSettings, "the options")
+        settings = validate(overrides, DemonstratorSettings, "The options")
     folder = config.parent if config and not models else Path()
     server = Server(settings, host, port, scheduler, folder)
     server.start()

@@ -35,10 +35,11 @@ measuring = options(
 def score(references: Path, estimates: Path, name: str | None, output: Path | None, **flags) -> None:
     """Score ESTIMATES against REFERENCES, whoever made them.
 
-    Both are folders with <track>/instrument*.wav and <track>/rest*.wav; tracks are matched by the folder's name. Where
-    one estimate is missing it is taken to be mixture minus the other. Estimates that are missing, swapped, shifted,
-    clipped, silent or of another length or rate are named, and the others scored; the exit status is 1 if any track
-    could not be scored.
+    Both are folders with <track>/instrument*.wav and <track>/rest*.wav; a track is known by the path of its folder.
+    Where estimates lie below other folders (htdemucs/<track>) the end of the path counts; what could be either is
+    refused. Where one estimate is missing it is taken to be mixture minus the other. Estimates that are missing,
+    swapped, shifted, clipped, silent or of another length or rate are named, and the others scored; the exit status is
+    1 if any track could not be scored.
 
     \b
     splitstrument score data/frets_on_fire stems

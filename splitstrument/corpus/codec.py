@@ -51,7 +51,7 @@ def round_trip(mixture: Audio, rate_hz: int, codec: int, level: float) -> Audio:
             for start in range(0, len(sound), ENCODE_HZ):  # the OGG encoder dies of minutes written at once
                 file.write(sound[start : start + ENCODE_HZ])
     except (soundfile.LibsndfileError, ValueError) as error:
-        raise AudioFileError(f"libsndfile cannot write {name} here ({error}): install a newer one.") from None
+        raise AudioFileError(f"Libsndfile cannot write {name} here ({error}): install a newer one.") from None
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32", always_2d=True)
     back = audiofile.resample(audiofile.fit_length(decoded, len(sound)), ENCODE_HZ, rate_hz)

@@ -56,7 +56,7 @@ def render_patches(part: Part, package: Path, program: int) -> Audio:
         result = subprocess.run([*command, str(score)], capture_output=True, timeout=TIMEOUT_S)
         if result.returncode or not raw.exists():
             problem = (result.stderr or result.stdout).decode(errors="replace").strip()[-200:]
-            raise DatasetError(f"timidity could not render {part.name} ({problem}).")
+            raise DatasetError(f"Timidity could not render {part.name} ({problem}).")
         return np.fromfile(raw, "<i2").reshape(-1, 2).astype(np.float32) / np.float32(32768)
 
 

@@ -42,7 +42,7 @@ def render_part(part: Part, soundfont: Path, program: int, bank: int = 0) -> Aud
         result = subprocess.run([*command, str(soundfont), str(score)], capture_output=True, timeout=TIMEOUT_S)
         if result.returncode or not raw.exists():
             problem = result.stderr.decode(errors="replace").strip()[-200:]
-            raise DatasetError(f"fluidsynth could not render {part.name} with {soundfont.name} ({problem}).")
+            raise DatasetError(f"FluidSynth could not render {part.name} with {soundfont.name} ({problem}).")
         return np.fromfile(raw, "<f4").reshape(-1, 2)
 
 

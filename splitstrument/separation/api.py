@@ -150,7 +150,7 @@ def _whole_rate(sample_rate_hz: float) -> int:
         if rate.is_integer() and 100 <= rate <= 1_000_000:
             return int(rate)
     raise SettingsError(
-        f"sample_rate_hz={sample_rate_hz!r} is no whole number between 100 and 1000000: give the song's rate in Hz."
+        f"The sample rate {sample_rate_hz!r} is no whole number between 100 and 1000000: give the song's rate in Hz."
     )
 
 

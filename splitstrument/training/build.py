@@ -38,12 +38,12 @@ def build_trainer(settings: TrainingSettings, team: Team | None = None, code: Us
         If the loss or one of its options is unknown, or code of the user's own cannot be loaded or is not allowed.
     """
     if settings.optimizer.ema_batches and isinstance(team, Workers):
-        raise SettingsError("optimizer.ema_batches is for one process: set it to 0 for a training on several.")
+        raise SettingsError("Setting optimizer.ema_batches is for one process: set it to 0 for a training on several.")
     prepare_backend(settings.compute, settings.seed)
     try:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model, code)
     except ValueError as error:
-        raise SettingsError(f"loss: {error}") from None
+        raise SettingsError(f"Setting loss: {error}") from None
     trainer = make_trainer(build_network(settings.model, settings.seed, code), loss, team or Alone())
     trainer.compile(optimizer=make_optimizer(settings.optimizer), jit_compile=settings.compute.xla)
     trainer.build({"mixture": (settings.batch_size, *settings.model.input_shape)})
@@ -99,8 +99,8 @@ def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
         return
     if len(models) > 1:
         raise TrainingError(
-            f"init_from: several models ({', '.join(names)}) are for a network in mid and side that starts from mono "
-            "ones: give one."
+            f"Setting init_from: several models ({', '.join(names)}) are for a network in mid and side that starts "
+            "from mono ones: give one."
         )
     model, files = models[0]
     theirs, ours = model.settings, settings.model
@@ -111,7 +111,7 @@ def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:
         before, now = (model.model_dump(mode="json", exclude=SEPARATION_KEYS) for model in (found, ours))
         differing = differing_keys(before, now)
         raise TrainingError(
-            f"init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
+            f"Setting init_from: {settings.init_from} has another {', '.join(differing)} than this recipe: "
             "use the same network settings."
         )
     if several:
@@ -131,7 +131,7 @@ def _widen(trainer: Trainer, settings: TrainingSettings, models: list[tuple[Mode
         theirs = folder.settings
         if theirs.network != mono or theirs.input_shape[:2] != ours.input_shape[:2]:
             raise TrainingError(
-                f"init_from: the network of {folder.path} is not this recipe's in mono: use the same network settings."
+                f"Setting init_from: the network of {folder.path} is not this recipe's in mono: use its settings."
             )
         network = build_network(theirs)
         network.load_weights(folder.file(*files))

@@ -229,7 +229,7 @@ class Loop:
         self._save()
         self.run.log(f"stopped by the user at step {self.position.step}")
         raise CancelledError(
-            f"stopped after step {self.position.step} of {self.total_steps}; go on with: "
+            f"Stopped after step {self.position.step} of {self.total_steps}; go on with: "
             f"splitstrument train --resume -o {self.run.path}"
         )
 

@@ -189,13 +189,13 @@ def check_shareable(settings: TrainingSettings, size: int) -> None:
         If the batch cannot be cut into equal parts, is made on the device, or XLA is asked for.
     """
     if size > 1 and settings.data.place == "device":
-        raise SettingsError("data.place: device is for one process: set it to files for a training on several.")
+        raise SettingsError("Setting data.place: device is for one process: set it to files for a training on several.")
     if settings.batch_size % size:
         raise SettingsError(
             f"A batch_size of {settings.batch_size} cannot be shared by {size} processes: choose a multiple of {size}."
         )
     if size > 1 and settings.compute.xla:
-        raise SettingsError("compute.xla: true does not work over several processes: set it to false.")
+        raise SettingsError("Setting compute.xla: true does not work over several processes: set it to false.")
 
 
 def rows_of(team: Team, batch_size: int) -> slice:

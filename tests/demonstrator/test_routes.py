@@ -7,6 +7,7 @@ import json
 import re
 import time
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,7 +92,10 @@ def test_zip_holds_the_stems_and_the_sidecar(done):
         names = archive.namelist()
         assert names == ["Ma chanson é - guitar.wav", "Ma chanson é - rest.wav", "Ma chanson é - separation.json"]
         assert archive.read(names[0]) == client.get(f"{path}/instrument").body
-        assert json.loads(archive.read(names[2]))
+        sidecar = archive.read(names[2]).decode()
+    record = json.loads(sidecar)
+    assert record["song"]["path"] == "song.wav" and record["model"]["path"] is record["provenance"]["command"] is None
+    assert ".." not in sidecar and str(Path(__file__).parents[2]) not in sidecar and "/tmp" not in sidecar
 
 
 def test_view_has_peaks_of_every_stem_and_the_activity(done):

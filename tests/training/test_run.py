@@ -123,7 +123,7 @@ def test_ctrl_c_saves_and_resumes(folder, demanding_run, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(loop.Loop, "_train_step", interrupted)
-    with pytest.raises(CancelledError, match=r"stopped after step 2 of \d+; go on with: splitstrument train --resume"):
+    with pytest.raises(CancelledError, match=r"Stopped after step 2 of \d+; go on with: splitstrument train --resume"):
         run_of(settings, tmp_path / "run")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     monkeypatch.setattr(loop.Loop, "_train_step", whole)

@@ -181,7 +181,7 @@ def test_workers_started_one_by_one_end_together(folder, tmp_path, signal_number
     assert parents[0].returncode == (130 if signal_number == signal.SIGINT else 1)
     if signal_number == signal.SIGINT:
         assert messages[0] == messages[1]
-        assert "stopped after step" in messages[0][0]
+        assert "Stopped after step" in messages[0][0]
     else:
         assert "Worker 0 lost the others" in messages[0][0]
 

@@ -68,7 +68,7 @@ class DeviceSource:
         spectrogram = settings.model.spectrogram
         if spectrogram.n_fft % spectrogram.hop:
             raise SettingsError(
-                f"data.place: device needs a hop_length that divides n_fft; {spectrogram.hop} does not divide "
+                f"Setting data.place: device needs a hop_length that divides n_fft; {spectrogram.hop} does not divide "
                 f"{spectrogram.n_fft}."
             )
         self.n_samples = segment_samples(settings.model)
@@ -82,8 +82,8 @@ class DeviceSource:
         *starts, self.n_audio = TAPS + np.concatenate([[0], np.cumsum(rooms)])
         if self.n_audio > LARGEST_INDEX:
             raise SettingsError(
-                f"data.place: device counts samples in 32 bits, {LARGEST_INDEX / rate_hz / 3600:.0f} hours: use fewer "
-                f"tracks. Received: {self.n_audio / rate_hz / 3600:.0f} hours."
+                f"Setting data.place: device counts samples in 32 bits, {LARGEST_INDEX / rate_hz / 3600:.0f} hours: "
+                f"use fewer tracks. Received: {self.n_audio / rate_hz / 3600:.0f} hours."
             )
         self.starts = np.array(starts)
         self._compiled = compiled(self._make)
