@@ -46,7 +46,7 @@ $(VENV)/bin/python:
 
 # requirements.lock holds the exact versions of everything; setup.cfg says what is needed and why
 $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
-	$(PIP) --constraint requirements.lock --editable .
+	$(PIP) --constraint requirements.lock --editable '.[media]'
 	@touch $@
 
 $(VENV)/.dev: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python

@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -21,13 +20,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from demonstrator.guards import is_public_address
+from splitstrument.audio import is_audio_name
 from splitstrument.errors import SplitstrumentError, missing_extra
 
 MAX_LINK = 2000
 # only what Python's own sockets fetch: ffmpeg and other programs would pass the guard by
 FORMATS = "bestaudio[protocol^=http][protocol!*=m3u8]/best[protocol^=http][protocol!*=m3u8]/bestaudio/best"
 OFFLINE_WORDS = ("resol", "Name or service", "nreachable", "timed out", "nodename", "No address", "getaddrinfo")
-NATIVE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif")
 
 
 class LinkError(SplitstrumentError):
@@ -192,7 +191,7 @@ def _fetch_here(request: FetchRequest, on_progress: Callable[[float], None]) -> 
             f"Nothing was fetched: the audio is live, longer than {request.max_seconds / 60:.0f} minutes or "
             f"larger than {request.max_bytes / 1e6:.0f} MB."
         )
-    return _readable(files[0], folder), str(info.get("title") or "song")[:200]
+    return _readable(files[0]), str(info.get("title") or "song")[:200]
 
 
 def _options(request: FetchRequest, on_progress: Callable[[float], None]) -> dict[str, Any]:
@@ -254,23 +253,14 @@ def _explain(error: Exception) -> str:
     return f"The link could not be fetched ({text[:200].rstrip('.')}): try another one, or upload the file."
 
 
-def _readable(path: Path, folder: Path) -> Path:
-    """The file as it is if we read its format, else its sound track decoded by ffmpeg, which may open nothing else."""
-    if path.suffix.lower() in NATIVE:
+def _readable(path: Path) -> Path:
+    """The file, if its format is read here."""
+    if is_audio_name(path):
         return path
-    program = shutil.which("ffmpeg")
-    if program is None:
-        raise LinkError(
-            f"The site sends {path.suffix.lstrip('.') or 'unknown'} files, which only ffmpeg can decode: install it on "
-            "the server, or upload the song as WAV, FLAC, OGG or MP3."
-        )
-    target = folder / "fetched.flac"
-    command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i", str(path), "-vn"]
-    run = subprocess.run([*command, "-y", str(target)], capture_output=True, timeout=600, check=False)
-    path.unlink(missing_ok=True)
-    if run.returncode:
-        raise LinkError("The file behind this link holds no audio that ffmpeg can decode.")
-    return target
+    raise LinkError(
+        f"The site sends {path.suffix.lstrip('.') or 'unknown'} files, which are not read here: install "
+        "splitstrument[media] or ffmpeg on the server, or upload the song as WAV, FLAC, OGG or MP3."
+    )
 
 
 if __name__ == "__main__":

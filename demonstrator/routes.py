@@ -21,6 +21,7 @@ from demonstrator.site import HERE, Busy, Site, clean_title
 from demonstrator.store import Job, new_id
 from demonstrator.uploads import Form
 from splitstrument import pictures
+from splitstrument.audio import reads_media
 from splitstrument.files import write_json
 from splitstrument.version import __version__
 
@@ -101,7 +102,7 @@ class NewJob(Handler):
         if suffix is None:
             raise self.refuse(
                 "415 Unsupported Media Type",
-                f"{clean_title(form.file_name)!r} is no audio that is read here: send WAV, FLAC, OGG, MP3 or AIFF.",
+                f"{clean_title(form.file_name)!r} is no audio that is read here: send {_formats()}.",
             )
         upload.rename(upload.with_name(f"song{suffix}"))
         return {"title": clean_title(form.file_name), "origin": "upload", "song": new_id()}
@@ -191,6 +192,10 @@ class Zip(Handler):
             path = self.result_file(job, relative)
             files.append((download_name(self.site, job, name, path.suffix), path))
         return send_zip(files, f"{job.title} - {job.model}.zip")
+
+
+def _formats() -> str:
+    return "WAV, FLAC, OGG, MP3, M4A or AIFF" if reads_media() else "WAV, FLAC, OGG, MP3 or AIFF"
 
 
 def download_name(site: Site, job: Job, stem: str, suffix: str) -> str:

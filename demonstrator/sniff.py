@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from splitstrument.audio import open_audio
+from splitstrument.errors import AudioFileError
+
 HEAD_BYTES = 64
 
 
@@ -28,7 +31,18 @@ def suffix_of(path: Path) -> str | None:
         return ".au"
     if head[:16] == b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00":
         return ".w64"
-    return ".mp3" if head[:3] == b"ID3" or _is_mpeg_frame(head) else None
+    if head[:3] == b"ID3" or _is_mpeg_frame(head):
+        return ".mp3"
+    return _suffix_by_reading(path)
+
+
+def _suffix_by_reading(path: Path) -> str | None:
+    """For what does not begin like one of these: does a reader find sound in it?"""
+    try:
+        with open_audio(path) as file:
+            return ".mp3" if file.format == "MP3" else ".mka"
+    except AudioFileError:
+        return None
 
 
 def _is_mpeg_frame(head: bytes) -> bool:

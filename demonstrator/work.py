@@ -131,13 +131,13 @@ def _song_of(task: Task, report: Report) -> tuple[Path, dict[str, Any], float]:
 
 
 def _check_length(song: Path, max_seconds: float) -> None:
-    info = probe(song)
+    info = probe(song, max_seconds)
     if info.n_samples < 1:
         raise AudioFileError("The file holds no sound: export the song again.")
     if info.duration_s > max_seconds:
         raise AudioFileError(
-            f"The song is {info.duration_s / 60:.1f} minutes long; at most {max_seconds / 60:.1f} are taken here: "
-            "cut it, or use `splitstrument separate` on the command line, which takes any length."
+            f"The song is more than {max_seconds / 60:.1f} minutes long, the most that is taken here: cut it, "
+            "or use `splitstrument separate` on the command line, which takes any length."
         )
 
 

@@ -46,7 +46,7 @@ def test_no_pairs_no_folder_half_a_pair(tmp_path):
         find_pairs(tmp_path)
 
 
-@pytest.mark.parametrize("lost", ["instrument_b.m4a", "instrument_b.wav", "rest_b.wma", "rest_b.wav"])
+@pytest.mark.parametrize("lost", ["instrument_b.ra", "instrument_b.wav", "rest_b.ra", "rest_b.wav"])
 def test_pairs_that_cannot_be_taken_are_named(tmp_path, lost):
     make_pair(tmp_path, "a")
     make_pair(tmp_path, "b")

@@ -22,7 +22,7 @@ import soundfile
 
 from splitstrument.audio import ffmpeg, media
 from splitstrument.audio.media import MediaError, MediaReader
-from splitstrument.audio.reader import Reader
+from splitstrument.audio.reader import Dtype, Reader, cut_off
 from splitstrument.audio.resampling import Audio, fit_length, resample, resample_blocks, resampled_length
 from splitstrument.audio.sound_file import SoundFileReader, knows
 from splitstrument.audio.tags import Tags
@@ -33,29 +33,35 @@ __all__ = [
     "Audio",
     "AudioInfo",
     "AudioWriter",
+    "Dtype",
     "Reader",
     "Tags",
     "blocks",
     "check_finite",
+    "count_samples",
+    "cut_off",
     "fit_length",
     "format_of",
     "is_audio_name",
     "open_audio",
     "probe",
     "read",
+    "reads_media",
     "resample",
     "resample_blocks",
     "resampled_length",
     "write",
 ]
 
-EXTENSIONS = frozenset(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64 .mogg".split())
+_LIBSNDFILE = ".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .caf .w64 .rf64"
+EXTENSIONS = frozenset(_LIBSNDFILE.split())
 # what needs FFmpeg, in its libraries or as a program
-MEDIA_EXTENSIONS = frozenset(
-    ".3g2 .3ga .3gp .aac .ac3 .adts .alac .amr .ape .asf .avi .awb .dff .dsf .dts .eac3 .ec3 .f4a .flv .m2a .m2ts .m4a "
-    ".m4b .m4r .m4v .mka .mkv .mlp .mov .mp2 .mp4 .mpa .mpc .mpeg .mpg .mts .ogv .ogx .spx .tak .thd .tta .weba .webm "
-    ".wma .wmv .wv".split()
-)
+_FFMPEG = """
+.3g2 .3ga .3gp .aac .ac3 .adts .alac .amr .ape .asf .avi .awb .dff .dsf .dts .eac3 .ec3 .f4a .flv .m2a .m2ts .m4a
+.m4b .m4r .m4v .mka .mkv .mlp .mov .mp2 .mp4 .mpa .mpc .mpeg .mpg .mts .ogv .ogx .spx .tak .thd .tta .weba .webm
+.wma .wmv .wv
+"""
+MEDIA_EXTENSIONS = frozenset(_FFMPEG.split())
 DEFAULT_BLOCK = 1 << 18
 TEXT_BYTES = 256
 
@@ -93,12 +99,13 @@ def is_audio_name(path: str | Path) -> bool:
     """Tell by its name whether a file claims to be audio that is read here (hidden files do not count)."""
     path = Path(path)
     suffix = path.suffix.lower()
-    known = suffix in EXTENSIONS or (suffix in MEDIA_EXTENSIONS and _reads_media())
+    known = suffix in EXTENSIONS or (suffix in MEDIA_EXTENSIONS and reads_media())
     return known and not path.name.startswith(".")
 
 
 @lru_cache(maxsize=1)
-def _reads_media() -> bool:
+def reads_media() -> bool:
+    """Tell whether there is a reader for `MEDIA_EXTENSIONS`."""
     return media.is_installed() or ffmpeg.is_installed()
 
 
@@ -157,7 +164,8 @@ def probe(path: str | Path, longest_s: float | None = None) -> AudioInfo:
     Raises
     ------
     AudioFileError
-        Also where rate or channels change, or decoding fails, if the length must be counted.
+        Also of a file that is cut off, and, if the length must be counted, where rate or channels change or decoding
+        fails.
     """
     path = Path(path)
     _check_exists(path)
@@ -170,12 +178,14 @@ def _probe(path: Path, longest_s: float | None, _identity: tuple[int, ...]) -> A
     with open_audio(path) as file:
         n_samples = file.n_samples
         if n_samples is None:
-            limit = None if longest_s is None else longest_s * file.sample_rate_hz
-            n_samples = _count(file, limit)
+            n_samples = count_samples(file, None if longest_s is None else longest_s * file.sample_rate_hz)
+        if file.cut_off:
+            raise cut_off(path, n_samples / file.sample_rate_hz)
         return AudioInfo(path, file.sample_rate_hz, n_samples, file.n_channels, file.format, file.subtype)
 
 
-def _count(file: Reader, limit: float | None) -> int:
+def count_samples(file: Reader, limit: float | None = None) -> int:
+    """Read an open file to its end, or above `limit` samples, and tell how many there were."""
     while len(file.read(DEFAULT_BLOCK)) and (limit is None or file.position <= limit):
         pass
     return file.position
@@ -205,11 +215,13 @@ def read(
     Raises
     ------
     AudioFileError
-        Also for values that are not finite.
+        Also for values that are not finite, and for the whole of a file that is cut off.
     """
     with open_audio(path) as file:
         file.seek(start)
         audio, rate = _read_whole(file) if n_samples is None else file.read(n_samples), file.sample_rate_hz
+        if file.cut_off and n_samples is None:
+            raise cut_off(file.path, len(audio) / rate)
     check_finite(audio, path)
     if mono:
         audio = audio.mean(axis=1, keepdims=True)
@@ -261,7 +273,9 @@ def _text(path: Path) -> str:
         head = file.read(TEXT_BYTES).removeprefix(b"\xef\xbb\xbf")
     is_text = all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head) and 0x7F not in head
     try:
-        return head.decode("utf-8", "strict" if len(head) < TEXT_BYTES else "ignore").split("\n")[0].strip()[:20] * is_text
+        return (
+            head.decode("utf-8", "strict" if len(head) < TEXT_BYTES else "ignore").split("\n")[0].strip()[:20] * is_text
+        )
     except UnicodeDecodeError:
         return ""
 

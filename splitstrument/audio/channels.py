@@ -14,7 +14,8 @@ _FROM_VORBIS = {
 }
 DEFAULT_MASKS = {1: 0x4, 2: 0x3, 3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
 # bits of a mask, in WAV order, by FFmpeg's names
-_NAMES = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR".split()
+_ALL = "FL FR FC LFE BL BR FLC FRC BC SL SR TC TFL TFC TFR TBL TBC TBR"
+_NAMES = _ALL.split()
 
 
 def from_vorbis(n_channels: int) -> list[int] | None:

@@ -46,11 +46,11 @@ def layout(data: bytes) -> Layout | None:
     if sound is None:
         return None
     held = len(data) - sound.start
-    if sound.stated < 0 or sound.stated >= held or _is_chunk(data, sound):
+    if sound.stated >= held or (sound.stated >= 0 and _is_chunk(data, sound)):
         return None
     patches = {offset: _number(sound, held, size, extra, unit) for offset, size, extra, unit in sound.fields}
-    warning = NEVER_WRITTEN if sound.stated == 0 else TOO_SHORT
-    return Layout((Section(0, len(data), patches),), (warning,))
+    warnings = () if sound.stated < 0 else (TOO_SHORT if sound.stated else NEVER_WRITTEN,)
+    return Layout((Section(0, len(data), patches),), warnings)
 
 
 def _number(sound: Sound, held: int, size: int, extra: int, unit: int) -> bytes:

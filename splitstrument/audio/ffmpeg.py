@@ -45,7 +45,7 @@ class FfmpegReader(Reader):
 
     def _start(self) -> None:
         self.position = 0
-        self._errors = tempfile.TemporaryFile()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the reader
         with self.path.open("rb") as file:
             is_mp4 = file.read(12)[4:8] == b"ftyp"
             file.seek(0)
@@ -71,7 +71,17 @@ class FfmpegReader(Reader):
         source = [f"file:{self.path.absolute()}"] if is_mp4 else ["pipe:0"]
         protocols = "file,pipe" if is_mp4 else "pipe"
         return [
-            *("ffmpeg", "-nostdin", "-v", "error", "-protocol_whitelist", protocols, "-format_whitelist", DEMUXERS, "-i"),
+            *(
+                "ffmpeg",
+                "-nostdin",
+                "-v",
+                "error",
+                "-protocol_whitelist",
+                protocols,
+                "-format_whitelist",
+                DEMUXERS,
+                "-i",
+            ),
             *(*source, "-map", "0:a:0", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
         ]
 

@@ -1,9 +1,10 @@
-"""FLAC files: their length by the last frame, whatever the header says, and where another file was joined (RFC 9639)."""
+"""FLAC files (RFC 9639): their length by the last frame, whatever the header says, and where another was joined."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from splitstrument.audio.mpeg import id3_size
 from splitstrument.audio.sections import Layout, Section
@@ -35,6 +36,7 @@ def _section(data: bytes, start: int, end: int) -> tuple[Section, bool]:
     last = last_frame(data, start, end)
     if last is None:
         return Section(start, end, {}, stated, stated), False
+    end = last.end
     if last.n_samples == stated:
         return Section(start, end, {}, stated), False
     cut = stated is not None and last.n_samples < stated and not last.is_whole
@@ -45,9 +47,10 @@ def _section(data: bytes, start: int, end: int) -> tuple[Section, bool]:
 
 @dataclass(frozen=True)
 class LastFrame:
-    """Samples up to the end of the last frame, and whether its check sum is there and right."""
+    """Samples and bytes up to the end of the last frame, and whether its check sum is there and right."""
 
     n_samples: int
+    end: int
     is_whole: bool
 
 
@@ -55,13 +58,16 @@ def last_frame(data: bytes, start: int, end: int) -> LastFrame | None:
     """Find the last frame whose header has a right check sum."""
     block_size = int.from_bytes(data[start + 8 : start + 10], "big")
     first = _first_frame(data, start)
+    if len(data[first : first + 4]) < 4 or data[first] != 0xFF:
+        return None
     floor = max(first, end - 8 * TAIL_BYTES)
     position = end
     while (position := data.rfind(data[first : first + 2], floor, position)) >= 0:
         head = data[position : position + 20]
         n_samples = _end_of_frame(head, block_size)
         if n_samples is not None and (head[2] ^ data[first + 2]) & 15 == 0 and (head[3] ^ data[first + 3]) & 14 == 0:
-            return LastFrame(n_samples, _is_whole(data[position:end]))
+            length = _whole_length(data[position:end])
+            return LastFrame(n_samples, position + length if length else end, length > 0)
     return None
 
 
@@ -105,19 +111,29 @@ def _coded_number(data: bytes) -> tuple[int | None, int]:
     return value, n_bytes
 
 
-def _is_whole(frame: bytes) -> bool:
-    """Tell whether a frame is there to its end; a tag (ID3v1, APE) may follow."""
+def _whole_length(frame: bytes) -> int:
+    """Length of a frame that is there to its end, behind which a tag (ID3v1, APE) may lie; 0 of another."""
     for tag in (b"", b"TAG", b"APETAGEX"):
         end = frame.rfind(tag) if tag else len(frame)
         if end > 2 and _crc(frame[:end], 16, 0x8005) == 0:
-            return True
-    return False
+            return end
+    return 0
 
 
 def _crc(data: bytes, bits: int, polynomial: int) -> int:
-    value, top, mask = 0, 1 << (bits - 1), (1 << bits) - 1
+    table, shift, mask = _crc_table(bits, polynomial), bits - 8, (1 << bits) - 1
+    value = 0
     for byte in data:
-        value ^= byte << (bits - 8)
+        value = value << 8 & mask ^ table[value >> shift ^ byte]
+    return value
+
+
+@lru_cache(maxsize=2)
+def _crc_table(bits: int, polynomial: int) -> list[int]:
+    table, top, mask = [], 1 << (bits - 1), (1 << bits) - 1
+    for byte in range(256):
+        value = byte << (bits - 8)
         for _ in range(8):
             value = (value << 1 ^ (polynomial if value & top else 0)) & mask
-    return value
+        table.append(value)
+    return table

@@ -16,7 +16,7 @@ def layout(data: bytes) -> Layout | None:
     if measure is None:
         return None
     starts, start = [0], 0
-    while 0 < (length := measure(data, start)) and start + length < len(data):
+    while (length := measure(data, start)) > 0 and start + length < len(data):
         start += length
         if _measure_of(data[start : start + 12]) is not measure:
             break

@@ -68,7 +68,8 @@ class MediaReader(Reader):
         import av
 
         self._stack.close()
-        self._number, self._held, self._errors, self._packets = number, None, 0, 0
+        self._number, self._errors, self._packets = number, 0, 0
+        self._held: Samples | None = None
         file = self._stack.enter_context(SectionFile(self.path, self._layout.sections[number]))
         try:
             self._container = self._stack.enter_context(
@@ -118,7 +119,9 @@ class MediaReader(Reader):
         except av.error.FFmpegError as error:
             raise AudioFileError(f"{self.path} is damaged ({_reason(error)}): get the file again.") from None
         if self._errors > max(1, MOST_ERRORS * self._packets):
-            raise AudioFileError(f"{self.path} is damaged: {self._errors} of {self._packets} packets cannot be decoded.")
+            raise AudioFileError(
+                f"{self.path} is damaged: {self._errors} of {self._packets} packets cannot be decoded."
+            )
         if self._errors:
             self._warn(f"{self._errors} of {self._packets} packets of the file are damaged and missing.")
 

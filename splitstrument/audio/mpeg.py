@@ -6,7 +6,7 @@ Layout of frames, Xing, Info, VBRI and LAME tags: ISO/IEC 11172-3 and the LAME p
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from splitstrument.audio.sections import Layout, Section
 
@@ -22,6 +22,7 @@ _RATES = {
 _HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 STEADY = 3  # so many frames in a row make a stream; less is chance
 SEARCH_BYTES = 1 << 20
+MIDDLE_RATE = 9 << 4  # index of 128 kbit/s, or 80: room for a tag
 LAME_TAG = (b"LAME", b"Lavf", b"Lavc", b"GOGO")
 
 
@@ -137,21 +138,18 @@ def layout(data: bytes) -> Layout | None:
     if not streams:
         return None
     sections = [_section(data, stream) for stream in streams]
-    sections[0] = _from(sections[0], 0)  # libsndfile reads the tags before it
-    if len(sections) == 1:
-        sections[0] = Section(0, len(data), sections[0].patches, sections[0].n_samples, sections[0].promised)
+    if id3_size(data):  # which libsndfile reads
+        sections[0] = replace(sections[0], start=0)
+    sections[-1] = replace(sections[-1], end=len(data))
     return Layout(tuple(sections))
-
-
-def _from(section: Section, start: int) -> Section:
-    return Section(start, section.end, section.patches, section.n_samples, section.promised)
 
 
 def _section(data: bytes, stream: _Stream) -> Section:
     """A stream's section, with the counts of its tag put right."""
     tag, first = _tag(data, stream.first), stream.first
     if tag is None:
-        return Section(first.start, stream.end, {}, stream.n_frames * first.n_samples)
+        length, counted = stream.n_frames * first.n_samples, _counting_frame(data, stream)
+        return Section(first.start, stream.end, {}, length, inserted=(first.start, counted) if counted else None)
     n_frames, n_bytes = stream.n_frames - 1, stream.end - first.start
     trimmed = sum(_gaps(data, first))
     patches, promised = {}, None
@@ -162,6 +160,19 @@ def _section(data: bytes, stream: _Stream) -> Section:
         if value == n_frames and held != value:
             promised = held * first.n_samples - trimmed
     return Section(first.start, stream.end, patches, max(0, n_frames * first.n_samples - trimmed), promised)
+
+
+def _counting_frame(data: bytes, stream: _Stream) -> bytes:
+    """A frame with a Xing tag that states the length, without which libsndfile would guess; empty if none is needed."""
+    first = stream.first
+    if first.layer != 3:
+        return b""
+    head = bytes([0xFF, data[first.start + 1] | 1, MIDDLE_RATE | data[first.start + 2] & 0x0C, data[first.start + 3]])
+    made = frame_at(head, 0)
+    assert made is not None
+    size = stream.end - first.start + made.size
+    tag = b"Xing" + (3).to_bytes(4, "big") + stream.n_frames.to_bytes(4, "big") + size.to_bytes(4, "big")
+    return (head + bytes(made.tag_start - 4) + tag).ljust(made.size, b"\0")
 
 
 def _tag(data: bytes, frame: Frame) -> bytes | None:

@@ -10,7 +10,6 @@ from splitstrument.audio.sections import Layout, Section
 
 CONTINUED, FIRST, LAST = 1, 2, 4
 _HEADER = struct.Struct("<4sBBqIIIB")
-NO_POSITION = -1
 LONGEST_PAGE = 255 * 120 * 96  # samples: 255 packets of Opus's 120 ms, or of Vorbis's 8192, at most
 _CRC = [0] * 256
 for _byte in range(256):
@@ -53,24 +52,22 @@ def layout(data: bytes, start: int = 0) -> Layout | None:
     if not chains:
         return None
     ends = [chain[0].start for chain in chains[1:]] + [len(data)]
-    sections = (
-        Section(chain[0].start, end, _patches(data, chain)) for chain, end in zip(chains, ends, strict=True)
-    )
+    sections = (Section(chain[0].start, end, _patches(data, chain)) for chain, end in zip(chains, ends, strict=True))
     cut = chains[-1][-1].end > len(data)
     return Layout(tuple(sections), ("The file ends within a page: it may be cut off.",) if cut else ())
 
 
 def _patches(data: bytes, chain: list[Page]) -> dict[int, bytes]:
-    """Take the position from a last page whose position cannot be: decoders would end, or never end, by it."""
+    """Give a last page whose position cannot be the latest that can: decoders would end, or never end, by it."""
     serials = {page.serial for page in chain}
     last = chain[-1]
     if len(serials) > 1 or last.flags & FIRST or last.end > len(data):
         return {}
     before = max((page.position for page in chain[:-1]), default=0)
-    if last.position == NO_POSITION or before <= last.position <= before + LONGEST_PAGE:
+    if before <= last.position <= before + LONGEST_PAGE:
         return {}
     page = bytearray(data[last.start : last.end])
-    page[6:14] = NO_POSITION.to_bytes(8, "little", signed=True)
+    page[6:14] = (before + LONGEST_PAGE).to_bytes(8, "little")
     page[22:26] = bytes(4)
     return {last.start + 6: bytes(page[6:14]), last.start + 22: crc(page).to_bytes(4, "little")}
 

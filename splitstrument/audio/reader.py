@@ -15,6 +15,7 @@ from splitstrument.errors import AudioFileError
 Dtype = Literal["float32", "float64", "int32"]
 Samples = NDArray[Any]
 SKIP_BLOCK = 1 << 16
+DENSEST = 1 << 16  # samples a byte: no format packs more, so a header that states more is wrong
 FULL_SCALE = 2.0**31
 
 
@@ -52,6 +53,15 @@ class Reader(ABC):
     tags: Tags = Tags()
     position: int = 0
 
+    @property
+    def estimate(self) -> int | None:
+        """Length as far as it is known or stated; None where nothing is, or what is stated cannot be."""
+        if self.n_samples is not None:
+            return self.n_samples
+        if self.promised is None or not 0 < self.promised <= self.path.stat().st_size * DENSEST:
+            return None
+        return self.promised
+
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
@@ -80,6 +90,14 @@ def from_int32(samples: NDArray[np.int32], dtype: Dtype) -> Samples:
     if dtype == "int32":
         return samples
     return (samples * (1 / FULL_SCALE)).astype(dtype)
+
+
+def cut_off(path: Path, left_s: float) -> AudioFileError:
+    """The error of a file whose end is missing; `left_s` seconds are there."""
+    return AudioFileError(
+        f"{path} ends before the length that its header gives: it is cut off, get it again "
+        f"(or take what there is by --duration {left_s:.2f})."
+    )
 
 
 def changed(path: Path, before: tuple[int, int], after: tuple[int, int], position: int) -> AudioFileError:

@@ -19,6 +19,8 @@ class Section:
         First byte, and the one after the last.
     patches
         Offset in the file -> bytes that are read there in place of what the file holds.
+    inserted
+        Offset in the file and bytes that are read before what the file holds there.
     n_samples
         Length of the stream where its structure tells; None where only decoding does.
     promised
@@ -30,6 +32,12 @@ class Section:
     patches: dict[int, bytes] = field(default_factory=dict)
     n_samples: int | None = None
     promised: int | None = None
+    inserted: tuple[int, bytes] | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything is read but what the file holds."""
+        return bool(self.patches or self.inserted)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Layout:
     def is_plain(self, size: int) -> bool:
         """Tell whether the file can be read as it is."""
         only = self.sections[0]
-        return len(self.sections) == 1 and (only.start, only.end) == (0, size) and not only.patches
+        return len(self.sections) == 1 and (only.start, only.end) == (0, size) and not only.is_changed
 
 
 class SectionFile(io.RawIOBase):
@@ -59,7 +67,9 @@ class SectionFile(io.RawIOBase):
         self._file: BinaryIO = path.open("rb")
         size = os.fstat(self._file.fileno()).st_size
         self.section = section or Section(0, size)
-        self._length = min(self.section.end, size) - self.section.start
+        offset, extra = self.section.inserted or (self.section.start, b"")
+        self._extra, self._before = extra, offset - self.section.start
+        self._length = min(self.section.end, size) - self.section.start + len(extra)
         self._position = 0
 
     def seekable(self) -> bool:
@@ -83,16 +93,32 @@ class SectionFile(io.RawIOBase):
     def readinto(self, buffer: object) -> int:
         """Fill the buffer as far as the section reaches."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = max(0, min(len(view), self._length - self._position))
-        start = self.section.start + self._position
+        n_read = 0
+        while n_read < len(view) and (n_new := self._read_part(view[n_read:])):
+            n_read += n_new
+            self._position += n_new
+        return n_read
+
+    def _read_part(self, view: memoryview) -> int:
+        """Read up to where what is inserted begins or ends."""
+        after = self._before + len(self._extra)
+        if self._before <= self._position < after:
+            part = self._extra[self._position - self._before :][: len(view)]
+            view[: len(part)] = part
+            return len(part)
+        is_before = self._position < self._before
+        stop = self._before if is_before else self._length
+        start = self.section.start + self._position - (0 if is_before else len(self._extra))
         self._file.seek(start)
-        n_read = self._file.readinto(view[:wanted])  # type: ignore[attr-defined]
+        n_read: int = self._file.readinto(view[: max(0, stop - self._position)])  # type: ignore[attr-defined]
+        self._patch(view, start, n_read)
+        return n_read
+
+    def _patch(self, view: memoryview, start: int, n_read: int) -> None:
         for offset, patch in self.section.patches.items():
             first, last = max(offset, start), min(offset + len(patch), start + n_read)
             if first < last:
                 view[first - start : last - start] = patch[first - offset : last - offset]
-        self._position += n_read
-        return n_read
 
     def close(self) -> None:
         """Close the file."""

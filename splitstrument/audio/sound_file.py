@@ -12,12 +12,12 @@ import soundfile
 
 from splitstrument.audio.channels import from_vorbis, mask_of_wav
 from splitstrument.audio.layouts import layout_of, mogg_start
-from splitstrument.audio.reader import Dtype, Reader, Samples, changed
-from splitstrument.audio.sections import Layout, Section, SectionFile
+from splitstrument.audio.promises import is_cut_off
+from splitstrument.audio.reader import DENSEST, Dtype, Reader, Samples, changed
+from splitstrument.audio.sections import Layout, SectionFile
 from splitstrument.audio.tags import Tags
 
 CAREFUL_BLOCK = 4096  # of a file that is cut off: what a failing read has got so far is lost
-COMPRESSED_LIMIT = 1 << 16  # samples a byte: no format packs more, so a header that states more is wrong
 MOST_SECTIONS = 256  # whose lengths are looked up beforehand
 HEAD_BYTES = 4096
 
@@ -50,19 +50,19 @@ class SoundFileReader(Reader):
     def _describe(self, file: soundfile.SoundFile) -> None:
         self.sample_rate_hz, self.n_channels = file.samplerate, file.channels
         self.format, self.subtype = file.format, file.subtype
-        self.log = file.extra_info
         self.is_exact = not self.subtype.startswith("MPEG")
         self.tags = Tags.of_sound_file(file)
         with self.path.open("rb") as head:
             first = head.read(HEAD_BYTES)
         self._order = from_vorbis(self.n_channels) if self._is_vorbis_order(first) else None
         self.channel_mask = mask_of_wav(first)
-        self.n_samples, self.cut_off = self._length(self._layout), self._layout.cut_off
+        self.cut_off = self._layout.cut_off or (len(self._layout.sections) == 1 and is_cut_off(file))
+        self.n_samples = self._length(self._layout)
         promises = [section.promised for section in self._layout.sections if section.promised is not None]
         self.promised = sum(promises) if promises else None
 
     def _is_vorbis_order(self, head: bytes) -> bool:
-        """Tell whether channels are loudspeakers in Vorbis's order; those of a game's tracks and of some Opus are not."""
+        """Tell whether channels are loudspeakers in Vorbis's order; not those of a game."""
         opus = head.find(b"OpusHead")
         if self.subtype == "OPUS":
             return opus >= 0 and head[opus + 18 : opus + 19] == b"\x01"
@@ -86,7 +86,9 @@ class SoundFileReader(Reader):
                 frames = file.frames
         except soundfile.LibsndfileError:
             return None
-        return frames if frames <= self._size * COMPRESSED_LIMIT else None
+        if section.patches and self.format == "OGG":
+            return None
+        return frames if frames <= self._size * DENSEST else None
 
     def _open(self, number: int) -> soundfile.SoundFile:
         if self._plain:  # by a descriptor, since names would lead libsndfile to guess
@@ -154,8 +156,9 @@ class SoundFileReader(Reader):
         """See `Reader`."""
         if position == self.position:
             return
-        only = len(self._layout.sections) == 1 and self._layout.sections[0] == _unpatched(self._layout.sections[0])
-        if only and self.n_samples is not None and soundfile.SoundFile.seekable(self._file):
+        sections = self._layout.sections
+        is_plain = len(sections) == 1 and not sections[0].is_changed
+        if is_plain and self.n_samples is not None and soundfile.SoundFile.seekable(self._file):
             self.position = self._file.seek(min(position, self.n_samples))
         else:
             super().seek(position)
@@ -163,10 +166,6 @@ class SoundFileReader(Reader):
     def close(self) -> None:
         """See `Reader`."""
         self._file.close()
-
-
-def _unpatched(section: Section) -> Section:
-    return Section(section.start, section.end, {}, section.n_samples, section.promised)
 
 
 def knows(error: Any) -> str:

@@ -128,7 +128,7 @@ def _run(
     """Separate what was planned; returns what was done, and the errors in doing it."""
     done: list[SeparatedSong] = []
     errors: dict[Path, str] = {}
-    total = sum(planned.duration_s for planned in plan.songs)
+    total = sum(planned.duration_s or 0.0 for planned in plan.songs)
     inline = jobs == 1 and not scheduler
     with (
         show_progress("Separating", total, "s", quiet or not plan.songs) as advance,
@@ -145,7 +145,7 @@ def _run(
             else:
                 raise outcome.error
             if not inline:
-                advance(outcome.item.duration_s, outcome.item.song.name)
+                advance(outcome.item.duration_s or 0.0, outcome.item.song.name)
     return done, errors
 
 

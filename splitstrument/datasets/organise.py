@@ -20,10 +20,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import soundfile
 from pydantic import Field
 
-from splitstrument.audio import Audio, AudioWriter, check_finite, open_audio, probe
+from splitstrument.audio import Audio, AudioWriter, Reader, check_finite, open_audio, probe
 from splitstrument.datasets.classes import EXCLUDED, GUITAR, OTHER, PIANO, InstrumentMap, read_instrument_map
 from splitstrument.datasets.file_names import unique_names
 from splitstrument.datasets.index import INDEX_FILE, Index, StemEntry, TrackEntry, read_index, stems_of, write_index
@@ -293,18 +292,18 @@ def _cut_piece(stem: RawStem, path: Path) -> None:
     """
     subtype = "FLOAT" if path.suffix == ".wav" else "PCM_24"
     with open_audio(stem.path) as file:
-        n_samples = round((stem.length_s or 0) * file.samplerate)
-        with AudioWriter(path, file.samplerate, file.channels, subtype, n_samples) as writer:
+        n_samples = round((stem.length_s or 0) * file.sample_rate_hz)
+        with AudioWriter(path, file.sample_rate_hz, file.n_channels, subtype, n_samples) as writer:
             for block in _piece_blocks(file, stem):
                 check_finite(block, stem.path)
                 writer.write(block)
 
 
-def _piece_blocks(file: soundfile.SoundFile, stem: RawStem) -> Iterator[Audio]:
-    file.seek(min(round(stem.start_s * file.samplerate), file.frames))
-    n_samples = round((stem.length_s or 0) * file.samplerate)
+def _piece_blocks(file: Reader, stem: RawStem) -> Iterator[Audio]:
+    file.seek(round(stem.start_s * file.sample_rate_hz))
+    n_samples = round((stem.length_s or 0) * file.sample_rate_hz)
     for position in range(0, n_samples, PIECE_BLOCK):
-        yield file.read(min(PIECE_BLOCK, n_samples - position), dtype="float32", always_2d=True)
+        yield file.read(min(PIECE_BLOCK, n_samples - position))
 
 
 def _is_copy(path: Path, raw: Path) -> bool:

@@ -11,10 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from splitstrument import audio
-from splitstrument.audio import Audio, AudioInfo, AudioWriter, check_finite, open_audio
+from splitstrument.audio import Audio, AudioInfo, AudioWriter, Reader, check_finite, open_audio
 from splitstrument.datasets.mix import clear_pair
 from splitstrument.datasets.silence import CutPlan, Ranges, SilenceSettings, plan_cuts, silent_blocks
 from splitstrument.errors import DatasetError
@@ -35,22 +34,21 @@ def cut_blocks(path: str | Path, cuts: Ranges, fade: int) -> Iterator[Audio]:
         Samples of cross-fade from the start of each cut into its end; at the file's ends it fades from and to zero.
     """
     with open_audio(path) as file:
-        n_samples = file.frames
+        n_samples = audio.probe(path).n_samples
         edges = [0, *cuts.ravel().tolist(), n_samples]
         for index, (start, end) in enumerate(pairwise(edges)):
             if index % 2:
-                yield _join(file, start, end, fade)
+                yield _join(file, start, end, n_samples, fade)
             else:
                 yield from _read(file, start, end)
 
 
-def _join(file: soundfile.SoundFile, start: int, end: int, fade: int) -> Audio:
+def _join(file: Reader, start: int, end: int, n_samples: int, fade: int) -> Audio:
     """What remains of the cut from `start` to `end`."""
     weight = _ramp(fade)[:, None]
-    n_samples = file.frames
     before = next(_read(file, start, start + fade), None) if start and fade else None
     after = next(_read(file, end - fade, end), None) if end < n_samples and fade else None
-    joined = np.zeros((fade, file.channels), np.float32)
+    joined = np.zeros((fade, file.n_channels), np.float32)
     if before is not None:
         joined += before * (1 - weight)
     if after is not None:
@@ -63,11 +61,11 @@ def _ramp(n_samples: int) -> np.ndarray:
     return (0.5 - 0.5 * np.cos(np.pi * (np.arange(n_samples) + 0.5) / max(n_samples, 1))).astype(np.float32)
 
 
-def _read(file: soundfile.SoundFile, start: int, end: int) -> Iterator[Audio]:
+def _read(file: Reader, start: int, end: int) -> Iterator[Audio]:
     file.seek(start)
     for position in range(start, end, BLOCK):
-        block = file.read(min(BLOCK, end - position), dtype="float32", always_2d=True)
-        check_finite(block, file.name)
+        block = file.read(min(BLOCK, end - position))
+        check_finite(block, file.path)
         yield block
 
 

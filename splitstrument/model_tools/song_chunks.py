@@ -19,7 +19,7 @@ def song_chunks(settings: ModelSettings, song: Path | Pair) -> Iterator[Float]:
     spectrogram = settings.spectrogram
     files = [song.instrument, song.rest] if isinstance(song, Pair) else [song]
     with open_audio(files[0]) as file:
-        rate = file.samplerate
+        rate = file.sample_rate_hz
     mono = (sum(parts).mean(axis=1, keepdims=True) for parts in zip(*(blocks(f) for f in files), strict=True))
     resampled = resample_blocks(mono, 1, rate, spectrogram.sample_rate_hz)
     for spectrum in stft_blocks(resampled, spectrogram.n_fft, spectrogram.hop, settings.n_frames):

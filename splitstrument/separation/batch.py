@@ -27,12 +27,12 @@ from splitstrument.separation.songs import separate_file
 
 @dataclass(frozen=True)
 class Planned:
-    """A song that passed the preflight: its outputs, by its own pattern, and how long it is."""
+    """A song that passed the preflight: its outputs, by its own pattern, and how long it is if that is known."""
 
     song: Path
     pattern: str
     outputs: list[Path]
-    duration_s: float
+    duration_s: float | None
     n_bytes: int
 
 
@@ -163,11 +163,12 @@ def _planned(song: Path, pattern: str, outputs: list[Path], options: SeparationO
     with open_audio(song) as file:
         part = part_of(file, song, options)
         subtype = output_subtype(options.format, file.subtype)
-        check_format(options.format, subtype, file.samplerate, file.channels)
+        check_format(options.format, subtype, file.sample_rate_hz, file.n_channels)
         held = SampleType.of_subtype(subtype)
         sample_bytes = 1 if options.format in LOSSY else (held.bits or (64 if held.dtype == "float64" else 32)) / 8
-        n_bytes = int(part.n_samples * file.channels * sample_bytes * len(options.stems or ()))
-        return Planned(song, pattern, outputs, part.n_samples / file.samplerate, n_bytes)
+        length = part.estimate or 0
+        n_bytes = int(length * file.n_channels * sample_bytes * len(options.stems or ()))
+        return Planned(song, pattern, outputs, length / file.sample_rate_hz if length else None, n_bytes)
 
 
 def check_folder(folder: Path) -> None:
@@ -180,14 +181,21 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_space(folder: Path, plan: Plan) -> None:
-    needed = sum(planned.n_bytes for planned in plan.songs)
+    """Refuse songs whose stems alone are too large, and all if what remains is together."""
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(nearest).free
-    if needed > free:
-        raise AudioFileError(
-            f"{nearest} has {free / 1e9:.1f} GB free, but the stems need about {needed / 1e9:.1f} GB: "
-            "choose another --output or --format flac."
-        )
+    for planned in [planned for planned in plan.songs if planned.n_bytes > free]:
+        plan.songs.remove(planned)
+        plan.errors[planned.song] = f"{planned.song}: {_space_text(nearest, free, planned.n_bytes)}"
+    if (needed := sum(planned.n_bytes for planned in plan.songs)) > free:
+        raise AudioFileError(_space_text(nearest, free, needed))
+
+
+def _space_text(folder: Path, free: int, needed: int) -> str:
+    return (
+        f"{folder} has {free / 1e9:.1f} GB free, but the stems need about {needed / 1e9:.1f} GB: "
+        "choose another --output or --format flac."
+    )
 
 
 def run_plan(

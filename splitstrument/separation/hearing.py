@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from splitstrument.network.stereo import apply_mid_side, mid_side
+from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
 from splitstrument.spectrogram import Complex, Float
 
 Channels = Literal["mix", "magnitude", "each"]
@@ -22,6 +22,10 @@ class Hearing(Protocol):
 
     def views(self, spectrum: Complex) -> Float:
         """Magnitudes that the network sees: (n_views, n_bins, n_frames)."""
+        ...
+
+    def asked(self, chunks: Float) -> Float:
+        """The views that the network is asked about, of chunks (n_chunks, views, n_bins, n_frames)."""
         ...
 
     def powers(self, spectrum: Complex) -> Float:
@@ -40,16 +44,26 @@ def channel_powers(spectrum: Complex) -> Float:
 
 @dataclass(frozen=True)
 class InMono:
-    """One magnitude at a time: of the average of the channels, the average of the magnitudes, or of each channel."""
+    """One magnitude at a time: of the average of the channels, the average of the magnitudes, or of each channel.
+
+    In a chunk where the channels mostly cancel in the average, what they differ by takes its place: a song with one
+    channel inverted gets the masks of the song itself (`splitstrument.network.stereo`).
+    """
 
     channels: Channels = "mix"
 
     def views(self, spectrum: Complex) -> Float:
-        """See `Hearing`: 1 view, or n_channels where each has one."""
+        """See `Hearing`: n_channels views where each has one, mid and side of a mix, else 1."""
         if self.channels == "mix":
-            return np.abs(spectrum.mean(axis=0, keepdims=True))
+            return mid_side(spectrum) if len(spectrum) > 1 else np.abs(spectrum)
         magnitudes = np.abs(spectrum)
         return magnitudes if self.channels == "each" else magnitudes.mean(axis=0, keepdims=True)
+
+    def asked(self, chunks: Float) -> Float:
+        """See `Hearing`: of mid and side the one with more energy in the chunk."""
+        if self.channels != "mix" or chunks.shape[1] == 1:
+            return chunks
+        return exchanged(chunks, cancels(chunks))[:, :1]
 
     def powers(self, spectrum: Complex) -> Float:
         """See `Hearing`: those of the channels."""
@@ -66,6 +80,10 @@ class InMidSide:
     def views(self, spectrum: Complex) -> Float:
         """See `Hearing`: 2 views of any number of channels."""
         return mid_side(spectrum)
+
+    def asked(self, chunks: Float) -> Float:
+        """See `Hearing`: both."""
+        return chunks
 
     def powers(self, spectrum: Complex) -> Float:
         """See `Hearing`: twice those of mid and side, which together are the mean power of the channels."""

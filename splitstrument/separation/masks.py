@@ -127,9 +127,9 @@ class _Asker:
         """
         views = self.hearing.views(spectrum)
         starts = [index * self.layout.step for index in range(n_chunks)]
-        chunks = np.stack([views[:, :, start : start + self.layout.size] for start in starts])
+        chunks = self.hearing.asked(np.stack([views[:, :, start : start + self.layout.size] for start in starts]))
         masks = np.zeros((n_chunks, len(self.stems), *chunks.shape[1:]), np.float32)
-        for first in range(0, len(views), self.model.n_views):  # views that the network sees together
+        for first in range(0, chunks.shape[1], self.model.n_views):  # views that the network sees together
             together = slice(first, first + self.model.n_views)
             audible = np.flatnonzero(chunks[:, together].any(axis=(1, 2, 3)))
             if len(audible):

@@ -52,9 +52,10 @@ class SeparationOptions(Settings):
         The instrument (the rest) fades out where it stays this far below the song for long (see
         `splitstrument.separation.gate`); negative numbers, -120 for no gate. None takes the model's own.
     channels
-        Of a model that hears in mono. ``mix``: one mask for all channels, from their average; ``magnitude``: one mask,
-        from the average of the channels' magnitudes (hears what cancels in the average); ``each``: a mask per channel
-        (costs as many times more). None is ``mix``, and the only choice of a model that hears mid and side.
+        Of a model that hears in mono. ``mix``: one mask for all channels, from their average, or from their
+        differences where they cancel; ``magnitude``: one mask, from the average of the channels' magnitudes; ``each``:
+        a mask per channel (costs as many times more). None is ``mix``, and the only choice of a model that hears mid
+        and side.
     stems
         What to write: instruments of the model (the one of a model that has only one is called ``instrument``) and
         ``rest``, which is the song less the instruments that are written, or less all of them where none is. None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import soundfile
 
-from splitstrument.audio import DEFAULT_BLOCK, AudioWriter, open_audio
+from splitstrument.audio import DEFAULT_BLOCK, AudioWriter, Tags, open_audio
 from splitstrument.errors import AudioFileError, SettingsError
 from splitstrument.files import real_path, safe_name
 from splitstrument.separation.options import SeparationOptions
@@ -87,14 +87,14 @@ def _tag_values(song: Path) -> dict[str, str]:
     """What the file says of itself, with words for what it does not say; the number with two digits, to be sorted."""
     try:
         with open_audio(song) as file:
-            tags = file.copy_metadata()
+            tags = file.tags
     except AudioFileError:
-        tags = {}  # is told when the song's turn comes
-    number = re.match(r"\s*(\d+)", str(tags.get("tracknumber", "")), re.ASCII)
+        tags = Tags()  # is told when the song's turn comes
+    number = re.match(r"\s*(\d+)", tags.tracknumber, re.ASCII)
     return {
-        "artist": safe_name(tags.get("artist") or "Unknown artist"),
-        "album": safe_name(tags.get("album") or "Unknown album"),
-        "title": safe_name(tags.get("title") or track_name(song)),
+        "artist": safe_name(tags.artist or "Unknown artist"),
+        "album": safe_name(tags.album or "Unknown album"),
+        "title": safe_name(tags.title or track_name(song)),
         "number": f"{int(number[1][:9]):02d}" if number else "00",
     }
 
@@ -138,7 +138,11 @@ class StemFiles:
     stems
         Names of the instruments that come, and the rest last.
     n_samples
-        Expected length, which decides whether a WAV must become RF64.
+        Expected length, which decides whether a WAV must become RF64; None where it is not known.
+    tags
+        Stem -> what its file says of the song.
+    channel_mask
+        The song's loudspeakers, which WAV files name.
 
     Attributes
     ----------
@@ -157,19 +161,22 @@ class StemFiles:
         sample_rate_hz: int,
         n_channels: int,
         subtype: str,
-        n_samples: int,
+        n_samples: int | None,
+        tags: Mapping[str, Tags] | None = None,
+        channel_mask: int | None = None,
     ) -> None:
         self.paths, self.stems, self.subtype = dict(paths), tuple(stems), subtype
         self.switched, self.null = False, NullMeter()
         self._type = SampleType.of_subtype(subtype)
         self._shape = (sample_rate_hz, n_channels)
+        self._tags, self._channel_mask = tags or {}, channel_mask
         self._n_samples, self._n_written = n_samples, 0
         self._writers: dict[str, AudioWriter] = {}
 
     def __enter__(self) -> StemFiles:
         with contextlib.ExitStack() as stack:
-            for stem, path in self.paths.items():
-                self._writers[stem] = stack.enter_context(self._writer(path))
+            for stem in self.paths:
+                self._writers[stem] = stack.enter_context(self._writer(stem))
             stack.pop_all()
         return self
 
@@ -209,7 +216,7 @@ class StemFiles:
         self.subtype = "DOUBLE" if self._type.dtype == "float64" else "FLOAT"
         for stem, old in self._writers.items():
             self.paths[stem] = self.paths[stem].with_suffix(".wav")
-            new = self._writer(self.paths[stem])
+            new = self._writer(stem)
             new.__enter__()
             self._writers[stem] = new
             old.close()
@@ -217,8 +224,9 @@ class StemFiles:
                 _copy(old.temporary, new, self._type.dtype)
             old.discard()
 
-    def _writer(self, path: Path) -> AudioWriter:
-        return AudioWriter(path, *self._shape, self.subtype, self._n_samples)
+    def _writer(self, stem: str) -> AudioWriter:
+        tags, mask = self._tags.get(stem), self._channel_mask
+        return AudioWriter(self.paths[stem], *self._shape, self.subtype, self._n_samples, tags=tags, channel_mask=mask)
 
 
 def check_format(extension: str, subtype: str, sample_rate_hz: int, n_channels: int) -> None:

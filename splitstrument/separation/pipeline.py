@@ -159,6 +159,8 @@ def _gate_of(options: SeparationOptions) -> Gate | None:
 class Report:
     """Tells a callback how far the song is; the callback returns False to stop.
 
+    Where the length is not known (None), the total is what has been done.
+
     Raises
     ------
     CancelledError

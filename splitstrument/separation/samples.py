@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from splitstrument.audio import Dtype
 from splitstrument.spectrogram import Float
 
 Native = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
@@ -21,6 +22,8 @@ Native = NDArray[np.int32] | NDArray[np.float32] | NDArray[np.float64]
 INTEGER_BITS = {
     "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
     "ULAW": 16, "ALAW": 16, "IMA_ADPCM": 16, "MS_ADPCM": 16, "GSM610": 16,
+    "G721_32": 16, "G723_24": 16, "G723_40": 16, "NMS_ADPCM_16": 16, "NMS_ADPCM_24": 16, "NMS_ADPCM_32": 16,
+    "VOX_ADPCM": 16, "DPCM_8": 16, "DPCM_16": 16,
     "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32,
 }  # fmt: skip
 FULL_SCALE = 2.0**31
@@ -31,7 +34,7 @@ class SampleType:
     """How samples are held: `bits` of an integer, or None and a float of `dtype`."""
 
     bits: int | None
-    dtype: str
+    dtype: Dtype
 
     @classmethod
     def of_subtype(cls, subtype: str) -> SampleType:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from splitstrument.audio import Reader, count_samples, cut_off
 from splitstrument.errors import AudioFileError
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, SampleType
@@ -18,54 +17,68 @@ from splitstrument.separation.samples import Native, SampleType
 RATES_HZ = (1000, 1_536_000)
 MAX_CHANNELS = 64
 LOUDEST = 1e6
-
-# what libsndfile logs of a file whose audio is shorter than its header says (bytes; frames), and of W64 in any case
-SHORT = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
-SHORT_RF64 = re.compile(r"Calculated frame count (\d+) does not match value from 'ds64' chunk of (\d+)")
-W64 = re.compile(r"Block Align\s*:\s*(\d+).*^data : (\d+)", re.MULTILINE | re.DOTALL)
-W64_CHUNK_HEADER_BYTES = 24
-# what streams say whose writer could not know: all bits of 31 or 32, rounded down (SoX's AIFF: 0x7f000008)
-LENGTH_UNKNOWN = (range(0x7EFF0000, 0x80000001), range(0xFEFF0000, 0x100000000))
-LARGEST_LENGTH = 2**62
-WIDEST_SAMPLE_BYTES = 8
-MP3_FORMATS = ("MP3", "MPEG")
-MP3_TAG_BYTES = 4096
-MP3_MISSING_S = 0.5
+MISSING_S = 0.5
 
 
 @dataclass(frozen=True)
 class SongPart:
-    """The samples of a song that are separated."""
+    """The samples of a song that are separated.
 
-    file: soundfile.SoundFile
+    Attributes
+    ----------
+    n_samples
+        How many there are, or at most, from `start`; None up to the end, wherever that is.
+    is_all
+        The song is wanted to its end.
+    """
+
+    file: Reader
     path: Path
     start: int
-    n_samples: int
-    limited: bool
+    n_samples: int | None
+    is_all: bool
+    start_s: float
 
     @property
     def sample_type(self) -> SampleType:
         """How the song's samples are held, in memory and in what is written."""
         return SampleType.of_subtype(self.file.subtype)
 
+    @property
+    def estimate(self) -> int | None:
+        """Number of samples, roughly; None where nothing tells."""
+        whole = self.file.estimate
+        left = None if whole is None else max(0, whole - self.start)
+        known = [n for n in (left, self.n_samples) if n is not None]
+        return min(known) if known else None
+
     def blocks(self, block_size: int) -> Iterator[Native]:
         """Samples as the file holds them; checks that they are finite and as many as the header promised."""
         self.file.seek(self.start)
-        left = self.n_samples
-        while left and len(
-            block := self.file.read(min(block_size, left), dtype=self.sample_type.dtype, always_2d=True)
-        ):
-            left -= len(block)
+        n_read = 0
+        while wanted := block_size if self.n_samples is None else min(block_size, self.n_samples - n_read):
+            block: Native = self.file.read(wanted, self.sample_type.dtype)
+            if not len(block):
+                break
+            n_read += len(block)
             _check_values(block, self.path)
             yield block
-        if left and (self.limited or self.file.format not in MP3_FORMATS):
+        self._check_end(n_read)
+
+    def _check_end(self, n_read: int) -> None:
+        if not n_read:
+            raise _nothing_left(self.path, self.file.position / self.file.sample_rate_hz, self.start_s)
+        if self.file.cut_off and self.is_all:
+            raise cut_off(self.path, n_read / self.file.sample_rate_hz)
+        left = (self.n_samples or 0) - n_read
+        if self.file.n_samples is not None and left > 0 and self.file.is_exact:
             raise AudioFileError(
                 f"{self.path} ends {left} samples before the length that its header gives: it is cut off or damaged, "
                 "get it again."
             )
 
 
-def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -> SongPart:
+def part_of(file: Reader, path: Path, options: SeparationOptions) -> SongPart:
     """The part of an open song that `options` ask for.
 
     Raises
@@ -73,69 +86,35 @@ def part_of(file: soundfile.SoundFile, path: Path, options: SeparationOptions) -
     AudioFileError
         If there are no samples in it.
     """
-    rate = file.samplerate
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.channels > MAX_CHANNELS:
+    rate, length = file.sample_rate_hz, file.n_samples
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.n_channels > MAX_CHANNELS:
         raise AudioFileError(
-            f"{path} says that it has {file.channels} channels at {rate} Hz; expected at most {MAX_CHANNELS} channels "
-            f"at {RATES_HZ[0]} to {RATES_HZ[1]} Hz: it is damaged, or has to be converted first."
+            f"{path} says that it has {file.n_channels} channels at {rate} Hz; expected at most {MAX_CHANNELS} "
+            f"channels at {RATES_HZ[0]} to {RATES_HZ[1]} Hz: it is damaged, or has to be converted first."
         )
     start = round(options.start_s * rate)
-    if file.frames == 0:
-        raise AudioFileError(f"{path} holds no samples: get the file again.")
-    if start >= file.frames:
-        raise AudioFileError(
-            f"{path} is {file.frames / rate:.2f} s long, so nothing is left after --start {options.start_s:g}."
-        )
-    left = file.frames - start
-    if options.duration_s is None and is_cut_off(file):
-        raise AudioFileError(
-            f"{path} ends before the length that its header gives: it is cut off, get it again "
-            f"(or take what there is by --duration {left / rate:.2f})."
-        )
-    wanted = left if options.duration_s is None else max(1, round(options.duration_s * rate))
-    return SongPart(file, path, start, min(left, wanted), wanted < left)
+    if length is not None and start >= length:
+        raise _nothing_left(path, length / rate, options.start_s)
+    if file.cut_off and options.duration_s is None:
+        raise cut_off(path, (count_samples(file) - start) / rate)
+    wanted = None if options.duration_s is None else max(1, round(options.duration_s * rate))
+    known = [n for n in (None if length is None else length - start, wanted) if n is not None]
+    return SongPart(file, path, start, min(known) if known else None, wanted is None, options.start_s)
 
 
-def is_cut_off(file: soundfile.SoundFile) -> bool:
-    """Tell whether an open file has less audio than its header promises, where the header tells.
-
-    WAV, RF64, W64, AIFF and AU tell, FLAC and CAF cannot be read if they are cut off, and an Ogg file's header has no
-    length. Headers of streams, whose writer could not know the length, promise nothing.
-    """
-    log, frame_bytes = file.extra_info, WIDEST_SAMPLE_BYTES * file.channels
-    for promised, held in ((int(promised), int(held)) for promised, held in SHORT.findall(log)):
-        if promised - held >= frame_bytes and not any(promised in unknown for unknown in LENGTH_UNKNOWN):
-            return True
-    for held, promised in ((int(held), int(promised)) for held, promised in SHORT_RF64.findall(log)):
-        if held < promised < LARGEST_LENGTH:
-            return True
-    return file.format == "W64" and _w64_is_cut_off(file)
-
-
-def _w64_is_cut_off(file: soundfile.SoundFile) -> bool:
-    """libsndfile logs what the header says of the audio, but not that there is less."""
-    if not (found := W64.search(file.extra_info)) or not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")):
-        return False
-    frame_bytes, promised = int(found[1]), int(found[2]) - W64_CHUNK_HEADER_BYTES
-    return file.frames * frame_bytes + frame_bytes <= promised < LARGEST_LENGTH
+def _nothing_left(path: Path, length_s: float, start_s: float) -> AudioFileError:
+    if not length_s:
+        return AudioFileError(f"{path} holds no samples: get the file again.")
+    return AudioFileError(f"{path} is {length_s:.2f} s long, so nothing is left after --start {start_s:g}.")
 
 
 def warnings_of_length(part: SongPart, n_samples: int) -> list[str]:
-    """A sentence if an MP3 gave `n_samples`, fewer than its first frame states: many that were cut on purpose do."""
-    missing_s = (part.n_samples - n_samples) / part.file.samplerate
-    if missing_s < MP3_MISSING_S or not _mp3_states_length(part.path):
-        return []
-    return [f"The song ends {missing_s:.1f} s before the length that its file states: it may be cut off."]
-
-
-def _mp3_states_length(path: Path) -> bool:
-    """Tell whether the first frame, behind the ID3 tag, counts the others (Xing, 2000); else the length is a guess."""
-    with path.open("rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3":
-            file.seek(10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=False)))
-        first = head + file.read(MP3_TAG_BYTES)
-    return any(tag in first for tag in (b"Xing", b"Info", b"VBRI"))
+    """What was odd about the file, once `n_samples` were read."""
+    file, warnings = part.file, list(part.file.warnings)
+    missing_s = ((file.promised or 0) - part.start - n_samples) / file.sample_rate_hz
+    if part.is_all and missing_s >= MISSING_S and not any("may be cut off" in warning for warning in warnings):
+        warnings.append(f"The song ends {missing_s:.1f} s before the length that its file states: it may be cut off.")
+    return warnings
 
 
 def _check_values(block: Native, path: Path) -> None:

@@ -114,11 +114,14 @@ class _Job:
         with open_audio(self.song) as file:
             part = part_of(file, self.song, self.options)
             subtype = output_subtype(self.options.format, file.subtype)
-            check_format(self.options.format, subtype, file.samplerate, file.channels)
-            song = SongStream(part.blocks(block_size), file.channels, file.samplerate, part.n_samples)
+            shape = (file.sample_rate_hz, file.n_channels)
+            check_format(self.options.format, subtype, *shape)
+            song = SongStream(part.blocks(block_size), file.n_channels, file.sample_rate_hz, part.estimate)
             mask = self._mask_writer() if self.options.keep_mask else None
             paths = {stem: self._path(stem, self.options.format) for stem in self.options.stems or ()}
-            stems = StemFiles(paths, self.separator.stems, file.samplerate, file.channels, subtype, part.n_samples)
+            tags = {stem: file.tags.for_stem(self._name(stem)) for stem in self.separator.stems}
+            about = (part.estimate, tags, file.channel_mask)
+            stems = StemFiles(paths, self.separator.stems, *shape, subtype, *about)
             # whatever goes wrong, the files come to nothing before their folder is looked at
             with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():
                 n_samples, activity = self.separator.run(song, stems.write, progress, mask.add if mask else None)
@@ -144,9 +147,9 @@ class _Job:
             stems=stems.paths,
             mask=mask.path if mask else None,
             sidecar=self._path("separation", "json"),
-            sample_rate_hz=part.file.samplerate,
+            sample_rate_hz=part.file.sample_rate_hz,
             n_samples=n_samples,
-            n_channels=part.file.channels,
+            n_channels=part.file.n_channels,
             subtype=stems.subtype,
             null_db=None if self.options.format in LOSSY else stems.null.db,
             activity=activity,
@@ -168,6 +171,10 @@ class _Job:
             )
 
         return MaskWriter(self._path("mask", "zip"), header)
+
+    def _name(self, stem: str) -> str:
+        """What a stem is called in a title."""
+        return self.separator.model.target if stem == "instrument" else stem
 
     def _path(self, stem: str, extension: str) -> Path:
         name = self.separator.identity.name

@@ -124,11 +124,11 @@ def test_missing_target_and_broken_file_are_told_and_the_rest_is_checked(tmp_pat
     defects.write_track(folder, band, RATE)
     (folder / "drums" / "broken.wav").write_text("not audio")
     (folder / "vocals").mkdir(exist_ok=True)
-    (folder / "vocals" / "voice.m4a").write_bytes(b"x")
+    (folder / "vocals" / "voice.ra").write_bytes(b"x")
     findings = check_track(folder, "guitar").findings
     found = {(f.check, f.stem_class) for f in findings}
     assert {("missing", "guitar"), ("missing", "drums"), ("missing", "vocals"), ("inaudible", "bass")} <= found
-    assert any("voice.m4a is in a format that is not read" in str(f) for f in findings)
+    assert any("voice.ra is in a format that is not read" in str(f) for f in findings)
 
 
 def test_duplicates_across_tracks_have_exact_shift_polarity_and_gain(tmp_path, band):

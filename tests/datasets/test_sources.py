@@ -79,7 +79,7 @@ def test_links_out_of_the_tree_become_problems(source_and_root, tmp_path):
 
 def lose(folder, kind):
     """Put something into a folder that seems to be a stem and cannot be taken."""
-    if kind in ("m4a", "mogg", "WMA"):
+    if kind in ("m4a", "mogg", "RA"):
         (folder / f"lost.{kind}").write_bytes(b"\n" + bytes(999))
         return f"lost.{kind} is in a format that is not read here: convert it"
     target = {"looping": "lost.wav", "dead": "nowhere.wav", "dead folder": "nowhere", "outside": "/usr/share"}[kind]
@@ -87,7 +87,7 @@ def lose(folder, kind):
     return "lost leads out of" if kind == "outside" else "is a link that leads nowhere: mend or remove it"
 
 
-LOSSES = ("mogg", "WMA", "looping", "dead", "dead folder", "outside")
+LOSSES = ("mogg", "RA", "looping", "dead", "dead folder", "outside")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -106,8 +106,8 @@ def test_no_song_is_passed_over_in_silence(source_and_root, loss):
     source, root = source_and_root
     whole = source.tracks(root)
     folder = root / "Artist - New song"
-    (folder if loss in ("mogg", "WMA") else root).mkdir(exist_ok=True)
-    reason = lose(folder if loss in ("mogg", "WMA") else root, loss)
+    (folder if loss in ("mogg", "RA") else root).mkdir(exist_ok=True)
+    reason = lose(folder if loss in ("mogg", "RA") else root, loss)
     tracks = source.tracks(root)
     (bad,) = (track for track in tracks if track.problems)
     assert reason in bad.problems[-1] and bad.name in ("Artist - New song", "lost")

@@ -6,12 +6,14 @@ format; ``-m slow`` tries 500 of each.
 
 from __future__ import annotations
 
+import io
 import signal
 import warnings
 
 import numpy as np
 import pytest
 import soundfile
+from odd_inputs import media
 from tiny_models import music, tiny_model
 
 from splitstrument.errors import SplitstrumentError
@@ -26,6 +28,7 @@ FORMATS = {
     "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III"), "aiff": ("AIFF", "PCM_24"), "au": ("AU", "PCM_16"),
     "caf": ("CAF", "ALAC_16"),
 }  # fmt: skip
+MEDIA = {"m4a": ("ipod", "aac"), "alac.m4a": ("ipod", "alac"), "mkv": ("matroska", "flac"), "wma": ("asf", "wmav2")}
 HANG_S = 120
 HEADER_BYTES = 120
 
@@ -67,14 +70,23 @@ def watchdog():
     signal.signal(signal.SIGALRM, before)
 
 
+def _content(name):
+    """A whole song of a third of a second."""
+    if name in MEDIA:
+        pytest.importorskip("av", reason="needs PyAV: pip install 'splitstrument[media]'")
+        return media(*MEDIA[name], seconds=0.3)
+    container, subtype = FORMATS[name]
+    file = io.BytesIO()
+    sound = music(np.random.default_rng(0), 12000)
+    soundfile.write(file, sound, 48000 if subtype == "OPUS" else 44100, subtype=subtype, format=container)
+    return file.getvalue()
+
+
 def try_songs(tmp_path, name, n_cases):
     """Separate `n_cases` damaged songs; returns how many still gave stems."""
     model = load_model(tiny_model(tmp_path / "model"), threads=1)
-    container, subtype = FORMATS[name]
     song, out = tmp_path / f"song.{name}", tmp_path / "out"
-    rate = 48000 if subtype == "OPUS" else 44100
-    sound = music(np.random.default_rng(0), 12000)
-    soundfile.write(song, sound, rate, subtype=subtype, format=container)
+    song.write_bytes(_content(name))
     content, n_good = song.read_bytes(), 0
     separate_file(song, tmp_path / "whole", model)
     for case in range(n_cases):
@@ -95,7 +107,7 @@ def try_songs(tmp_path, name, n_cases):
     return n_good
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, *MEDIA])
 def test_damaged_songs(tmp_path, watchdog, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # no arithmetic on nonsense
@@ -104,7 +116,7 @@ def test_damaged_songs(tmp_path, watchdog, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [*FORMATS, *MEDIA])
 def test_500_damaged_songs(tmp_path, name):
     assert try_songs(tmp_path, name, 500) < 500
 
