@@ -120,8 +120,7 @@ class _Job:
             mask = self._mask_writer() if self.options.keep_mask else None
             paths = {stem: self._path(stem, self.options.format) for stem in self.options.stems or ()}
             tags = {stem: file.tags.for_stem(self._name(stem)) for stem in self.separator.stems}
-            about = (part.estimate, tags, file.channel_mask)
-            stems = StemFiles(paths, self.separator.stems, *shape, subtype, *about)
+            stems = StemFiles(paths, self.separator.stems, *shape, subtype, part.estimate, tags, file.channel_mask)
             # whatever goes wrong, the files come to nothing before their folder is looked at
             with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():
                 n_samples, activity = self.separator.run(song, stems.write, progress, mask.add if mask else None)
