@@ -46,7 +46,7 @@ class FfmpegReader(Reader):
     def _start(self) -> None:
         self.position = 0
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the reader
-        with self.path.open("rb") as file:
+        with self.path.open("rb", buffering=0) as file:  # ffmpeg goes on where this stands
             is_mp4 = file.read(12)[4:8] == b"ftyp"
             file.seek(0)
             self._process = subprocess.Popen(
