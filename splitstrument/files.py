@@ -69,7 +69,15 @@ def write_json(path: str | Path, data: Any) -> None:
 
 def write_yaml(path: str | Path, data: Any) -> None:
     """Write YAML in the given key order, whole or not at all."""
-    write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110))
+    write_text(path, yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+class _Dumper(yaml.SafeDumper):
+    """The safe dumper, but values that stand twice are written out: aliases are not read."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write every value out."""
+        return True
 
 
 def sha256_of(path: str | Path) -> str:

@@ -10,7 +10,7 @@ import difflib
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -83,8 +83,7 @@ def read_yaml(path: str | Path, max_bytes: int = MAX_YAML_BYTES) -> Any:
     Raises
     ------
     SettingsError
-        If the file is missing, too large, no YAML, not UTF-8, or larger in memory than `check_expansion`
-        allows.
+        If the file is missing, too large, no YAML, not UTF-8, or refused by `check_events`.
     """
     path = Path(path)
     try:
@@ -100,7 +99,7 @@ def read_yaml(path: str | Path, max_bytes: int = MAX_YAML_BYTES) -> Any:
 def parse_yaml(text: str, name: str) -> Any:
     """Parse YAML text with the safe loader, refusing repeated keys; `name` is what errors call it."""
     try:
-        check_expansion(yaml.parse(text, Loader=_Loader), name)
+        check_events(yaml.parse(text, Loader=_Loader), name)
         return yaml.load(text, Loader=_Loader)
     except _RepeatedKeyError as error:
         raise SettingsError(f"{name}: {error}: keep one of them.") from None
@@ -118,10 +117,7 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Check the keys as they are written: afterwards those of merged mappings (``<<``) stand among them."""
-        checked = self.__dict__.setdefault("checked_nodes", set())
-        if id(node) not in checked:
-            checked.add(id(node))
-            self._refuse_repeated_keys(node)
+        self._refuse_repeated_keys(node)
         super().flatten_mapping(node)
 
     def _refuse_repeated_keys(self, node: yaml.MappingNode) -> None:
@@ -284,64 +280,8 @@ def _settings_classes(annotation: Any) -> list[type[BaseModel]]:
     return [cls for part in getattr(annotation, "__args__", ()) for cls in _settings_classes(part)]
 
 
-MAX_ALIASES = 100
-MAX_EXPANSION = 100_000
 MAX_DEPTH = 100
 MAX_DIGITS = 1000
-
-
-@dataclass
-class _OpenNode:
-    """A YAML node that is being read: its values and levels so far, aliases expanded."""
-
-    anchor: str | None = None
-    n_values: int = 1
-    n_levels: int = 1
-
-    def add(self, n_values: int, n_levels: int) -> None:
-        """Take in a finished node below this one."""
-        self.n_values += n_values
-        self.n_levels = max(self.n_levels, n_levels + 1)
-
-
-@dataclass
-class _Expansion:
-    """Size that a YAML text has with every alias replaced by what it stands for; nothing is expanded to tell."""
-
-    n_aliases: int = 0
-    n_written: int = 0
-    root: _OpenNode = field(default_factory=_OpenNode)
-    open_nodes: list[_OpenNode] = field(default_factory=list)
-    anchored: dict[str, _OpenNode] = field(default_factory=dict)
-
-    def note(self, event: yaml.Event) -> None:
-        """Take in the next event of the parser."""
-        if isinstance(event, yaml.CollectionEndEvent):
-            self._finish(self.open_nodes.pop())
-        elif isinstance(event, yaml.AliasEvent):
-            self.n_aliases += 1
-            # an anchor that does not exist is the loader's to report
-            self._add(self.anchored.get(event.anchor or "", _OpenNode()))
-        elif isinstance(event, yaml.NodeEvent):
-            self.n_written += 1
-            node = _OpenNode(event.anchor)
-            if isinstance(event, yaml.CollectionStartEvent):
-                self.open_nodes.append(node)
-            else:
-                self._finish(node)
-
-    def is_inside_itself(self, event: yaml.AliasEvent) -> bool:
-        """Whether an alias stands inside the node that it names."""
-        return any(node.anchor == event.anchor for node in self.open_nodes)
-
-    def _finish(self, node: _OpenNode) -> None:
-        if node.anchor is not None:
-            self.anchored[node.anchor] = node
-        self._add(node)
-
-    def _add(self, node: _OpenNode) -> None:
-        above = self.open_nodes[-1] if self.open_nodes else self.root
-        above.add(node.n_values, node.n_levels)
 
 
 def _is_number(event: yaml.ScalarEvent) -> bool:
@@ -349,7 +289,7 @@ def _is_number(event: yaml.ScalarEvent) -> bool:
     return event.implicit[0] and re.fullmatch(r"[-+]?[0-9][0-9a-fA-FxX_:]*", event.value) is not None
 
 
-def check_expansion(events: Iterable[yaml.Event], name: str) -> None:
+def check_events(events: Iterable[yaml.Event], name: str) -> None:
     """Refuse YAML that is small on disk and huge, or endless, in memory.
 
     Parameters
@@ -362,25 +302,16 @@ def check_expansion(events: Iterable[yaml.Event], name: str) -> None:
     Raises
     ------
     SettingsError
-        If it is nested deeper than `MAX_DEPTH`, has more than `MAX_ALIASES` aliases or one inside of itself, their
-        expansion adds more than `MAX_EXPANSION` values, or a number has more than `MAX_DIGITS` digits.
+        If it has an alias, is nested deeper than `MAX_DEPTH`, or has a number of more than `MAX_DIGITS` digits.
     """
-    expansion = _Expansion()
+    depth = 0
     for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise SettingsError(
+                f"{name} uses the YAML alias *{event.anchor}; aliases are not read: write the value out."
+            )
         if isinstance(event, yaml.ScalarEvent) and len(event.value) > MAX_DIGITS and _is_number(event):
             raise SettingsError(f"{name} has a number of {len(event.value)} digits, which no setting needs: mend it.")
-        if isinstance(event, yaml.AliasEvent) and expansion.is_inside_itself(event):
-            raise SettingsError(
-                f"{name} has the YAML alias *{event.anchor} inside of what it stands for: write it out."
-            )
-        expansion.note(event)
-        if len(expansion.open_nodes) > MAX_DEPTH or expansion.root.n_levels > MAX_DEPTH + 1:
+        if depth > MAX_DEPTH:
             raise SettingsError(f"{name} is nested deeper than {MAX_DEPTH} levels, which no file of ours is.")
-    if expansion.n_aliases > MAX_ALIASES:
-        raise SettingsError(
-            f"{name} uses {expansion.n_aliases} YAML aliases; at most {MAX_ALIASES} are allowed: write values out."
-        )
-    if expansion.root.n_values - expansion.n_written > MAX_EXPANSION:
-        raise SettingsError(
-            f"The YAML aliases of {name} stand for more than {MAX_EXPANSION} values: use fewer of them."
-        )
