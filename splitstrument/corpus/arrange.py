@@ -94,13 +94,15 @@ def plan_tracks(recipe: CorpusRecipe, root: Path, n_tracks: int) -> list[TrackPl
 
 def _queue(recipe: CorpusRecipe, root: Path, source: str) -> list[str]:
     """Titles of a source that the recipe's part may use, in a drawn order."""
-    if source == "composed":
+    if source == "phrases":
+        titles = [title for title, phrase in catalogue.PHRASES.items() if phrase.part == recipe.part]
+    elif source == "composed":
         titles = [file.name for file in mma.groove_files()]
     else:
         titles = [song.title for song in catalogue.songs_of(root, source)]
     if recipe.excerpts:
         return [title for title in recipe.excerpts if title in titles]
-    titles = [title for title in titles if catalogue.part_of(title) == recipe.part]
+    titles = [title for title in titles if catalogue.owner_of(source, title) == recipe.part]
     if not titles:
         raise DatasetError(f"No songs of {source} are left for {recipe.part}: set its share to 0.")
     stream(recipe.seed, "order", source).shuffle(titles)

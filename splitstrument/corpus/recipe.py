@@ -57,6 +57,9 @@ class Sources(Settings):
     freedoom: float = Field(0.2, ge=0)
     simutrans: float = Field(0.15, ge=0)
     openmsx: float = Field(0.1, ge=0)
+    phrases: float = Field(
+        0.0, ge=0, description="recorded phrases of guitars and pianos over drums and bass of our own"
+    )
 
 
 class Levels(Settings):
@@ -86,7 +89,7 @@ LATER_STEPS = (
     "codec",
 )
 # settings that came later: their defaults are left out of the fingerprint
-LATER_KEYS = ("form",)
+LATER_KEYS = ("form", "notes_share")
 
 
 class CorpusRecipe(Settings):
@@ -107,6 +110,7 @@ class CorpusRecipe(Settings):
     min_audible: float = Field(0.15, ge=0, le=1, description="no pair of a target that is audible for less of the time")
     banks: tuple[str, ...] | None = Field(None, description="only these SoundFonts, by name")
     measured_responses: bool = Field(True, description="recorded cabinets beside those of our own")
+    notes_share: float = Field(0.6, ge=0, le=1, description="of the parts that a recorded instrument can play")
     excerpts: dict[str, float] = Field({}, description="only these game songs, each from this second on")
     sources: Sources = Sources()
     realism: Realism = Realism()
@@ -116,6 +120,8 @@ class CorpusRecipe(Settings):
         """Fingerprint of everything that changes how a track sounds: a track of another one is rendered again."""
         data = self.model_dump(mode="json", exclude=PLAN_KEYS)
         data["realism"] = {step: on for step, on in data["realism"].items() if on or step not in LATER_STEPS}
+        if not data["sources"]["phrases"]:
+            del data["sources"]["phrases"]
         if not data["levels"]["drums_db"]:
             del data["levels"]["drums_db"]
         for key in LATER_KEYS:

@@ -13,10 +13,12 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.audio import Audio
+from splitstrument.corpus.catalogue import Bank, bank_path
 from splitstrument.corpus.midi import Note, Part
 from splitstrument.errors import DatasetError
 
-NAME = re.compile(r"([A-G])([#s]?)(-?\d)(?:v\d+)?$")
+NAME = re.compile(r"(?:.*\.)?([A-G])([#sb]?)(-?\d)(?:v\d+)?$")
+SUFFIXES = (".mp3", ".ogg", ".flac", ".wav")
 NATURALS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}  # semitones above C
 PEDAL, PEDAL_DOWN = 64, 64  # MIDI's number of the controller, and the value from which it is down
 AUDIBLE = 0.02  # of the peak: where a recording begins
@@ -26,8 +28,14 @@ SOFTER = 1.5  # exponent from velocity to amplitude
 Library = dict[int, Path]
 
 
+def library_of(bank: Bank, root: Path) -> Library:
+    """Recordings of a bank, by its list of keys or by their names."""
+    folder = bank_path(root, bank)
+    return {pitch: folder / name for name, pitch in bank.keys} if bank.keys else read_library(folder)
+
+
 def read_library(folder: Path) -> Library:
-    """Recordings by MIDI pitch, from names such as ``Cs4.mp3`` or ``D#1v8.mp3``.
+    """Recordings by MIDI pitch, from names such as ``Cs4.mp3``, ``D#1v8.mp3`` or ``Piano.ff.Bb3.flac``.
 
     Raises
     ------
@@ -35,18 +43,24 @@ def read_library(folder: Path) -> Library:
         If no file has such a name.
     """
     library: Library = {}
-    for path in sorted(folder.glob("*.mp3")):
+    for path in sorted(path for path in folder.glob("*") if path.suffix in SUFFIXES):
         match = NAME.match(path.stem)
         if match:
-            letter, sharp, octave = match.groups()
-            library[12 * (int(octave) + 1) + NATURALS[letter] + bool(sharp)] = path  # C4 is MIDI's 60
+            letter, accidental, octave = match.groups()
+            shift = {"": 0, "b": -1}.get(accidental, 1)
+            library[12 * (int(octave) + 1) + NATURALS[letter] + shift] = path  # C4 is MIDI's 60
     if not library:
         raise DatasetError(f"{folder} holds no recorded notes: expected files such as Cs4.mp3.")
     return library
 
 
-def render_notes(part: Part, library: Library, rate_hz: int, rng: np.random.Generator) -> Audio:
-    """Play a part with recorded notes, mono at `rate_hz`; the first sample is time zero."""
+def render_notes(
+    part: Part, library: Library, rate_hz: int, rng: np.random.Generator, attack: float = AUDIBLE
+) -> Audio:
+    """Play a part with recorded notes, mono at `rate_hz`; the first sample is time zero.
+
+    `attack` is the share of its peak at which a recording's note begins.
+    """
     release_s = float(rng.uniform(*RELEASE_S))
     pedal = [control for control in part.controls if control.number == PEDAL]
     pressed_s = [control.time_s for control in pedal if control.value >= PEDAL_DOWN]
@@ -55,23 +69,23 @@ def render_notes(part: Part, library: Library, rate_hz: int, rng: np.random.Gene
     cache: dict[int, Audio] = {}
     for note in part.notes:
         if note.pitch not in cache:
-            cache[note.pitch] = _nearest(library, note.pitch, rate_hz)
+            cache[note.pitch] = _nearest(library, note.pitch, rate_hz, attack)
         _place(out, cache[note.pitch], note, _end_s(note, pressed_s, lifted_s), release_s, rate_hz)
     return out
 
 
-def read_moved(path: Path, semitones: int, rate_hz: int) -> Audio:
+def read_moved(path: Path, semitones: int, rate_hz: int, attack: float = AUDIBLE) -> Audio:
     """Read a recording from its attack on, mono at `rate_hz`, played faster or slower by some semitones."""
     sound, rate = audio.read(path, mono=True)
     sound = audio.resample(sound, round(rate * 2 ** (semitones / 12)), rate_hz)
-    heard = np.flatnonzero(np.abs(sound[:, 0]) > AUDIBLE * np.abs(sound).max())
+    heard = np.flatnonzero(np.abs(sound[:, 0]) > attack * np.abs(sound).max())
     return sound[max(0, int(heard[0]) - rate_hz // 500) :] if len(heard) else sound
 
 
-def _nearest(library: Library, pitch: int, rate_hz: int) -> Audio:
+def _nearest(library: Library, pitch: int, rate_hz: int, attack: float) -> Audio:
     """The nearest recording, moved to `pitch`."""
     nearest = min(library, key=lambda recorded: abs(recorded - pitch))
-    return read_moved(library[nearest], pitch - nearest, rate_hz)
+    return read_moved(library[nearest], pitch - nearest, rate_hz, attack)
 
 
 def _end_s(note: Note, pressed_s: list[float], lifted_s: list[float]) -> float:

@@ -23,6 +23,7 @@ from splitstrument.corpus import (
     mixdown,
     modelled,
     patches,
+    phrases,
     plucked,
     recorded,
     soundfonts,
@@ -56,7 +57,10 @@ def render_track(plan: TrackPlan, recipe: CorpusRecipe, root: Path, output: Path
         If the song cannot be read or has too little to play.
     """
     record_path = output / "records" / f"{plan.name}.json"
-    players = guests.with_guests(arrange(plan, recipe, root), plan, recipe, root)
+    if plan.source == "phrases":
+        players = phrases.band(plan, recipe, root)
+    else:
+        players = guests.with_guests(arrange(plan, recipe, root), plan, recipe, root)
     if recipe.pure:
         players = [player for player in players if player.stem_class in recipe.targets]
     stage, places = _stage(players, plan, recipe)
@@ -126,6 +130,8 @@ def player_sound(
 def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: Path) -> tuple[Audio, int]:
     """Play a part once, through its amplifier; the sound and its rate."""
     part = player.part
+    if player.kind == "phrase":
+        return phrases.render_phrase(part, root), phrases.RATE_HZ
     if recipe.realism.humanise:
         tight = player.stem_class in ("drums", "bass", "percussion")
         part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
@@ -152,8 +158,8 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
     elif player.kind == "patches" and player.bank:
         sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
     elif player.kind == "notes" and player.bank:
-        notes = recorded.read_library(catalogue.bank_path(root, player.bank))
-        sound = recorded.render_notes(part, notes, soundfonts.RATE_HZ, rng)
+        notes = recorded.library_of(player.bank, root)
+        sound = recorded.render_notes(part, notes, soundfonts.RATE_HZ, rng, player.bank.attack)
     else:
         assert player.bank is not None
         sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)

@@ -2,16 +2,17 @@
 
     splitstrument dataset fetch && python -m splitstrument.release.shared_samples
 
-Two samples count as the same where their first 400 numbers (9 ms at 44.1 kHz) are: a copy at another volume or rate is
-not found. Samples that are shorter or start with silence are left out. Banks that share nothing are not listed one by
-one. `--names` lists all shared samples.
+Two samples count as the same where their first 400 numbers (9 ms at 44.1 kHz) are, or where 24 distances between zero
+crossings in a row are, anywhere in the first second: a copy that was cut or made louder is found, one at another rate
+is not. Banks that share nothing are not listed one by one. `--names` lists all shared samples, `--programs` the General
+MIDI programs of guitars and pianos that play some.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +23,15 @@ from splitstrument.errors import DatasetError
 
 COMPARED = 400
 SILENT = 50  # of 32768
-HEADER = np.dtype([("name", "S20"), ("start", "<u4"), ("end", "<u4"), ("rest", "V18")])  # SoundFont 2.01, section 7.10
+CROSSINGS, LISTENED, SHORTEST, DISTINCT = 24, 44_100, 300, 8
+# SoundFont 2.01, chapter 7
+HEADER = np.dtype([("name", "S20"), ("start", "<u4"), ("end", "<u4"), ("rest", "V18")])
+PRESET = np.dtype([("name", "S20"), ("program", "<u2"), ("bank", "<u2"), ("bag", "<u2"), ("rest", "V12")])
+INSTRUMENT = np.dtype([("name", "S20"), ("bag", "<u2")])
+BAG = np.dtype([("first", "<u2"), ("modulator", "<u2")])
+GENERATOR = np.dtype([("kind", "<u2"), ("amount", "<u2")])
+INSTRUMENT_OF, SAMPLE_OF = 41, 53
+PROGRAMS = (*range(6), *range(24, 32))
 
 
 def main() -> None:
@@ -30,40 +39,108 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ingredients", type=Path, default=Path("data/ingredients"))
     parser.add_argument("--names", action="store_true", help="all names of shared samples")
+    parser.add_argument(
+        "--programs", action="store_true", help="programs of guitars and pianos that play shared samples"
+    )
     arguments = parser.parse_args()
     banks = [bank for bank in catalogue.BANKS if bank.path.endswith(".sf2")]
-    known = {bank.name: samples_of(catalogue.bank_path(arguments.ingredients, bank)) for bank in banks}
-    print("samples compared:", ", ".join(f"{name} {len(samples)}" for name, samples in known.items()))
+    paths = {bank.name: catalogue.bank_path(arguments.ingredients, bank) for bank in banks}
+    known = {name: samples_of(path) for name, path in paths.items()}
+    print(
+        "samples compared:", ", ".join(f"{name} {len(set().union(*found.values()))}" for name, found in known.items())
+    )
     for one, other in combinations(banks, 2):
         shared = known[one.name].keys() & known[other.name].keys()
         if not shared:
             continue
-        names = sorted({known[one.name][key] for key in shared})
-        sizes = f"{len(known[one.name])} and {len(known[other.name])}"
+        names = sorted(_names(known[one.name], shared))
         print(f"{one.name} ({'/'.join(one.parts)}) and {other.name} ({'/'.join(other.parts)}): ", end="")
-        print(f"{len(shared)} samples shared of {sizes}. {', '.join(names if arguments.names else names[:8])}")
+        print(f"{len(names)} samples shared. {', '.join(names if arguments.names else names[:8])}")
+        for name in (one.name, other.name) if arguments.programs else ():
+            theirs = _names(known[name], shared)
+            playing = [program for program, used in programs_of(paths[name]).items() if used & theirs]
+            print(f"    {name} plays some with programs {sorted(set(playing) & set(PROGRAMS)) or 'of other families'}")
 
 
-def samples_of(soundfont: Path) -> dict[str, str]:
-    """Names of the samples of a SoundFont by a fingerprint of how they begin.
+def _names(found: dict[str, set[str]], fingerprints: Iterable[str]) -> set[str]:
+    return set().union(*(found[fingerprint] for fingerprint in fingerprints))
+
+
+def samples_of(soundfont: Path) -> dict[str, set[str]]:
+    """Names of the samples of a SoundFont by fingerprints of how they sound.
 
     Raises
     ------
     DatasetError
         If it is no SoundFont.
     """
+    chunks = _read(soundfont, b"smpl", b"shdr")
+    sound, headers = np.frombuffer(chunks[b"smpl"], "<i2"), np.frombuffer(chunks[b"shdr"], HEADER)
+    found: dict[str, set[str]] = {}
+    for header in headers[:-1]:  # the last one marks the end
+        name, sample = _name(header), sound[header["start"] : header["end"]]
+        for fingerprint in (*_beginning(sample), *_crossings(sample)):
+            found.setdefault(fingerprint, set()).add(name)
+    return found
+
+
+def _beginning(sample: np.ndarray) -> Iterator[str]:
+    """Fingerprint of the first numbers; none where they are silent."""
+    first = sample[:COMPARED]
+    if len(first) == COMPARED and np.abs(first).max() > SILENT:
+        yield hashlib.sha256(first.tobytes()).hexdigest()
+
+
+def _crossings(sample: np.ndarray) -> Iterator[str]:
+    """Fingerprints of the distances between zero crossings, which do not depend on level; none for plain waves."""
+    distances = np.diff(np.flatnonzero(np.diff(np.signbit(sample[:LISTENED]))))
+    for start in range(len(distances) - CROSSINGS):
+        window = distances[start : start + CROSSINGS]
+        if window.sum() > SHORTEST and len(set(window.tolist())) > DISTINCT:
+            yield window.astype("<u4").tobytes().hex()
+
+
+def programs_of(soundfont: Path) -> dict[int, set[str]]:
+    """Names of the samples that each program of bank 0 plays.
+
+    Raises
+    ------
+    DatasetError
+        If it is no SoundFont.
+    """
+    names = (b"phdr", b"pbag", b"pgen", b"inst", b"ibag", b"igen", b"shdr")
+    kinds = (PRESET, BAG, GENERATOR, INSTRUMENT, BAG, GENERATOR, HEADER)
+    chunks = _read(soundfont, *names)
+    presets, preset_bags, preset_kinds, instruments, bags, generators, samples = (
+        np.frombuffer(chunks[name], kind) for name, kind in zip(names, kinds, strict=True)
+    )
+    used: dict[int, set[str]] = {}
+    for index in np.flatnonzero(presets["bank"][:-1] == 0):
+        played: set[str] = set()
+        for instrument in _amounts(presets, preset_bags, preset_kinds, int(index), INSTRUMENT_OF):
+            chosen = _amounts(instruments, bags, generators, instrument, SAMPLE_OF)
+            played |= {_name(samples[sample]) for sample in chosen}
+        used[int(presets[index]["program"])] = played
+    return used
+
+
+def _amounts(heads: np.ndarray, bags: np.ndarray, generators: np.ndarray, index: int, kind: int) -> list[int]:
+    """What the generators of one kind say in all zones of a preset or instrument."""
+    first, last = (int(bags[int(heads[at]["bag"])]["first"]) for at in (index, index + 1))
+    zone = generators[first:last]
+    return [int(amount) for amount in zone["amount"][zone["kind"] == kind]]
+
+
+def _name(record: np.void) -> str:
+    return str(record["name"].split(b"\0")[0].decode("latin-1"))
+
+
+def _read(soundfont: Path, *wanted: bytes) -> dict[bytes, bytes]:
     data = soundfont.read_bytes()
     chunks = dict(_chunks(data, 0, len(data)))
-    if not {b"smpl", b"shdr"} <= chunks.keys():
-        raise DatasetError(f"{soundfont} is no SoundFont: expected the chunks smpl and shdr.")
-    sound, headers = (np.frombuffer(chunks[key], kind) for key, kind in ((b"smpl", "<i2"), (b"shdr", HEADER)))
-    found = {}
-    for header in headers[:-1]:  # the last one marks the end
-        beginning = sound[header["start"] : header["end"]][:COMPARED]
-        if len(beginning) == COMPARED and np.abs(beginning).max() > SILENT:
-            name = header["name"].split(b"\0")[0].decode("latin-1")
-            found[hashlib.sha256(beginning.tobytes()).hexdigest()] = name
-    return found
+    if not set(wanted) <= chunks.keys():
+        raise DatasetError(f"{soundfont} is no SoundFont: expected the chunks {b', '.join(wanted).decode()}.")
+    return chunks
 
 
 def _chunks(data: bytes, start: int, stop: int) -> Iterator[tuple[bytes, bytes]]:
