@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from splitstrument.audio import AudioInfo, is_audio_name, probe
 from splitstrument.errors import DatasetError
-from splitstrument.unread import unread_reason
+from splitstrument.unread import folders_once, unread_reason
 
 
 @dataclass(frozen=True, order=True)
@@ -50,7 +50,7 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bo
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}: expected a dataset of instrument/rest pairs.")
     folder = _rate_folder(folder, sample_rate_hz)
-    files = sorted(path for path in folder.rglob("instrument_*") if is_audio_name(path) or unread_reason(path))
+    files = sorted(path for path in _files_below(folder) if path.name.startswith("instrument_"))
     names = unique_names({path.parent for path in files}, folder)
     pairs = [_pair_of(path, names[path.parent]) for path in files]
     if not pairs:
@@ -58,9 +58,17 @@ def find_pairs(folder: str | Path, sample_rate_hz: int | None = None, halves: bo
             f"{folder} holds no pairs: expected <track>/instrument_<track>.wav and <track>/rest_<track>.wav; "
             "make them with `splitstrument dataset mix`."
         )
+    dead = (path for path in _files_below(folder) if path.is_symlink() and not path.suffix)  # to tracks' folders
+    pairs += [Pair(path.name, path, path) for path in dead]
     for pair in () if halves else pairs:
         check_whole(pair)
     return sorted(pairs, key=lambda pair: md5_order(pair.name))
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Sound, and what seems to be sound and cannot be taken."""
+    paths = (place / name for place, names in folders_once(folder) for name in names)
+    return (path for path in paths if is_audio_name(path) or unread_reason(path))
 
 
 def check_whole(pair: Pair) -> None:

@@ -6,11 +6,11 @@ Text, pictures, MIDI and the like beside the sound are no loss and have no reaso
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from splitstrument.audio import is_audio_name
-from splitstrument.files import inside
+from splitstrument.files import inside, real_path
 
 # endings of sound, and of films with sound, as far as `audio` does not read them
 _SUFFIXES = """
@@ -42,6 +42,27 @@ def unread(paths: Iterable[Path]) -> dict[Path, str]:
     """Those of `paths` that have an `unread_reason`, sorted, with it."""
     reasons = ((path, unread_reason(path)) for path in sorted(paths))
     return {path: reason for path, reason in reasons if reason is not None}
+
+
+def folders_once(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Walk through a folder and those that links lead to, never twice into the same; hidden ones are left out.
+
+    Yields
+    ------
+    place, names
+        A folder and the names of all in it but its folders, sorted.
+    """
+    seen = {real_path(folder)}
+    for place, subfolders, names in os.walk(folder, followlinks=True):
+        kept = []
+        for name in sorted(subfolders):
+            link, real = Path(place) / name, real_path(Path(place) / name)
+            within = link.is_symlink() and (inside(folder, real) or inside(real, folder))  # it has its own name there
+            if not name.startswith(".") and not within and real not in seen:
+                seen.add(real)
+                kept.append(name)
+        subfolders[:] = kept
+        yield Path(place), sorted(names)
 
 
 def unread_below(folder: Path) -> dict[Path, str]:

@@ -61,6 +61,21 @@ def test_pairs_that_cannot_be_taken_are_named(tmp_path, lost):
         check_whole(bad)
 
 
+@pytest.mark.parametrize("target", ["dead", "gone"])
+def test_links_of_tracks_are_followed_or_named(tmp_path, target):
+    make_pair(tmp_path / "elsewhere", "b")
+    make_pair(tmp_path / "set", "a")
+    (tmp_path / "set" / "b").symlink_to(tmp_path / "elsewhere" / "b")
+    (tmp_path / "set" / "again").symlink_to(".")
+    assert {pair.name for pair in find_pairs(tmp_path / "set")} == {"a", "b"}
+    (tmp_path / "set" / "dead").symlink_to(target)
+    with pytest.raises(DatasetError, match="dead is a link that leads nowhere"):
+        find_pairs(tmp_path / "set")
+    (bad,) = (pair for pair in find_pairs(tmp_path / "set", halves=True) if pair.name == "dead")
+    with pytest.raises(DatasetError, match="dead is a link that leads nowhere"):
+        check_whole(bad)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"rest_rate": 16000}, "8000 Hz and rest 16000"), ({"rest_samples": 81}, "80 samples and rest 81")],

@@ -17,7 +17,7 @@ from splitstrument.audio import is_audio_name
 from splitstrument.errors import DatasetError
 from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.pairs import Pair, find_pairs, unique_names
-from splitstrument.unread import unread_reason
+from splitstrument.unread import folders_once, unread_reason
 
 EXPECTED = "expected <track>/instrument*.wav and <track>/rest*.wav"
 # a source's name and no more letters: `instrumental.wav` is no instrument
@@ -35,7 +35,7 @@ def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}: {EXPECTED}.")
     stems: dict[Path, dict[str, Path]] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(place / name for place, names in folders_once(folder) for name in names):
         if (found := SOURCE.match(path.name)) and (is_audio_name(path) or unread_reason(path)):
             source, track = found[1].lower(), stems.setdefault(path.parent, {})
             if source in track:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from splitstrument.audio import is_audio_name
 from splitstrument.errors import SettingsError
-from splitstrument.files import inside, real_path
+from splitstrument.files import real_path
 from splitstrument.separation.result import read_sidecar
-from splitstrument.unread import unread, unread_reason
+from splitstrument.unread import folders_once, unread, unread_reason
 
 SIDECAR_MARK, SIDECAR_BYTES = b'"null_db"', 1_000_000
 
@@ -74,7 +74,7 @@ def find_songs(inputs: Iterable[str | Path]) -> Inputs:
 
 
 def _in_folder(folder: Path, found: Inputs) -> dict[Path, Path | None]:
-    paths = [place / name for place, names in _folders_once(folder) for name in names]
+    paths = [place / name for place, names in folders_once(folder) for name in names]
     lost = unread(paths)
     found.lost |= {path: f"{reason}." for path, reason in lost.items()}
     songs = sorted(path for path in paths if is_audio_name(path) and path.is_file() and path not in lost)
@@ -85,21 +85,6 @@ def _in_folder(folder: Path, found: Inputs) -> dict[Path, Path | None]:
         but = " but the outputs of earlier separations: name them, or give a pattern" if outputs else ""
         raise SettingsError(f"The folder {folder} holds no audio files{but}.")
     return {song: song.parent.relative_to(folder) for song in songs}
-
-
-def _folders_once(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Walk through a folder and those that links lead to, never twice into the same; hidden ones are left out."""
-    seen = {real_path(folder)}
-    for place, subfolders, names in os.walk(folder, followlinks=True):
-        kept = []
-        for name in sorted(subfolders):
-            link, real = Path(place) / name, real_path(Path(place) / name)
-            within = link.is_symlink() and (inside(folder, real) or inside(real, folder))  # it has its own name there
-            if not name.startswith(".") and not within and real not in seen:
-                seen.add(real)
-                kept.append(name)
-        subfolders[:] = kept
-        yield Path(place), names
 
 
 def _outputs_among(paths: Iterable[Path]) -> set[Path]:
@@ -133,7 +118,7 @@ def _deep_matches(pattern: Path) -> Iterator[Path]:
     """Files that a pattern with ``**`` means; `glob` follows links round and round until the system refuses."""
     n_plain = next(index for index, part in enumerate(pattern.parts) if glob.has_magic(part))
     base, parts = Path(*pattern.parts[:n_plain]), pattern.parts[n_plain:]
-    for place, names in _folders_once(base):
+    for place, names in folders_once(base):
         for path in (place / name for name in names):
             if _fits(path.relative_to(base).parts, parts):
                 yield path
