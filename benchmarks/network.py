@@ -1,4 +1,4 @@
-"""What the networks cost: parameters, operations, and time per second of audio, as ratios in one run.
+"""Cost of the networks: parameters, operations, and time per second of audio, as ratios in one run.
 
     python benchmarks/network.py                          # our network and the thesis's, forward, by ONNX Runtime
     python benchmarks/network.py --train                  # also a training step of each (slow for the thesis's network)

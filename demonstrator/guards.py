@@ -1,4 +1,4 @@
-"""Who may ask what: host names, cross-site requests, rate limits, and the headers of every answer."""
+"""Access control: host names, cross-site requests, rate limits, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Tokens:
         self._key = key_file.read_bytes()
 
     def new_visitor(self) -> str:
-        """A visitor's name: random, signed, so that nobody can choose one."""
+        """Return a new visitor's name: random and signed, so that it cannot be chosen."""
         name = secrets.token_hex(16)
         return f"{name}.{self._sign('visitor', name)}"
 
@@ -53,7 +53,7 @@ class Tokens:
         return bool(name) and hmac.compare_digest(signature.encode(), self._sign("visitor", name).encode())
 
     def form_token(self, visitor: str) -> str:
-        """What every form of this visitor must carry."""
+        """Return the token that every form of this visitor must carry."""
         return self._sign("form", visitor)
 
     def is_form_token(self, visitor: str, token: str | None) -> bool:

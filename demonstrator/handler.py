@@ -1,4 +1,4 @@
-"""What all handlers share: rendering, JSON, refusals, forms that are checked, and songs that must be somebody's."""
+"""Base of all handlers: rendering, JSON, refusals, checked forms, and songs that belong to a visitor."""
 
 from __future__ import annotations
 

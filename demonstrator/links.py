@@ -112,7 +112,7 @@ def _names_of(host: str) -> set[str]:
 
 @dataclass(frozen=True)
 class FetchRequest:
-    """What to fetch, where to, and its bounds; plain data, since it goes to a process of its own."""
+    """A link to fetch, where to, and its bounds; plain data, since it goes to a process of its own."""
 
     link: str
     folder: str

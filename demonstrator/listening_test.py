@@ -32,7 +32,7 @@ SESSION = "([0-9a-f]{24})"
 
 @dataclass
 class Test:
-    """What the pages share.
+    """State that the pages share.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Page(local_app.Page):
 
 
 class Home(Page):
-    """What the test is, and its start."""
+    """The first page: what the test is, and its start."""
 
     def GET(self) -> str:
         return self.html("listening_test_start")
@@ -195,7 +195,7 @@ class Sound(Page):
 
 
 class Results(Page):
-    """What all listeners said so far."""
+    """Results of all listeners so far."""
 
     def GET(self) -> str:
         rows = self.shared.ratings.rows
@@ -225,7 +225,7 @@ def _ratings(form: dict[str, str], letters: dict[str, str]) -> list[dict[str, An
 
 
 def _preference(form: dict[str, str], letters: dict[str, str]) -> list[dict[str, Any]]:
-    """Which of two was preferred: a row with the preferred system first; rating 0 stands for no difference."""
+    """Return the preferred of two: a row with the preferred system first; rating 0 stands for no difference."""
     choice = form.get("choice", "")
     if choice not in ("A", "B", "none"):
         raise ValueError("Choose A, B or no difference.")

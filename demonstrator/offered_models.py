@@ -67,7 +67,7 @@ class OfferedModel:
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:
-        """What it gets wrong, to listen to, if its folder lists any (see `splitstrument.release.failures`)."""
+        """Sounds of what it gets wrong, if its folder lists any (see `splitstrument.release.failures`)."""
         listed = self.folder.path / FAILURES
         if not listed.is_file():
             return ()

@@ -42,7 +42,7 @@ MAX_OVERVIEWS = 64
 
 
 class Studio:
-    """What the pages share: the dataset's items, their overviews, and the token of this server."""
+    """State that the pages share: the dataset's items, their overviews, and the token of this server."""
 
     def __init__(self, dataset: Path, target: str | None = None) -> None:
         self.dataset, self.target = Path(dataset), target
@@ -77,14 +77,14 @@ class Studio:
         return (names[place - 1] if place else None, names[place + 1] if place + 1 < len(names) else None)
 
     def next_open(self, name: str) -> str | None:
-        """The next item that nobody has checked, from `name` on and then from the start."""
+        """Return the next unchecked item, from `name` on and then from the start."""
         names = list(self.items)
         place = names.index(name) + 1
         return next((other for other in names[place:] + names[: place - 1] if not self.items[other].is_done), None)
 
     @property
     def n_done(self) -> int:
-        """Items that somebody has checked."""
+        """Number of checked items."""
         return sum(item.is_done for item in self.items.values())
 
     @property
@@ -160,7 +160,7 @@ class Page(local_app.Page):
 
 
 class List(Page):
-    """What to listen to, in order."""
+    """The list of stems to listen to, in order."""
 
     def GET(self) -> str:
         if web.ctx.path != "/":
@@ -218,7 +218,7 @@ class Mark(Page):
 
 
 def _data(name: str, item: Item, seen: Overview) -> str:
-    """What the script draws, as JSON that cannot end its element early."""
+    """Return the data of the page's script, as JSON that cannot end its element early."""
     data = {
         "id": name,
         "duration": seen.duration_s,

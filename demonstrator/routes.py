@@ -125,7 +125,7 @@ class Song(Handler):
 
 
 def status_of(site: Site, job: Job) -> dict[str, Any]:
-    """What a waiting page shows and asks for again every second."""
+    """Return the status that a waiting page shows and asks for every second."""
     position = site.store.position(job) if job.state == "queued" else 0
     mean = site.store.mean_seconds()
     elapsed = time.time() - job.started if job.started else 0.0

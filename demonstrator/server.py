@@ -88,7 +88,7 @@ def _check_path(environ: dict[str, Any]) -> None:
 
 
 def _guarded(site: Site, handle: Callable[[], Any]) -> Any:
-    """What every request must pass, and what every answer carries."""
+    """Check every request, and put the headers on every answer."""
     environ = web.ctx.env
     for name, value in HEADERS.items():
         web.header(name, value)

@@ -1,4 +1,4 @@
-"""What the person who runs a demonstrator may choose: ``splitstrument demo --config FILE`` reads these from YAML."""
+"""Settings of a demonstrator: ``splitstrument demo --config FILE`` reads these from YAML."""
 
 from __future__ import annotations
 

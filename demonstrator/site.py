@@ -1,4 +1,4 @@
-"""What all requests share: settings, models, jobs, tokens and templates; and what may be done with them."""
+"""State that all requests share: settings, models, jobs, tokens and templates; and what may be done with them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Site:
         return list(dict.fromkeys(model.target for model in self.models.values()))
 
     def warm_models(self) -> list[tuple[str, str | None, int | None]]:
-        """What a worker opens before its first song: the first models, as many as fit in a second or two."""
+        """Return the models that a worker opens before its first song, as many as fit in a second or two."""
         return [
             (str(model.folder.path), self.settings.engine, self.threads_per_worker)
             for model in list(self.models.values())[:4]
@@ -132,7 +132,7 @@ class Site:
             raise Busy("503 Service Unavailable", "The server's disk is full: try again later.", 600)
 
     def disk_bytes(self) -> int:
-        """What all jobs take."""
+        """Return the disk space of all jobs."""
         folder = self.settings.data_folder / "jobs"
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -207,7 +207,7 @@ class Site:
         return f"{web.ctx.protocol}://{web.ctx.env.get('HTTP_HOST', 'localhost')}/songs/{job.id}"
 
     def player_config(self, job: Job) -> str:
-        """What the player plays: the two stems, and the mixture, which is both."""
+        """Return the player's sources: the two stems, and the mixture, which is both."""
         lanes = {
             "mixture": {"stems": [0, 1], "peaks": "peaks.mixture", "colour": "--wave-mixture", "muted": True},
             "instrument": {"stems": [0], "peaks": "peaks.instrument", "colour": "--wave-a"},
@@ -216,7 +216,7 @@ class Site:
         return json.dumps({"view": f"/songs/{job.id}/view", "play": f"/songs/{job.id}/play", "lanes": lanes})
 
     def compare_config(self, one: Job, other: Job) -> str:
-        """What the player plays when two results are compared: four stems."""
+        """Return the player's sources when two results are compared: four stems."""
         names = (("a", 0, "instrument"), ("b", 1, "instrument"), ("a-rest", 0, "rest"), ("b-rest", 1, "rest"))
         lanes = {
             key: {
@@ -242,7 +242,7 @@ class Site:
 
 
 def clean_title(file_name: str) -> str:
-    """What a page calls a song: its file name without folder and ending."""
+    """Return the title of a song on a page: its file name without folder and ending."""
     stem = Path(file_name.replace("\\", "/")).stem
     return safe_name(stem, TITLE_LENGTH)
 

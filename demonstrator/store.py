@@ -111,7 +111,7 @@ class JobStore:
         self._local = threading.local()
 
     def job_folder(self, job_id: str) -> Path:
-        """Where the files of a job lie; `job_id` must come from the database."""
+        """Return the folder of a job's files; `job_id` must come from the database."""
         return self.folder / "jobs" / job_id
 
     def add(self, **values: Any) -> Job:
@@ -284,7 +284,7 @@ class JobStore:
 
 
 def new_id() -> str:
-    """A name that nobody guesses: 32 hexadecimal digits."""
+    """Return a name that cannot be guessed: 32 hexadecimal digits."""
     return secrets.token_hex(ID_BYTES)
 
 

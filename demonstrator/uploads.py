@@ -61,7 +61,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a form may take."""
+    """Limits of a form."""
 
     upload_bytes: int
     min_bytes_per_s: float = 0.0

@@ -1,4 +1,4 @@
-"""What a worker does for one job: get the song, separate it, draw it. Runs in a process of its own or on a cluster.
+"""Work of one job: get the song, separate it, draw it. Runs in a process of its own or on a cluster.
 
 A task is plain data, so that it can travel; the folders in it must be reachable from where it runs. Nothing here knows
 of requests, the database or the queue.

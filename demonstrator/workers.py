@@ -1,4 +1,4 @@
-"""Who does the jobs: processes of this machine, or a dask.distributed cluster; and who hands them out.
+"""Workers: processes of this machine or a dask.distributed cluster, and the thread that hands jobs out.
 
 A worker process keeps its engines open, may be stopped in the middle of a job, and may crash on a hostile file without
 taking the server along. The dispatcher has one thread per worker: claim a job, run it, write down how it ended.

@@ -50,7 +50,7 @@ class InlineExecutor(Executor):
 
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
-    """What became of one item: a result, or the exception that ended it."""
+    """Outcome of one item: a result, or the exception that ended it."""
 
     item: Item
     result: Result | None = None

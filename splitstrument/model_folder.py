@@ -61,12 +61,12 @@ class ModelFolder:
 
     @property
     def settings(self) -> ModelSettings:
-        """What the model is."""
+        """Settings of the model."""
         return self.description.model
 
     @property
     def code(self) -> UserCode:
-        """Where the network's own code is, if it has any; it is run only where this machine's list allows it."""
+        """Folder of the network's own code, if it has any; it is run only where this machine's list allows it."""
         return UserCode((self.path / CODE_FOLDER,), self.description.code or {}, owner=f"The model {self.path}")
 
     def references(self) -> list[str]:

@@ -35,7 +35,7 @@ COLOURS = ((10, 8, 30), (62, 20, 98), (132, 32, 107), (201, 62, 76), (242, 121, 
 
 @dataclass(frozen=True)
 class SongView:
-    """What is drawn of one song.
+    """Pictures of one song.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ def draw_song(instrument: str | Path, rest: str | Path) -> SongView:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Which column of a picture a sample falls into."""
+    """Columns of a picture, and the samples that fall into each."""
 
     n_samples: int
     width: int

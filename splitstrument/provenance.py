@@ -1,4 +1,4 @@
-"""What made a file: enough to make it again, and nothing private (no environment, no user or host names)."""
+"""Provenance of a file: enough to make it again, and nothing private (no environment, no user or host names)."""
 
 from __future__ import annotations
 

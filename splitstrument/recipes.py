@@ -1,4 +1,4 @@
-"""Where the recipes and the sample set lie: in a checkout, or inside the installed package."""
+"""Folders of the recipes and the sample set: in a checkout, or inside the installed package."""
 
 from __future__ import annotations
 

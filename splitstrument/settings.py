@@ -253,7 +253,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def short_repr(value: Any) -> str:
-    """What came, for an error message: at most 120 characters, however large or deep it is."""
+    """Return a received value for an error message: at most 120 characters, however large or deep it is."""
     try:
         return _short.repr(value)[:120]
     except ValueError:

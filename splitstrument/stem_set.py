@@ -37,7 +37,7 @@ MAX_LISTING_BYTES = 64_000_000
 
 @dataclass(frozen=True)
 class SetTrack:
-    """What is known of one track.
+    """Facts about one track.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ def is_reference(name: str) -> bool:
 
 @dataclass(frozen=True)
 class UserCode:
-    """Where functions may be loaded from, and on whose word.
+    """Source of a user's functions, and who allowed them.
 
     Attributes
     ----------
@@ -179,7 +179,7 @@ def _name(reference: str) -> str:
 
 
 def allowed_file() -> Path:
-    """Where this machine remembers which code is allowed: a line ``SHA-256 module:function`` each."""
+    """Return the file that lists the code allowed on this machine: a line ``SHA-256 module:function`` each."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     return home / "splitstrument" / "allowed_code.txt"
 

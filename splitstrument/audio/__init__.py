@@ -68,7 +68,7 @@ TEXT_BYTES = 256
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file holds.
+    """Contents of an audio file: rate, length, channels, types.
 
     Attributes
     ----------

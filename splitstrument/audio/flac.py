@@ -72,7 +72,7 @@ def last_frame(data: bytes, start: int, end: int) -> LastFrame | None:
 
 
 def _first_frame(data: bytes, start: int) -> int:
-    """Where the metadata end."""
+    """Return the position at which the metadata end."""
     position, is_last = start + 4, False
     while not is_last and position + 4 <= len(data):
         is_last = data[position] >= 0x80

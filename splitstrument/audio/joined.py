@@ -27,7 +27,7 @@ def layout(data: bytes) -> Layout | None:
 
 
 def _measure_of(head: bytes) -> Callable[[bytes, int], int] | None:
-    """What tells the length of a file that begins like this."""
+    """Return the function that tells the length of a file that begins like this."""
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return _riff
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):

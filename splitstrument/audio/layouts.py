@@ -1,4 +1,4 @@
-"""What a file's bytes say of its streams, by content alone."""
+"""Streams of a file, told from its bytes alone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _may_be_mpeg(data: bytes) -> bool:
 
 
 def mogg_start(head: bytes, data: bytes) -> int:
-    """Where the Ogg stream of a Rock Band file begins; 0 if it is none, or encrypted."""
+    """Return the start of the Ogg stream of a Rock Band file; 0 if it is none, or encrypted."""
     start = int.from_bytes(head[4:8], "little")
     if int.from_bytes(head[:4], "little") not in MOGG_VERSIONS or data[start : start + 4] != b"OggS":
         return 0

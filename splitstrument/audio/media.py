@@ -143,7 +143,7 @@ class MediaReader(Reader):
         return np.concatenate(parts) if parts else np.empty((0, self.n_channels), dtype)
 
     def _next(self, dtype: Dtype) -> Samples | None:
-        """What was held back, or the next frame."""
+        """Return the frame that was held back, or the next one."""
         if self._held is not None:
             held, self._held = self._held, None
             return held

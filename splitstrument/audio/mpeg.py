@@ -39,7 +39,7 @@ class Frame:
 
     @property
     def kind(self) -> tuple[int, bool, int, int]:
-        """What does not change within a stream."""
+        """Fields that do not change within a stream."""
         return (self.layer, self.mpeg1, self.sample_rate_hz, self.n_channels)
 
     @property
@@ -51,7 +51,7 @@ class Frame:
 
     @property
     def tag_start(self) -> int:
-        """Where a Xing or Info tag would lie."""
+        """Position at which a Xing or Info tag would lie."""
         mono = self.n_channels == 1
         return self.start + 4 + ((17 if mono else 32) if self.mpeg1 else (9 if mono else 17))
 
@@ -91,7 +91,7 @@ def frames(data: bytes, start: int = 0) -> Iterator[Frame]:
 
 
 def _next_start(data: bytes, position: int) -> int:
-    """Where a frame may begin at or after `position`, behind an ID3 tag that begins there; negative if nowhere."""
+    """Return the next place for a frame from `position` on, behind an ID3 tag that begins there; negative if none."""
     position += id3_size(data, position)
     return data.find(b"\xff", position)
 

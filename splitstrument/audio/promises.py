@@ -1,4 +1,4 @@
-"""What libsndfile logs of a file whose sound is shorter than its header says."""
+"""Lengths that headers promise: libsndfile's log of a file whose sound is shorter than its header says."""
 
 from __future__ import annotations
 

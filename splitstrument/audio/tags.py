@@ -1,4 +1,4 @@
-"""What a file says of its song: title, artist, album, date and track number."""
+"""Tags of a song: title, artist, album, date and track number."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def settings_of(flags: dict):
 
 
 def workers_of(flags: dict):
-    """Where the work is done, from the flags."""
+    """Return the workers that the flags ask for."""
     from splitstrument.evaluation.run import Workers
 
     return Workers(flags["jobs"], flags["scheduler"], flags["quiet"] or flags["as_json"])

@@ -76,7 +76,7 @@ def _option(name: str, field: FieldInfo, flag: Flag, words: dict[str, str]) -> C
 
 
 def _type(field: FieldInfo, flag: Flag) -> Any:
-    """What click reads: the field's type, None aside."""
+    """Return the type that click reads: the field's, None aside."""
     kinds = [kind for kind in get_args(field.annotation) if kind is not type(None)]
     kind = kinds[0] if kinds and get_origin(field.annotation) not in (Literal, tuple) else field.annotation
     lower = {name: getattr(each, name) for each in field.metadata for name in ("ge", "gt") if hasattr(each, name)}

@@ -229,7 +229,7 @@ def _judge(item: Item, player: Player, place: str, read_key: Callable[[], str]) 
 
 
 def _chosen_spans(key: str, seen: Overview, spans: list[tuple[float, float]]) -> list[tuple[float, float]] | None:
-    """What a key asks to hear; None for a key that asks for nothing."""
+    """Return the spans that a key asks to hear; None for a key that asks for nothing."""
     if key == REPLAY_KEY:
         return spans
     if key == "s":

@@ -77,7 +77,7 @@ def amplify(audio: Audio, rate_hz: int, amplifier: Amplifier) -> Audio:
 
 
 def _tightened(audio: Audio, rate_hz: int, rng: np.random.Generator) -> Audio:
-    """What stands before a wall of gain: a pedal that lifts the middle, and hiss that is heard when nobody plays."""
+    """Apply what precedes a high-gain amplifier: a pedal that lifts the middle, and hiss that is heard in pauses."""
     audio = effects.filtered(audio, effects.peak_eq(rate_hz, rng.uniform(600, 1300), rng.uniform(4, 14), 0.6))
     hiss = rng.standard_normal((len(audio), 1)).astype(np.float32)
     audio = audio + effects.gain(hiss, rng.uniform(*HISS_DB) - 22.0)

@@ -33,7 +33,7 @@ KIT_LOWEST, KIT_HIGHEST = 36, 59
 
 @dataclass(frozen=True)
 class TrackPlan:
-    """What is decided before any sound: name, source of the score, and who is allowed to hear it."""
+    """Decisions made before any sound: name, source of the score, and the part of the data that may use it."""
 
     name: str
     source: str

@@ -130,7 +130,7 @@ class Bank:
 
 
 def part_of(name: str) -> str:
-    """Who may use a song or groove file: ``train``, ``validation`` or ``test``; depends on the name alone."""
+    """Return the part (``train``, ``validation``, ``test``) that may use a song or groove file, by its name alone."""
     share = share_of(name, SALT)
     if share < TEST_SHARE:
         return "test"
@@ -138,7 +138,7 @@ def part_of(name: str) -> str:
 
 
 def _owners(name: str) -> tuple[str, ...]:
-    """Who may use a speaker or drum kit: a fifth are for tests alone, by name, as with songs."""
+    """Return the parts that may use a speaker or drum kit: a fifth are for tests alone, by name, as with songs."""
     return ("test",) if part_of(name) == "test" else ("train", "validation")
 
 

@@ -28,7 +28,7 @@ STEMS_PER_SET_TRACK = 5.0
 
 @dataclass
 class CorpusResult:
-    """What a rendering did."""
+    """Outcome of a rendering."""
 
     made: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a studio does to a sound. Pure functions of audio (n_samples, n_channels), of any length, deterministic.
+"""Studio effects: pure functions of audio (n_samples, n_channels), of any length, deterministic.
 
 Each keeps the length (a tail that leaves the end is cut). Random settings are drawn by the callers.
 """

@@ -129,7 +129,7 @@ def _modelled(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path)
 
 
 def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:
-    """Somebody who speaks over a stretch of the song, or nobody."""
+    """Draw a speaker over a stretch of the song, or none."""
     rng = stream(recipe.seed, plan.name, "speech")
     speakers = catalogue.banks_for(recipe.part, "speech", recipe.banks)
     if not speakers or not chance(rng, SPEECH_SHARE):

@@ -1,4 +1,4 @@
-"""What a player does to a score: early and late, loud and soft, chords that are strummed, two takes that differ."""
+"""Human playing of a score: early and late, loud and soft, chords that are strummed, two takes that differ."""
 
 from __future__ import annotations
 

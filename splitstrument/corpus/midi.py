@@ -40,7 +40,7 @@ class Control:
 
 @dataclass(frozen=True)
 class Part:
-    """What one player plays."""
+    """Notes and controls of one player."""
 
     name: str
     program: int

@@ -23,7 +23,7 @@ E2, C4 = 40, 60
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the bars lie in time, and which of them a part plays."""
+    """Times of the bars, and which of them a part plays."""
 
     chart: Chart
     beats: int
@@ -35,7 +35,7 @@ class Grid:
         return 60.0 / self.chart.tempo
 
     def bar_s(self, index: int) -> float:
-        """Where a bar begins."""
+        """Return the start of a bar."""
         return self.offset_s + index * self.beats * self.beat_s
 
     def sounding(self, letters: str) -> list[tuple[int, Chord]]:

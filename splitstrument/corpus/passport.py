@@ -36,7 +36,7 @@ def read_records(output: Path) -> list[Record]:
 
 
 def ingredients_of(records: Iterable[Record]) -> dict[str, set[str]]:
-    """What was heard in a corpus, by kind (`KINDS`)."""
+    """Return the ingredients heard in a corpus, by kind (`KINDS`)."""
     heard: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for record in records:
         kind = "groove file" if record["source"] == "composed" else "song"

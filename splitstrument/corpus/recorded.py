@@ -89,7 +89,7 @@ def _nearest(library: Library, pitch: int, rate_hz: int, attack: float) -> Audio
 
 
 def _end_s(note: Note, pressed_s: list[float], lifted_s: list[float]) -> float:
-    """When a note is damped: at its end, or when the pedal is lifted that was down at its end."""
+    """Return when a note is damped: at its end, or when the pedal is lifted that was down at its end."""
     held = bisect_right(pressed_s, note.end_s)
     following = bisect_right(lifted_s, note.end_s)
     is_down = held and (not following or lifted_s[following - 1] < pressed_s[held - 1])

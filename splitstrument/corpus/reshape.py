@@ -25,7 +25,7 @@ FARTHEST = 7  # semitones
 
 @dataclass(frozen=True)
 class Shape:
-    """What is done to a bank.
+    """Changes to a bank.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ def to_stems(players: list[Player], sounds: list[Audio]) -> dict[str, Audio]:
 
 
 def set_track(record: dict[str, Any]) -> stem_set.SetTrack:
-    """What a set's listing says of a rendered track: everything is known."""
+    """Return the entry of a rendered track in a set's listing: everything is known."""
     sounds: dict[str, set[str]] = {}
     for player in record["players"]:
         stem = SET_STEMS.get(player["class"], "other")

@@ -14,7 +14,7 @@ MIDI_SUFFIXES = (".mid", ".midi")
 
 @dataclass(frozen=True)
 class SongFile:
-    """Where one song's MIDI data lies: a file, or `n_bytes` at `offset` inside a WAD."""
+    """Place of one song's MIDI data: a file, or `n_bytes` at `offset` inside a WAD."""
 
     title: str
     path: Path

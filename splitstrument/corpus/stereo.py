@@ -1,4 +1,4 @@
-"""Where sounds stand in stereo, as on records: doubled guitars at the sides, bass, voice and kick in the middle.
+"""Stereo placement as on records: doubled guitars at the sides, bass, voice and kick in the middle.
 
 Every song draws a stage: how wide the whole record is (some are nearly mono), how far apart doubled guitars stand, how
 far from the kit the drums are heard. Rooms, echoes and choruses are stereo even for a sound that comes from one side.

@@ -213,7 +213,7 @@ def mix_down(
 
 
 def arrange_take(player: Player, take: int, plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> Player:
-    """Who plays one take: the second one often on another amplifier, string set or bank."""
+    """Choose the player of one take: the second one often on another amplifier, string set or bank."""
     if not take:
         return player
     rng = stream(recipe.seed, plan.name, "second take", player.name)
@@ -268,7 +268,7 @@ def audible_share(audio: Audio, rate_hz: int) -> float:
 
 
 def describe(player: Player) -> dict[str, Any]:
-    """What a record says of a player."""
+    """Return the description of a player for the record."""
     amplifier = player.amplifier
     return {
         "name": player.name,

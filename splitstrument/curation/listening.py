@@ -1,4 +1,4 @@
-"""What both listening tools show and play: which stem comes next, where to listen, its waveform and spectrogram.
+"""Content of both listening tools: which stem comes next, where to listen, its waveform and spectrogram.
 
 As in the thesis, silent ends are trimmed (-50 dBFS in blocks of 10 ms) and the rest is heard in five splits; here each
 split starts where its part is loudest, and the seconds that the automatic checks suspect come first.

@@ -34,7 +34,7 @@ N_LEVELS = 3
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What is known of a track.
+    """Facts about a track.
 
     Attributes
     ----------

@@ -127,7 +127,7 @@ def _refuse_output(recipe: DatasetRecipe, origins: list[DatasetRecipe]) -> None:
 
 
 def _reasons(built: Built) -> str:
-    """Why tracks were left out, the first few."""
+    """Return the first few reasons why tracks were left out."""
     skipped = {name: done.report["skipped"] for name, done in built.mixed.items() if done.report["skipped"]}
     return "; ".join(f"{name}: {reason}" for name, reason in list({**skipped, **built.failures}.items())[:5])
 
@@ -136,7 +136,7 @@ def _reasons(built: Built) -> str:
 
 
 def _chosen(recipe: DatasetRecipe) -> list[tuple[SourceRecipe, Source, list[RawTrack]]]:
-    """What is asked of each raw dataset, before anything is written."""
+    """Return what is asked of each raw dataset, before anything is written."""
     if recipe.marks and not recipe.marks.is_file():
         raise DatasetError(
             f"{recipe.name} wants the quality marks {recipe.marks}, which are not there: get them from the thesis's "

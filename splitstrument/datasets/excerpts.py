@@ -19,7 +19,7 @@ from splitstrument.settings import Settings
 
 
 class Excerpt(Settings):
-    """Where to cut one track, in seconds."""
+    """Excerpt of one track, in seconds."""
 
     start_s: float = Field(ge=0)
     duration_s: float = Field(gt=0, le=600)

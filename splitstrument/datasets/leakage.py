@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class TrackFacts:
-    """What leakage is told by.
+    """Facts about a track that tell leakage.
 
     Attributes
     ----------

@@ -79,7 +79,7 @@ class MixSettings(MixOptions):
 
 @dataclass(frozen=True)
 class MixReport:
-    """What became of one track.
+    """Outcome of one track.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class MixReport:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Which stems go where, at which common rate and length."""
+    """Stems of instrument and rest, with their common rate and length."""
 
     instrument: list[AudioInfo]
     rest: list[AudioInfo]
@@ -168,7 +168,7 @@ def mix_track(track_folder: str | Path, output: str | Path, settings: MixSetting
 
 
 def unusable(track_folder: Path, settings: MixSettings) -> str:
-    """Why a track gives no pair: no target, no rest, or its marks; empty if it does."""
+    """Return why a track gives no pair (no target, no rest, its marks); empty if it does."""
     stems = stems_of(track_folder)
     targets = (settings.target, *settings.also)
     if not any(name in stems for name in targets):

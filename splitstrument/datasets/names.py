@@ -80,7 +80,7 @@ def _guess(name: str, kinds: list[str], amplified: bool) -> Guess:
 
 
 def _guess_rest(name: str, kinds: list[str], probability: float) -> Guess:
-    """Which class a stem has that is neither guitar nor piano: that of its first instrument."""
+    """Return the class of a stem that is neither guitar nor piano: that of its first instrument."""
     classes = [INSTRUMENT_KINDS[kind] for kind in kinds if kind in INSTRUMENT_KINDS]
     classes = [name for name in classes if name not in (GUITAR, PIANO)]
     if classes:
@@ -129,7 +129,7 @@ def known_words() -> dict[str, str]:
 
 
 def features(text: str, kinds: list[str]) -> dict[str, float]:
-    """What the model sees of a name: kinds of words, which instruments together, and runs of letters.
+    """Return the features of a name: kinds of words, which instruments together, and runs of letters.
 
     Effects beside an instrument say how it sounds, not what it is, and are left out. A DI recording of a lead or
     rhythm part, without an instrument's name, counts as a guitar's.

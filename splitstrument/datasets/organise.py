@@ -60,7 +60,7 @@ class OrganiseSettings(Settings):
 
 @dataclass
 class OrganiseReport:
-    """What happened: the index, tracks left out and why, and names the map does not know with their counts."""
+    """Outcome of organising: the index, tracks left out and why, and names the map does not know with their counts."""
 
     index: Index
     problems: dict[str, str] = field(default_factory=dict)

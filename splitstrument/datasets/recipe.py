@@ -19,7 +19,7 @@ from splitstrument.settings import Settings, load_settings, read_yaml
 
 
 class SourceRecipe(OrganiseSettings):
-    """Which tracks of one raw dataset.
+    """Tracks of one raw dataset.
 
     Attributes
     ----------

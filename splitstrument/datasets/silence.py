@@ -1,4 +1,4 @@
-"""Where the instrument is silent, and which silences to cut until enough of the track is audible.
+"""Silences of the instrument, and which of them to cut until enough of the track is audible.
 
 Section 4.3.3 of the thesis without its defects. Levels are RMS of short blocks (the loudest channel counts); a
 *silence* is a run of blocks under the threshold that lasts at least `SilenceSettings.min_silence_s`; the *audible
@@ -78,7 +78,7 @@ class SilenceSettings(Settings):
 
 @dataclass(frozen=True)
 class CutPlan:
-    """Which samples go.
+    """Samples to cut.
 
     Attributes
     ----------

@@ -44,7 +44,7 @@ def cut_blocks(path: str | Path, cuts: Ranges, fade: int) -> Iterator[Audio]:
 
 
 def _join(file: Reader, start: int, end: int, n_samples: int, fade: int) -> Audio:
-    """What remains of the cut from `start` to `end`."""
+    """Join the ends of the cut from `start` to `end`."""
     weight = _ramp(fade)[:, None]
     before = next(_read(file, start, start + fade), None) if start and fade else None
     after = next(_read(file, end - fade, end), None) if end < n_samples and fade else None
@@ -81,7 +81,7 @@ N_BUCKETS = 10
 
 @dataclass(frozen=True)
 class SilenceReport:
-    """What became of one track.
+    """Outcome of one track.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def cut_track(pairs: list[Pair], root: Path, output: Path, settings: SilenceSett
 
 
 def report_track(pairs: list[Pair], settings: SilenceSettings) -> SilenceReport:
-    """What `cut_track` would do, without writing anything."""
+    """Report what `cut_track` would do, without writing anything."""
     info = check_pair(pairs[0])
     return _report(pairs[0].name, info, plan_track(pairs[0].instrument, info, settings), settings)
 

@@ -90,7 +90,7 @@ def do_once(
 
 
 def read_record(dataset: Path, step: str, track: str) -> dict[str, Any]:
-    """What the last run noted about one step of one track; empty if there is no usable record."""
+    """Return the last run's record of one step of one track; empty if there is no usable one."""
     try:
         record = json.loads(_record_path(dataset, step, track).read_text(encoding="utf-8"))
     except (OSError, ValueError):

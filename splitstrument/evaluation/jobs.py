@@ -80,7 +80,7 @@ class TrackJob:
 
     @property
     def record_path(self) -> Path:
-        """Where the record is stored."""
+        """Return the path of the record."""
         return self.folder / "tracks" / safe_path(f"{self.pair.name}.json")
 
 

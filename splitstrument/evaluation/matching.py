@@ -1,4 +1,4 @@
-"""Which estimate belongs to which reference: by the path of their folders, and never by a guess.
+"""Match estimates to references by the path of their folders, and never by a guess.
 
 A track is known by the path of its folder below the folder that was given. An estimate belongs to the reference whose
 path is the same or, where the folders above differ (``test/song`` and ``htdemucs/song``), has the longest common end;

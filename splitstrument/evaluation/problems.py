@@ -1,4 +1,4 @@
-"""What is wrong with an estimate before it is scored: each problem has a name for the table and a sentence.
+"""Problems of an estimate before it is scored: each has a name for the table and a sentence.
 
 Problems never stop the scoring of other tracks. A `missing`, `unreadable` or `empty` estimate cannot be scored; the
 others are scored as they are, so that the number stays comparable, and named beside it.

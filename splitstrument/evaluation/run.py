@@ -39,7 +39,7 @@ PASSPORT_KEYS = ("name", "title", "target", "origin", "kind", "rendered", "licen
 
 
 class EvaluationSettings(Settings):
-    """What is measured, and how.
+    """Settings of an evaluation.
 
     Attributes
     ----------
@@ -65,7 +65,7 @@ class EvaluationSettings(Settings):
 
 @dataclass(frozen=True)
 class Workers:
-    """Where the work is done, and whether progress is shown."""
+    """Place of the work, and whether progress is shown."""
 
     jobs: int = 1
     scheduler: str | None = None
@@ -185,7 +185,7 @@ def _eq_sums(pair: Pair, sample_rate_hz: int, n_fft: int) -> EqFit:
 
 @dataclass(frozen=True)
 class _Task:
-    """What is scored against what, where the results go, and what stands beside them."""
+    """Estimates and references of an evaluation, where the results go, and what stands beside them."""
 
     name: str
     plan: Mapping[Pair, ModelEstimates | FileEstimates]

@@ -1,4 +1,4 @@
-"""Which weights of a run are evaluated: those of the lowest validation loss, or those of the last epoch.
+"""Choice of a run's weights: those of the lowest validation loss, or those of the last epoch.
 
 The thesis evaluated the last epoch's; what ships are the best.
 """

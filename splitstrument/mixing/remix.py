@@ -48,7 +48,7 @@ class BandStep(Settings):
 
 
 class StemMix(Settings):
-    """What happens to one stem; the defaults leave it alone.
+    """Changes to one stem; the defaults leave it alone.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class RemixSettings(Settings):
 
 @dataclass(frozen=True)
 class Remixed:
-    """What `remix_files` wrote.
+    """Files that `remix_files` wrote.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ def remix_files(
 
 
 def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[AudioInfo, Callable[[Path], str]]:
-    """What the stems have in common, and which sample type a file of the mix gets.
+    """Return what the stems have in common, and the sample type of the mix.
 
     Raises
     ------

@@ -87,7 +87,7 @@ def find_word(name: str) -> Word:
 
 
 def loudness_change_db(hertz: NDArray[np.float64], gains_db: NDArray[np.float64]) -> float:
-    """What a curve does to the loudness of pink noise, which is balanced about like music, in dB."""
+    """Return the change in dB that a curve makes to the loudness of pink noise, which is balanced about like music."""
     grid = np.geomspace(30, 16_000, 400)  # equal steps of log frequency: pink noise has the same energy in each
     z = np.exp(-2j * np.pi * grid / REFERENCE_RATE_HZ)
     powers = np.stack([z**0, z, z**2])

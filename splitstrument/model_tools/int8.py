@@ -77,7 +77,7 @@ def calibration_chunks(settings: ModelSettings, songs: Sequence[Path], seed: int
 
 
 class _Chunks:
-    """What onnxruntime's calibration asks for its data."""
+    """Calibration data as onnxruntime asks for them."""
 
     def __init__(self, chunks: list[Float]) -> None:
         self._left = iter(chunks)

@@ -91,7 +91,7 @@ def _member(settings: BandUnetSettings, compressed, n_frames: int, seed: int, in
 
 
 def _suffix(index: int) -> str:
-    """What tells the names of a member's layers from those of the first one's."""
+    """Return the suffix that tells a member's layers from those of the first one."""
     return f"_{index}" * bool(index)
 
 

@@ -29,7 +29,7 @@ def cut_chunk(spectrogram: NDArray, start: int, size: int) -> NDArray:
 
 
 def normalisation_scale(mixture_chunk: Float, kind: str) -> Float:
-    """What to divide a chunk by: shape (..., 1, 1) for chunks (..., n_bins, n_frames).
+    """Return the divisor of each chunk: shape (..., 1, 1) for chunks (..., n_bins, n_frames).
 
     ``chunk_maximum``: the largest magnitude of the mixture's chunk, 1 where that is 0; ``none``: 1.
     """

@@ -56,7 +56,7 @@ class Described(Protocol):
 
     @property
     def network(self) -> NetworkSettings:
-        """What the network is."""
+        """Settings of the network."""
 
     @property
     def input_shape(self) -> InputShape:

@@ -1,4 +1,4 @@
-"""What a model is, as settings: its spectrogram, its chunks, its normalisation and its network. Imports no Keras."""
+"""Settings of a model: its spectrogram, its chunks, its normalisation and its network. Imports no Keras."""
 
 from __future__ import annotations
 

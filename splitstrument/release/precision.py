@@ -1,4 +1,4 @@
-"""What reduced precision costs in score: every engine against the exact one, on held-out songs.
+"""Cost of reduced precision in score: every engine against the exact one, on held-out songs.
 
     python -m splitstrument.release.precision guitar                       # part of `make scores`
     python -m splitstrument.release.precision piano --seconds 60 --pairs data/corpus/dev/heldout/test/piano

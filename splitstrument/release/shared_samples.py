@@ -1,4 +1,4 @@
-"""Which SoundFonts hold the same recordings: a bank of another name may not be another bank.
+"""Find SoundFonts that hold the same recordings: a bank of another name may not be another bank.
 
     splitstrument dataset fetch && python -m splitstrument.release.shared_samples
 

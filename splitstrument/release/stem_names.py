@@ -96,7 +96,7 @@ def score(tracks: list[Track], guesses: list[str]) -> dict:
 
 
 def plain_guess(name: str) -> str:
-    """What a plain regular expression says."""
+    """Return the guess of a plain regular expression."""
     return next((label for label, pattern in PLAIN.items() if re.search(pattern, name.casefold())), names.REST)
 
 

@@ -137,7 +137,7 @@ def paired_gain(one: Scored) -> float | None:
 
 
 def verdict(over_mixture: float, over_eq: float) -> str:
-    """What the score means, in two words."""
+    """Return the meaning of a score in two words."""
     if over_eq > 0:
         return "above the EQ"
     if abs(over_mixture) < PASS_THROUGH_DB:

@@ -67,7 +67,7 @@ def scaled(count: int, scale: float) -> int:
 
 
 def recipe_of(stand_in: StandIn, scale: float, track_s: float, seed: int) -> CorpusRecipe:
-    """What to render for a stand-in."""
+    """Return the recipe that renders a stand-in."""
     wanted = scaled(stand_in.tracks, scale) + scaled(stand_in.evaluation, scale)
     number = [known.name for known in STAND_INS].index(stand_in.name)
     return CorpusRecipe(
@@ -136,7 +136,7 @@ def _heard(rendered: Path, names: list[str]) -> dict[str, object]:
 
 
 def _unseen(amount: float = 1, note: str = "") -> None:
-    """Progress that nobody sees."""
+    """Progress that is not shown."""
 
 
 def _take(rendered: Path, stand_in: StandIn, wanted: int, folder: Path) -> list[str]:

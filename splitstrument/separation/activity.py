@@ -176,7 +176,7 @@ def warnings_of(activity: Activity, names: Sequence[str]) -> list[str]:
 
 
 def _warning_of(activity: Activity, stem: str, name: str) -> str | None:
-    """What looks wrong with one instrument."""
+    """Return what looks wrong with one instrument."""
     own = activity.stems[stem]
     others = [10 ** (other.mean_dbfs / 10) for key, other in activity.stems.items() if key != stem]
     if own.audible_share < NONE_SHARE:

@@ -38,7 +38,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a batch comes to.
+    """Plan of a batch.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What runs the network: one small interface, several engines.
+"""Inference engines: one small interface, several ways to run the network.
 
 An engine is opened on a model folder and maps magnitudes (batch, n_bins, n_frames, 1) float32 to masks
 (batch, n_bins, n_frames, n_outputs) float32. ``keras`` is the reference; ``onnxruntime`` is the default because it

@@ -20,7 +20,7 @@ SIDECAR_MARK, SIDECAR_BYTES = b'"null_db"', 1_000_000
 
 @dataclass
 class Inputs:
-    """What was meant.
+    """Songs that the arguments stand for.
 
     Attributes
     ----------

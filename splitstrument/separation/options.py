@@ -1,4 +1,4 @@
-"""What may be chosen for one separation; everything that changes the output is here, so that it can be recorded."""
+"""Options of one separation: everything that changes the output is here, so that it can be recorded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_GATE_DB = -120.0
 
 
 class MaskOptions(Settings):
-    """What is done to a mask after the network (see `splitstrument.separation.postprocess`).
+    """Changes to a mask after the network (see `splitstrument.separation.postprocess`).
 
     Attributes
     ----------

@@ -84,7 +84,7 @@ def output_path(folder: Path, pattern: str, song: Path, model_name: str, stem: s
 
 
 def _tag_values(song: Path) -> dict[str, str]:
-    """What the file says of itself, with words for what it does not say; the number with two digits, to be sorted."""
+    """Return the file's tags, with words for those it lacks; the number with two digits, to be sorted."""
     try:
         with open_audio(song) as file:
             tags = file.tags

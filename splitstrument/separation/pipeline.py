@@ -43,7 +43,7 @@ class LoadedModel:
 
     @property
     def settings(self) -> ModelSettings:
-        """What the model is."""
+        """Settings of the model."""
         return self.folder.settings
 
 

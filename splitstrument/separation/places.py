@@ -1,4 +1,4 @@
-"""Where the outputs of a batch go, so that no song takes the place of another.
+"""Places of the outputs of a batch, so that no song takes the place of another.
 
 A pattern such as ``{track}/{stem}.{ext}`` gives songs of one name the same place. Then the folders below the one that
 was given are mirrored; songs that differ in their ending alone get it into their track's name; as the last resort
@@ -78,7 +78,7 @@ def sidecar_among(outputs: list[Path]) -> Path:
 
 
 def separation_at(outputs: list[Path]) -> Sidecar | None:
-    """What lies at these places already, as its sidecar says; None where there is none that can be read."""
+    """Return the separation that lies at these places already, as its sidecar says; None where none can be read."""
     try:
         return read_sidecar(sidecar_among(outputs))
     except SettingsError:

@@ -16,7 +16,7 @@ from splitstrument.separation.songs import separate_file
 
 @dataclass(frozen=True)
 class Rerun:
-    """What came of it: the new separation, and for each output whether its bytes are those recorded."""
+    """Outcome of a rerun: the new separation, and for each output whether its bytes are those recorded."""
 
     separated: SeparatedSong
     same: dict[str, bool]

@@ -21,7 +21,7 @@ from splitstrument.settings import Settings, validate
 
 @dataclass(frozen=True)
 class SeparatedSong:
-    """What `separate_file` wrote.
+    """Files that `separate_file` wrote.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ STORED_MASK = "stored mask"  # the engine of what was separated without a networ
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model it was: name, folder (None for a stored mask), hashes of its files, engine."""
+    """Identity of a model: name, folder (None for a stored mask), hashes of its files, engine."""
 
     name: str
     folder: Path | None

@@ -87,7 +87,7 @@ def split(song: Native, instruments: Sequence[Float], to: SampleType) -> list[Na
 
 
 def _less(song: Native, instruments: Sequence[Native], wide: type) -> NDArray:
-    """What the instruments leave of the song."""
+    """Return what the instruments leave of the song."""
     rest: NDArray = song.astype(wide)
     for instrument in instruments:
         rest -= instrument

@@ -79,7 +79,7 @@ class Separator:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """What a song falls into: the instruments that are taken out, and the rest."""
+        """Names of the stems: the instruments that are taken out, and the rest."""
         return (*self.instruments, REST)
 
     def run(

@@ -109,7 +109,7 @@ def _nothing_left(path: Path, length_s: float, start_s: float) -> AudioFileError
 
 
 def warnings_of_length(part: SongPart, n_samples: int) -> list[str]:
-    """What was odd about the file, once `n_samples` were read."""
+    """Return warnings about the file's length, once `n_samples` were read."""
     file, warnings = part.file, list(part.file.warnings)
     missing_s = ((file.promised or 0) - part.start - n_samples) / file.sample_rate_hz
     if part.is_all and missing_s >= MISSING_S and not any("may be cut off" in warning for warning in warnings):

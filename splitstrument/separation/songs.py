@@ -172,7 +172,7 @@ class _Job:
         return MaskWriter(self._path("mask", "zip"), header)
 
     def _name(self, stem: str) -> str:
-        """What a stem is called in a title."""
+        """Return the name of a stem in a title."""
         return self.separator.model.target if stem == "instrument" else stem
 
     def _path(self, stem: str, extension: str) -> Path:

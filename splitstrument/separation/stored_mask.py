@@ -34,7 +34,7 @@ DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImpl
 
 
 class MaskHeader(Settings):
-    """What a stored mask belongs to.
+    """Song and model that a stored mask belongs to.
 
     Attributes
     ----------

@@ -35,7 +35,7 @@ DOUBLE_DB = (-12.0, 0.0)
 
 
 class AugmentationSettings(Settings):
-    """What to do to a batch; the defaults do nothing.
+    """Settings of the augmentation; the defaults do nothing.
 
     Attributes
     ----------

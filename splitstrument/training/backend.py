@@ -45,7 +45,7 @@ def choose_backend(start: bool = True) -> str:
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Drop what native code writes to the error stream; TensorFlow's first notes heed none of its log levels."""
+    """Drop what native code writes to the error stream; TensorFlow's first notes ignore its log levels."""
     sys.stderr.flush()
     kept = os.dup(2)
     with Path(os.devnull).open("w") as nowhere:

@@ -25,7 +25,7 @@ FIRST_STEPS = 3  # the first one builds the graph, the next two still warm up
 
 @dataclass(frozen=True)
 class Check:
-    """What the minute showed.
+    """Outcome of a check.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ def check_training(settings: TrainingSettings, recipe_folder: Path | None = None
 
 
 def step_findings(trainer: Trainer, stream: Stream, losses: list[float]) -> list[str]:
-    """What is wrong with the steps that were tried, and with the masks after them if they were enough to learn."""
+    """Return what is wrong with the steps tried, and with the masks after them if they were enough to learn."""
     if not np.isfinite(losses[-1]):
         return [f"The loss became {losses[-1]}: lower optimizer.learning_rate or set optimizer.clip_norm."]
     if not any(losses):

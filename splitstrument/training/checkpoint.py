@@ -28,7 +28,7 @@ SEPARATION_KEYS = {"overlap", "gate_db", "rest_gate_db"}  # of a model: they do 
 
 @dataclass
 class Position:
-    """Where a training stands.
+    """Position of a training.
 
     Attributes
     ----------

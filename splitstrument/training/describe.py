@@ -1,4 +1,4 @@
-"""What a recipe would train: parameters, operations, data and arithmetic of its epochs."""
+"""Description of a recipe: parameters, operations, data and arithmetic of its epochs."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Process:
         return self.process.poll()
 
     def answer(self) -> dict[str, Any]:
-        """What it said at its end; empty if it could not."""
+        """Return what it said at its end; empty if it could not."""
         assert self.process.stdout
         lines = self.process.stdout.read().splitlines()
         return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}

@@ -26,7 +26,7 @@ from splitstrument.training.trainer import Trainer, averaged_weights
 PLOT_EVERY_S = 20.0
 
 
-def heed(settings: TrainingSettings, run: RunFolder, findings: list[str]) -> None:
+def act_on_findings(settings: TrainingSettings, run: RunFolder, findings: list[str]) -> None:
     """Log what the doctor found, and stop if the settings say so.
 
     Raises
@@ -147,7 +147,7 @@ class Loop:
         position.loss_sum = 0.0
         self._note_stall(val_loss)
         self._record()
-        heed(self.settings, self.run, findings + self._curve_findings())
+        act_on_findings(self.settings, self.run, findings + self._curve_findings())
 
     def _next_mixtures(self) -> Iterator[Any]:
         """Network inputs of the batches that come next, for the statistics of averaged weights."""

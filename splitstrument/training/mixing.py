@@ -188,7 +188,7 @@ class Mixer:
         return panned(float(np.clip(rng.normal(0, 0.5), -1, 1))) @ np.diag([1, width]).astype(np.float32)
 
     def _whole(self, rng: np.random.Generator) -> Matrix:
-        """What is done to the mixture."""
+        """Apply the effects of the whole mixture."""
         settings, draws = self.settings, rng.random(4)
         place = AS_IT_IS
         if draws[0] < settings.width:

@@ -17,7 +17,7 @@ def references(settings: TrainingSettings) -> list[str]:
 
 
 def code_of(recipe_folder: Path | None, is_run: bool = False) -> UserCode:
-    """Where a recipe's functions are looked for: beside it, or in the ``code/`` of a run folder.
+    """Return the folder of a recipe's functions: beside it, or the ``code/`` of a run folder.
 
     Who trains a recipe allows the code beside it. Code in a run folder must be on this machine's list, as it is where
     the run was trained here.

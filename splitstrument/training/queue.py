@@ -83,7 +83,7 @@ class Job:
     scale: dict[str, Any] = field(default_factory=dict)
 
     def arguments(self, extra: Sequence[str] = ()) -> list[str]:
-        """What follows ``splitstrument`` on the command line that starts or resumes it."""
+        """Return the arguments of ``splitstrument`` that start or resume it."""
         sets = itertools.chain.from_iterable(
             ("--set", f"{key}={_inline(value)}") for key, value in self.changes.items()
         )
@@ -95,7 +95,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a job stands: ``waiting``, ``running``, ``interrupted``, ``failed`` or ``finished``."""
+    """State of a job: ``waiting``, ``running``, ``interrupted``, ``failed`` or ``finished``."""
 
     name: str
     state: str

@@ -19,7 +19,7 @@ from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Streams
 from splitstrument.training.data.tracks import TrackSets, load_tracks, locate
 from splitstrument.training.doctor import data_findings
-from splitstrument.training.loop import Loop, heed
+from splitstrument.training.loop import Loop, act_on_findings
 from splitstrument.training.own_code import check_same_code, code_of, digests
 from splitstrument.training.run_folder import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
@@ -65,7 +65,7 @@ def train(
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
         streams = open_streams(settings, tracks, needs_phase(settings.loss.name, code))
         if settings.doctor != "off" and not resume:
-            heed(settings, run, data_findings(tracks, streams))
+            act_on_findings(settings, run, data_findings(tracks, streams))
         trainer = build_trainer(settings, Workers(member) if member else Alone(), code)
         _set_weights(trainer, settings, run, resume)
         run.log(_first_line(trainer, tracks, streams, position, resume))
@@ -73,7 +73,7 @@ def train(
 
 
 def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None, resume: bool) -> UserCode:
-    """Where the user's own functions are; those of a run that goes on must be the same."""
+    """Return the user's own functions; those of a run that goes on must be the same."""
     own = resume and recipe_folder is not None and recipe_folder.resolve() == run.path.resolve()
     code = code_of(recipe_folder, own)
     if resume:
@@ -82,7 +82,7 @@ def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None
 
 
 def _set_weights(trainer: Trainer, settings: TrainingSettings, run: RunFolder, resume: bool) -> None:
-    """Where the training goes on, or starts from, if not from new weights."""
+    """Load the weights that the training goes on with, or starts from."""
     if resume:
         restore_state(run.path, trainer)
     elif settings.init_from:

@@ -1,4 +1,4 @@
-"""What a run folder holds: settings, weights, history, plot, log and provenance."""
+"""The run folder: settings, weights, history, plot, log and provenance."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class ComputeSettings(Settings):
 
 
 class RecordSettings(Settings):
-    """What is kept besides weights and history.
+    """Records kept besides weights and history.
 
     Attributes
     ----------
@@ -213,7 +213,7 @@ class Scores(Settings):
 
 
 class Published(Settings):
-    """What the thesis printed about this training.
+    """Numbers that the thesis printed about this training.
 
     Attributes
     ----------

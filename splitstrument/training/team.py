@@ -62,7 +62,7 @@ class Member:
 
 
 class Team(Protocol):
-    """What the training asks of the processes that train together."""
+    """Interface of the processes that train together."""
 
     index: int
     size: int
@@ -158,7 +158,7 @@ def _giving_up(member: Member) -> Iterator[None]:
 def end_with(outcome: dict[str, Any] | SplitstrumentError) -> None:
     """Tell the parent how a worker's training ended, in one line, and end the process at once.
 
-    Not even a farewell: a worker that lost the others would wait for them there.
+    No shutdown message: a worker that lost the others would wait for them there.
     """
     failed = isinstance(outcome, SplitstrumentError)
     answer = {"error": str(outcome), "kind": type(outcome).__name__} if failed else {"result": outcome}
@@ -168,7 +168,7 @@ def end_with(outcome: dict[str, Any] | SplitstrumentError) -> None:
 
 
 def lost(index: int, when: str = "") -> str:
-    """What worker `index` says when it lost the others."""
+    """Return the message of worker `index` when it lost the others."""
     return (
         f"Worker {index} lost the others{when}: one of them ended, or the network between them failed; the training "
         "goes on from its last save with --resume, on all workers."

@@ -76,7 +76,7 @@ class CrossSpectrum:
 
 @dataclass
 class PairMeter:
-    """What one class hears of another."""
+    """Bleed of one class into another."""
 
     n_bins: int
     quiet: CrossSpectrum = field(init=False)

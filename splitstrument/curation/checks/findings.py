@@ -86,7 +86,7 @@ class Finding(Settings):
 
 
 class TrackChecks(Settings):
-    """What was found in one track."""
+    """Findings of one track."""
 
     findings: tuple[Finding, ...] = ()
 

@@ -92,7 +92,7 @@ class LevelMeter:
 
     @property
     def loudest_second(self) -> tuple[tuple[float, float]]:
-        """Where the loudest second is, as a finding's span."""
+        """Return the loudest second as a finding's span."""
         return ((float(self.loud_s), self.loud_s + 1.0),)
 
     @property

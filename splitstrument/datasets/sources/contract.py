@@ -1,4 +1,4 @@
-"""What every source of raw stems promises; dataset N+1 is a file with one class that keeps it.
+"""Contract of every source of raw stems; dataset N+1 is a file with one class that keeps it.
 
 A `Source` reads one dataset in the layout in which its makers distribute it. It opens no audio: it reads metadata and
 folder names and says which file plays which instrument. `tests/datasets/test_sources.py` runs the same tests over all

@@ -1,4 +1,4 @@
-"""What an estimate does where its reference is silent.
+"""Leakage: the level of an estimate where its reference is silent.
 
 **Leakage**: energy of the estimate relative to the mixture's, in dB, over the seconds in which the reference is silent
 (under -50 dBFS, the thesis's rule).

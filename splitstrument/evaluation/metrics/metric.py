@@ -1,4 +1,4 @@
-"""What a metric is, and what a meter that computes some has to look like.
+"""Metrics, and the interface of the meters that compute them.
 
 A meter sees a track once or twice, block by block, together with the estimates of all systems under test, so that what
 depends on the references alone is computed once. References are ``(2, n_samples, n_channels)`` float32, instrument and
@@ -55,7 +55,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Track:
-    """What meters are told before a track passes by.
+    """Facts that meters get before a track passes by.
 
     Attributes
     ----------

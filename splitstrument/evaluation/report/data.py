@@ -1,4 +1,4 @@
-"""What a report is made of: evaluations with the runs they belong to, and the thesis's numbers where there are any."""
+"""Data of a report: evaluations with the runs they belong to, and the thesis's numbers where there are any."""
 
 from __future__ import annotations
 

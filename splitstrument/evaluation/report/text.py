@@ -55,7 +55,7 @@ def track_rows(record: Record) -> list[list[str]]:
 
 
 def comparison_lines(record: Record) -> list[str]:
-    """What the estimates gain over the trivial baselines, in sentences, for instrument and rest."""
+    """Return the gains over the trivial baselines in sentences, for instrument and rest."""
     lines = []
     for source in SOURCES:
         for base, by_source in record["improvement"].items():

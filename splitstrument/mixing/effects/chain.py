@@ -1,4 +1,4 @@
-"""What all effects have in common, and effects one after another."""
+"""Base of all effects, and chains of effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all losses share: their types and the reading of their options."""
+"""Types that all losses share, and the reading of their options."""
 
 from __future__ import annotations
 

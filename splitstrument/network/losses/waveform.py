@@ -127,7 +127,7 @@ def overlap_add(frames, hop: int):
 
 
 def inverse_weight(n_frames: int, n_fft: int, hop: int) -> np.ndarray:
-    """What to multiply the overlap-added frames by: (n_samples,), 0 where the windows are."""
+    """Return the factor of the overlap-added frames: (n_samples,), 0 where the windows are."""
     _, weight = frames_istft(np.zeros((1, n_fft // 2 + 1, n_frames), np.complex64), n_fft, hop)
     floor = 1e-3 * weight.max()  # the first and last samples, where dividing would blow up rounding
     return np.where(weight > max(floor, SMALLEST), 1 / np.maximum(weight, floor), 0).astype(np.float32)

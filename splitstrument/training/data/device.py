@@ -239,7 +239,7 @@ class Drawing:
         return source.starts[tracks] + self.rng.integers(last + 1)
 
     def _positions(self, places: NDArray[np.int64], speed: NDArray) -> Draw:
-        """Where each block of each voice begins: a whole sample, and what is left of it."""
+        """Return the start of each block of each voice: a whole sample, and the fraction left."""
         blocks = np.arange(-(-self.source.n_samples // BLOCK)) * BLOCK
         ahead = blocks * speed[..., None]  # in double precision: a float32 counts no fractions far from the start
         whole = np.floor(ahead)

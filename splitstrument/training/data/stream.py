@@ -53,7 +53,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Streams:
-    """What a training reads; `validation` is None where there are no validation tracks."""
+    """Data streams of a training; `validation` is None where there are no validation tracks."""
 
     training: Stream
     validation: Stream | None

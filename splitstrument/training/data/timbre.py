@@ -90,7 +90,7 @@ def equalizer(frequencies_hz: NDArray[np.float64], most_db: float, rng: np.rando
 
 
 def comb(frequencies_hz: NDArray[np.float64], rng: np.random.Generator) -> Float:
-    """What a sound and its copy, a few milliseconds later, leave of each frequency."""
+    """Return the gain of a comb filter at each frequency: a sound and its copy, a few milliseconds later."""
     delay_s, depth = np.exp(rng.uniform(*np.log(COMB_S))), rng.uniform(*COMB_DEPTH) * rng.choice([-1, 1])
     return np.abs(1 + depth * np.exp(-2j * np.pi * frequencies_hz * delay_s)).astype(np.float32)
 

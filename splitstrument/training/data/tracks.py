@@ -1,4 +1,4 @@
-"""Which tracks a training reads: the thesis's mixing of datasets, limits and validation by MD5.
+"""Tracks of a training: the thesis's mixing of datasets, limits and validation by MD5.
 
 With several datasets the thesis takes ``sum(ratios) / min(ratios)`` times the size of the smallest one, capped by
 `track_limit`, gives each dataset the whole part of its share and fills no gaps: 131 + 43, 123 + 43 and 123 + 47 tracks
