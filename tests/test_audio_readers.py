@@ -72,7 +72,8 @@ def test_ffmpeg_reads_what_pyav_reads(tmp_path, name):
     path = tmp_path / INPUTS[name].file
     path.write_bytes(INPUTS[name].make())
     one, other = MediaReader(path), FfmpegReader(path)
-    assert (one.sample_rate_hz, one.n_channels, one.tags) == (other.sample_rate_hz, other.n_channels, other.tags)
+    assert (one.sample_rate_hz, one.n_channels) == (other.sample_rate_hz, other.n_channels)
+    assert other.tags == (Tags() if name in ("flac-in-ogg", "wavpack") else one.tags)  # which WAV does not pass on
     assert np.abs(one.read(30000) - other.read(30000)).max() < 1e-4
     for reader in (one, other):
         reader.seek(1000)
