@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 import pytest
+from waiting import wait_until
 
 from splitstrument.errors import SettingsError
 from splitstrument.executor import map_tracks, track_executor
@@ -91,8 +92,7 @@ def wait_in_c(path):
 @pytest.mark.parametrize("work", [wait_in_python, wait_in_c])
 def test_an_interruption_of_the_parent_alone_ends_the_workers(tmp_path, work):
     def interrupt():
-        while len({path.read_text() for path in tmp_path.iterdir()} - {""}) < 2:
-            time.sleep(0.05)
+        wait_until(lambda: len(pids_in(tmp_path)) == 2)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
@@ -114,6 +114,11 @@ def work_in(folder):
         list(map_tracks(leave_pid_and_wait, [folder / str(number) for number in range(1000)], executor))
 
 
+def pids_in(folder) -> set[int]:
+    """Processes that have written their number into a file of `folder`."""
+    return {int(path.read_text() or 0) for path in folder.iterdir()} - {0}
+
+
 def is_running(pid: int) -> bool:
     with suppress(ProcessLookupError):
         os.kill(pid, 0)
@@ -125,14 +130,9 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path):
     """Or they would wait for ever for a task, with all the memory of the last one."""
     parent = multiprocessing.get_context("spawn").Process(target=work_in, args=(tmp_path,))
     parent.start()
-    deadline = time.monotonic() + 60
-    while len({path.read_text() for path in tmp_path.iterdir()} - {""}) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    workers = {int(path.read_text() or 0) for path in tmp_path.iterdir()} - {0}
+    wait_until(lambda: len(pids_in(tmp_path)) == 2)
+    workers = pids_in(tmp_path)
     parent.kill()
     parent.join()
     assert len(workers) == 2
-    deadline = time.monotonic() + 10
-    while any(map(is_running, workers)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(map(is_running, workers))
+    wait_until(lambda: not any(map(is_running, workers)), timeout_s=10)

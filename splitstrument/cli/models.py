@@ -161,7 +161,7 @@ def adapt(
 def allow_code(model: Path) -> None:
     """Allow the Python code in MODEL, a model or run folder, to be run on this machine.
 
-    A network or loss of somebody's own (docs/extending.md) may do anything that you may. What you train yourself is
+    A network or loss that came with a model (docs/extending.md) may do anything you may. What you train yourself is
     allowed already; read the code of anybody else first. A changed file has to be allowed again.
     """
     from splitstrument.training.own_code import code_in

@@ -228,7 +228,7 @@ def send_slow_song(page, server, name, seconds):
 def test_cancel(page, server):
     send_slow_song(page, server, "long.wav", 60)
     page.click("text=Cancel")
-    page.wait_for_selector("text=Cancelled.")
+    assert page.wait_for_selector("text=Cancelled.").is_visible()
 
 
 def test_cancel_is_answered_at_once_and_not_taken_back(page, server):
@@ -250,7 +250,7 @@ def test_reload_in_the_middle_of_a_job(page, server):
     send_slow_song(page, server, "reload.wav", 12)
     until(page, "document.getElementById('bar') && document.getElementById('bar').value > 0.1")
     page.reload()
-    page.wait_for_selector(READY)
+    assert page.wait_for_selector(READY).is_visible()
 
 
 # ---- the practice room

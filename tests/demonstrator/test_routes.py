@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from demonstrator_site import Client, make_model, raw, running_server, settings_for, song_bytes
+from waiting import wait_until
 
 from demonstrator.sending import parse_range
 from splitstrument.separation.songs import separate_file
@@ -154,7 +154,8 @@ def test_another_model_can_be_asked_for_on_the_page_of_another_strength(client):
     client.wait(path)
     variant = client.post(f"{path}/strength", {"strength": "200"}).headers["location"]
     client.wait(variant)
-    client.wait(client.post(f"{variant}/again", {"model": "piano"}).headers["location"])
+    other = client.post(f"{variant}/again", {"model": "piano"}).headers["location"]
+    assert client.wait(other)["state"] == "done"
 
 
 def test_a_song_without_the_instrument_gets_a_plain_warning(client):
@@ -189,11 +190,15 @@ def test_thesis_defect_engine_is_built_once_not_for_every_request(models, tmp_pa
 def test_thesis_defect_there_is_progress(client):
     path = client.send(song_bytes(8), model="slow")
     seen = []
-    while (status := client.status(path))["state"] != "done":
-        assert status["state"] in ("queued", "running"), status
+
+    def done() -> bool:
+        status = client.status(path)
+        assert status["state"] in ("queued", "running", "done"), status
         if status["state"] == "running":
             seen.append(status)
-        time.sleep(0.02)
+        return status["state"] == "done"
+
+    wait_until(done)
     shares = [status["progress"] for status in seen]
     assert len(set(shares)) >= 3 and shares == sorted(shares)
     assert {"separating"} <= {status["stage"] for status in seen}

@@ -12,7 +12,6 @@ import io
 import json
 import re
 import socket
-import time
 import urllib.parse
 import uuid
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from waiting import wait_until
 
 from demonstrator.server import Server
 from demonstrator.settings import DemonstratorSettings, ModelEntry
@@ -177,14 +177,16 @@ class Client:
 
     def wait(self, path: str, *states: str) -> dict:
         """Poll until the job is in one of `states` (done, unless said)."""
-        until = time.monotonic() + TIMEOUT_S
-        while time.monotonic() < until:
-            status = self.status(path)
-            if status["state"] in (states or ("done",)):
-                return status
-            assert status["state"] in ("queued", "running"), status
-            time.sleep(0.05)
-        raise AssertionError(f"{path} did not get to {states}: {status}")
+        wanted = states or ("done",)
+        seen: dict = {}
+
+        def there() -> bool:
+            seen.update(self.status(path))
+            assert seen["state"] in (*wanted, "queued", "running"), seen
+            return seen["state"] in wanted
+
+        wait_until(there, TIMEOUT_S)
+        return seen
 
 
 def multipart(fields: dict[str, str], data: bytes | None, name: str) -> tuple[bytes, str]:

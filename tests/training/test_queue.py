@@ -8,12 +8,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 from click.testing import CliRunner
 from training_data import make_pairs, tiny_settings
+from waiting import wait_until
 
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError, TrainingError
@@ -150,15 +150,21 @@ def test_a_queue_stops_though_its_training_missed_the_signal(recipe, tmp_path, m
         run_job(job, PROGRAM)
 
 
+def wait_for_epochs(process, job, epochs):
+    def reached() -> bool:
+        assert process.poll() is None
+        return status_of(job).epochs >= epochs
+
+    wait_until(reached)
+
+
 @pytest.mark.slow
 def test_a_killed_queue_goes_on_where_it_was(recipe, tmp_path):
     path = queue_of(recipe, {"recipe": "tiny.yaml", "set": {"epochs": 400}})
     arguments = [*PROGRAM, "queue", str(path), "-o", str(tmp_path / "runs")]
     (job,) = read_jobs([path], tmp_path / "runs")
     process = subprocess.Popen(arguments, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    while status_of(job).epochs < 2:
-        assert process.poll() is None
-        time.sleep(0.1)
+    wait_for_epochs(process, job, 2)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait() == 130
     stopped = status_of(job)
@@ -182,13 +188,10 @@ def test_a_queue_that_was_killed_outright_goes_on(recipe, tmp_path, warm):
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )
-    while status_of(second).epochs < 2:
-        assert process.poll() is None
-        time.sleep(0.1)
+    wait_for_epochs(process, second, 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    while status_of(second).state == "running":  # until the system has taken the killed training away
-        time.sleep(0.1)
+    wait_until(lambda: status_of(second).state != "running")  # the system has taken the killed training away
     stopped = status_of(second)
     assert (status_of(first).state, stopped.state) == ("finished", "interrupted")
     written = (first.folder / "last.weights.h5").stat().st_mtime_ns

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from training_data import TINY_MODEL, make_pairs, tiny_settings
+from waiting import wait_until
 
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
@@ -130,15 +131,23 @@ def children_of(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def wait_for_state(run, *processes):
+    """Until a training has saved its state, which it should live to do."""
+
+    def saved() -> bool:
+        assert all(process.poll() is None for process in processes), [process.stderr.read() for process in processes]
+        return (run / "state" / "state.npz").exists()
+
+    wait_until(saved)
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc to find the workers")
 @pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_a_worker_that_dies_ends_all_and_the_training_resumes_to_the_same_weights(together, tmp_path, victim):
     recipe, whole = together
     run = tmp_path / "run"
     parent = subprocess.Popen(command(recipe, "-o", run, "--processes", 2), stderr=subprocess.PIPE, text=True)
-    while not (run / "state" / "state.npz").exists():
-        assert parent.poll() is None, parent.stderr.read()
-        time.sleep(0.01)
+    wait_for_state(run, parent)
     workers = children_of(parent.pid)
     os.kill(workers[victim], signal.SIGKILL)
     killed_at = time.monotonic()
@@ -173,9 +182,7 @@ def test_workers_started_one_by_one_end_together(folder, tmp_path, signal_number
         )
         for index in range(2)
     ]
-    while not (run / "state" / "state.npz").exists():
-        assert all(parent.poll() is None for parent in parents)
-        time.sleep(0.05)
+    wait_for_state(run, *parents)
     parents[1].send_signal(signal_number)  # killed, it takes its worker along
     messages = [parent.communicate(timeout=END_S)[1].splitlines()[-1:] for parent in parents]
     assert parents[0].returncode == (130 if signal_number == signal.SIGINT else 1)
