@@ -4,7 +4,7 @@ The order of the rooms, each of which knows only those before it::
 
     draws, midi                      seeded randomness; scores as notes in seconds
     songs, charts, mma, parts        where scores come from: game music, generated chord charts, parts of our own
-    soundfonts, patches, plucked, voices, strums, drumkits, speech   how one part becomes sound
+    soundfonts, patches, plucked, voices, strums, drumkits, speech, singing   how one part becomes sound
     partials, guitars, guitar_playing, pianos, electric_pianos, modelled   the same by instruments of our own
     effects, amplifiers, stereo, mixdown, codec   what happens to a sound in a studio and after it
     recipe, catalogue, arrange, phrases, guests, heavy    what to render: settings, songs, one song's instruments

@@ -26,7 +26,9 @@ from splitstrument.corpus.recipe import CorpusRecipe, Realism
 
 SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE = 0.35, 0.5, 0.2
 FM_SHARE, RESHAPED_SHARE, MODELLED_SHARE = 0.12, 0.75, 0.6
+SINGING_SHARE = 0.75
 STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes", "fm": "fm"}
+STEPS["singing"] = "speech"
 
 
 def kinds_of(real: Realism) -> tuple[str, ...]:
@@ -50,6 +52,8 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_reshaped(player, plan, recipe) for player in players]
     if real.modelled:
         players = [_modelled(player, plan, recipe, root) for player in players]
+    if real.singing:
+        players = [_singing(player, plan, recipe) for player in players]
     if real.heavy:
         players = heavy.heavy(players, plan, recipe, root)
     if real.speech:
@@ -126,6 +130,15 @@ def _modelled(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path)
         amplifier = draw_amplifier(rng, pick(rng, ("crunch", "lead", "metal")), responses)
     kind = guitar_playing.kind_for(player.program, amplifier is not None, rng)
     return replace(player, kind="modelled", model=guitars.draw_guitar(rng, kind), amplifier=amplifier)
+
+
+def _singing(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    """A speaker who sings in the place of the synthetic voice."""
+    rng = stream(recipe.seed, plan.name, "singing", player.name)
+    speakers = catalogue.banks_for(recipe.part, "speech", recipe.banks)
+    if player.kind != "voice" or not speakers or not chance(rng, SINGING_SHARE):
+        return player
+    return replace(player, kind="sung", bank=pick(rng, speakers))
 
 
 def _speaker(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe) -> list[Player]:

@@ -26,6 +26,7 @@ from splitstrument.corpus import (
     phrases,
     plucked,
     recorded,
+    singing,
     soundfonts,
     speech,
     stereo,
@@ -137,6 +138,9 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
     if player.kind == "voice":
         return voices.render_voice(part, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "sung" and player.bank:
+        clips = speech.clips_of(catalogue.bank_path(root, player.bank))
+        return singing.render_singing(part, clips, rng), speech.RATE_HZ
     if player.kind == "speech" and player.bank:
         clips = speech.clips_of(catalogue.bank_path(root, player.bank))
         return speech.render_speech(part, clips, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
