@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import web
 
@@ -349,36 +349,45 @@ class Robots(Handler):
         return "User-agent: *\nDisallow: /\n"
 
 
-ROUTES: tuple[tuple[str, type[Handler]], ...] = (
-    ("/", Home),
-    ("/songs", NewJob),
-    (f"/songs/{ID}", Song),
-    (f"/songs/{ID}/status", Status),
-    (f"/songs/{ID}/view", View),
-    (f"/songs/{ID}/({'|'.join(PICTURES)}).png", Picture),
-    (f"/songs/{ID}/play", Play),
-    (f"/songs/{ID}/(instrument|rest|sidecar)", Download),
-    (f"/songs/{ID}/zip", Zip),
-    (f"/songs/{ID}/cancel", Cancel),
-    (f"/songs/{ID}/delete", Delete),
-    (f"/songs/{ID}/again", Again),
-    (f"/songs/{ID}/strength", Strength),
-    (f"/compare/{ID}/{ID}", Compare),
-    (f"/compare/{ID}/{ID}/play", ComparePlay),
-    (f"/compare/{ID}/{ID}/view", CompareView),
-    ("/models", Models),
-    (r"/models/([^/]{1,60})/([a-z0-9_]{1,40}\.ogg)", ModelSound),
-    ("/scores", Scores),
-    ("/health", Health),
-    (r"/static/([a-z][a-z0-9.-]{0,60})", Static),
-    ("/favicon.ico", Favicon),
-    ("/robots.txt", Robots),
+class Route(NamedTuple):
+    """An address, as a regular expression, and who answers it; a page with a name in `menu` stands in the menu."""
+
+    address: str
+    handler: type[Handler]
+    menu: str = ""
+
+
+ROUTES = (
+    Route("/", Home),
+    Route("/songs", NewJob),
+    Route(f"/songs/{ID}", Song),
+    Route(f"/songs/{ID}/status", Status),
+    Route(f"/songs/{ID}/view", View),
+    Route(f"/songs/{ID}/({'|'.join(PICTURES)}).png", Picture),
+    Route(f"/songs/{ID}/play", Play),
+    Route(f"/songs/{ID}/(instrument|rest|sidecar)", Download),
+    Route(f"/songs/{ID}/zip", Zip),
+    Route(f"/songs/{ID}/cancel", Cancel),
+    Route(f"/songs/{ID}/delete", Delete),
+    Route(f"/songs/{ID}/again", Again),
+    Route(f"/songs/{ID}/strength", Strength),
+    Route(f"/compare/{ID}/{ID}", Compare),
+    Route(f"/compare/{ID}/{ID}/play", ComparePlay),
+    Route(f"/compare/{ID}/{ID}/view", CompareView),
+    Route("/models", Models, "Models"),
+    Route(r"/models/([^/]{1,60})/([a-z0-9_]{1,40}\.ogg)", ModelSound),
+    Route("/scores", Scores, "Scores"),
+    Route("/health", Health),
+    Route(r"/static/([a-z][a-z0-9.-]{0,60})", Static),
+    Route("/favicon.ico", Favicon),
+    Route("/robots.txt", Robots),
 )
 
 
 def mapping(site: Site) -> list[Any]:
-    """web.py's list of addresses and classes, the classes bound to `site`."""
-    pairs = [(path, type(handler.__name__, (handler,), {"site": site})) for path, handler in ROUTES]
+    """web.py's list of addresses and classes, the classes bound to `site`, whose menu is filled."""
+    site.menu[:0] = [(route.address, route.menu) for route in ROUTES if route.menu]
+    pairs = [(route.address, type(route.handler.__name__, (route.handler,), {"site": site})) for route in ROUTES]
     return [item for pair in pairs for item in pair]
 
 

@@ -52,7 +52,7 @@ def _mounted(site: Site) -> list[Any]:
         return []
     from demonstrator import quality
 
-    site.extra_pages.append(("/quality/", "Quality"))
+    site.menu.append(("/quality/", "Quality"))
     return ["/quality", quality.application(site.settings.quality_dataset)]
 
 

@@ -59,7 +59,7 @@ class Site:
         self.rate = RateLimit(settings.requests_per_minute)
         self.started = time.time()
         self.dispatcher: Dispatcher | None = None
-        self.extra_pages: list[tuple[str, str]] = []
+        self.menu: list[tuple[str, str]] = []  # address and name of pages
 
     @property
     def example(self) -> Path | None:

@@ -14,7 +14,10 @@ import soundfile
 from demonstrator_site import Client, make_model, raw, running_server, settings_for, song_bytes
 from waiting import wait_until
 
+from demonstrator.handler import Handler
+from demonstrator.routes import ROUTES
 from demonstrator.sending import parse_range
+from demonstrator.site import HERE
 from splitstrument.separation.songs import separate_file
 
 
@@ -398,3 +401,27 @@ def test_titles_are_shown_escaped_and_never_paths(client):
     client.wait(path)
     text = client.get(path).text
     assert "<b>x" not in text and "/b" not in text.split("<h1")[1].split("</h1>")[0].replace("&lt;/b", "")
+
+
+# ---- the table of pages
+
+
+def test_every_route_keeps_the_contract():
+    """One address, one handler with a docstring, which answers GET, POST or both; no template that no page uses."""
+    addresses = [route.address for route in ROUTES]
+    assert len(set(addresses)) == len(addresses)
+    for route in ROUTES:
+        assert issubclass(route.handler, Handler) and route.handler.__doc__, route.address
+        assert {name for name in ("GET", "POST") if hasattr(route.handler, name)}, route.address
+    sources = "".join(path.read_text() for path in HERE.glob("*.py"))
+    pages = {path.stem for path in (HERE / "templates").glob("*.html")}
+    assert all(re.search(rf'"{name}"|\b{name}\(', sources) for name in pages - {"layout", "transport"}), pages
+
+
+@pytest.mark.parametrize("route", [each for each in ROUTES if "(" not in each.address], ids=lambda each: each.address)
+def test_every_page_without_a_song_answers(client, route):
+    answer = client.get(route.address)
+    assert answer.status in (200, 301, 303) and answer.headers["content-security-policy"]
+    if answer.status == 200 and answer.headers["content-type"].startswith("text/html"):
+        assert "<h1" in answer.text
+        assert all(f'<a href="{each.address}">{each.menu}</a>' in answer.text for each in ROUTES if each.menu)
