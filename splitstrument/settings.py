@@ -7,6 +7,7 @@ mappings key by key (lists and scalars replace), validates, and remembers which 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
@@ -184,25 +185,25 @@ def validate(data: Any, cls: type[S], name: str) -> S:
         raise SettingsError(f"{name}: {_explain(error, cls)}") from None
 
 
-def _merged(path: Path, seen: tuple[Path, ...]) -> tuple[dict[str, Any], dict[str, str]]:
-    if path.resolve() in seen or len(seen) > MAX_BASES:
+def _merged(path: Path, seen: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
+    if os.path.realpath(path) in seen or len(seen) > MAX_BASES:
         raise SettingsError(f"{path} is its own base, directly or through others: remove one `base:` line.")
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise SettingsError(f"{path} should hold keys and values, but holds {type(data).__name__}.")
-    data = _home_expanded(data)
+    data = home_expanded(data)
     base = data.pop("base", None)
-    merged, origins = _merged(path.parent / str(base), (*seen, path.resolve())) if base else ({}, {})
+    merged, origins = _merged(path.parent / str(base), (*seen, os.path.realpath(path))) if base else ({}, {})
     _merge(merged, data, origins, path.name, "")
     return merged, origins
 
 
-def _home_expanded(data: Any) -> Any:
+def home_expanded(data: Any) -> Any:
     """Plain data with ``~/`` at the start of texts replaced by the user's home folder."""
     if isinstance(data, dict):
-        return {key: _home_expanded(value) for key, value in data.items()}
+        return {key: home_expanded(value) for key, value in data.items()}
     if isinstance(data, list):
-        return [_home_expanded(value) for value in data]
+        return [home_expanded(value) for value in data]
     return str(Path(data).expanduser()) if isinstance(data, str) and data.startswith("~/") else data
 
 

@@ -141,3 +141,11 @@ def test_the_home_folder_in_settings(tmp_path, monkeypatch):
     write(tmp_path, base="datasets: [~/pairs, a~/b, '~']\n", top="base: ~/base.yaml\nname: ~/x\n")
     loaded = load_settings("~/top.yaml", Training).settings
     assert (loaded.name, loaded.datasets) == (f"{tmp_path}/x", (f"{tmp_path}/pairs", "a~/b", "~"))
+
+
+def test_a_base_that_is_a_link_to_itself_is_one_sentence(tmp_path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    write(tmp_path, top="base: loop.yaml\nname: x\n")
+    for name in ("loop.yaml", "top.yaml"):
+        with pytest.raises(SettingsError, match=r"loop.yaml cannot be read as text \(.*symbolic links"):
+            load_settings(tmp_path / name, Training)

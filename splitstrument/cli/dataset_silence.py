@@ -17,6 +17,7 @@ from splitstrument.cli.common import (
     quiet_option,
     scheduler_option,
 )
+from splitstrument.files import real_path
 
 
 @click.command()
@@ -56,7 +57,7 @@ def silence(
     from splitstrument.settings import validate
 
     settings = validate(chosen, SilenceSettings, "The options")
-    if output.resolve() == pairs.resolve():
+    if real_path(output) == real_path(pairs):
         raise click.UsageError("Write to another folder than the one that is read.")
     tracks = list(pairs_by_track(pairs).values())
     work = partial(report_track if dry_run else partial(cut_track, root=pairs, output=output), settings=settings)

@@ -28,7 +28,7 @@ from splitstrument.datasets.sources import RawTrack, Source
 from splitstrument.datasets.steps import Done, building, do_once, forget_others, key_of, read_record
 from splitstrument.errors import DatasetError
 from splitstrument.executor import run_batch
-from splitstrument.files import sha256_of
+from splitstrument.files import real_path, sha256_of
 from splitstrument.pairs import Pair
 
 STEMS, MIXED = "stems", "mixed"
@@ -117,7 +117,7 @@ def _origins(recipe: DatasetRecipe) -> list[DatasetRecipe]:
 
 def _refuse_output(recipe: DatasetRecipe, origins: list[DatasetRecipe]) -> None:
     for origin in origins:
-        if origin.output.resolve() == recipe.output.resolve():
+        if real_path(origin.output) == real_path(recipe.output):
             raise DatasetError(
                 f"{recipe.name} takes its pairs from {origin.name}, but its output {recipe.output} is that one's too, "
                 "whose pairs it would replace: choose another output."

@@ -31,7 +31,7 @@ from splitstrument.datasets.sources import RawStem, RawTrack, Source, get_source
 from splitstrument.datasets.steps import remove_empty_folders
 from splitstrument.errors import DatasetError
 from splitstrument.executor import run_batch
-from splitstrument.files import atomic_path, inside, sha256_of
+from splitstrument.files import atomic_path, inside, real_path, sha256_of
 from splitstrument.settings import Settings
 
 PIECE_BLOCK = 1 << 18
@@ -82,7 +82,7 @@ def organise(
     source = get_source(settings.source)
     tracks = source.tracks(root)
     before = read_index(output).tracks if (Path(output) / INDEX_FILE).is_file() else {}
-    root_id = hashlib.sha256(str(Path(root).resolve()).encode("utf-8", "replace")).hexdigest()[:12]
+    root_id = hashlib.sha256(str(real_path(root)).encode("utf-8", "replace")).hexdigest()[:12]
     # of another raw folder nothing is known, so that nothing of it is replaced or removed
     known = {name: entry.stems for name, entry in before.items() if entry.root_id == root_id}
     work = partial(_organise_known, source=source, output=Path(output), settings=settings, root_id=root_id)
@@ -278,7 +278,7 @@ def _place(stem: RawStem, path: Path, how: str, placed_sha256: str | None) -> bo
         return True
     path.parent.mkdir(parents=True, exist_ok=True)
     if how == "link":
-        _link(raw.resolve(), path)
+        _link(real_path(raw), path)
         return True
     with atomic_path(path) as temporary:
         shutil.copyfile(raw, temporary)

@@ -14,6 +14,7 @@ from splitstrument.datasets.organise import OrganiseSettings, classes_of_stems
 from splitstrument.datasets.silence import SilenceSettings
 from splitstrument.datasets.sources import RawTrack, Source, get_source
 from splitstrument.errors import DatasetError, SettingsError
+from splitstrument.files import real_path
 from splitstrument.pairs import md5_order
 from splitstrument.settings import Settings, load_settings, read_yaml
 
@@ -114,7 +115,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Da
     if recipe.pairs_from is None:
         return recipe
     origin = path.parent / recipe.pairs_from
-    if origin.resolve() == path.resolve():
+    if real_path(origin) == real_path(path):
         raise SettingsError(f"{path} takes its pairs from itself: name another recipe.")
     return recipe.model_copy(update={"pairs_from": origin})
 

@@ -24,7 +24,7 @@ from splitstrument.evaluation.selection import choose_tracks, seen_in_training
 from splitstrument.evaluation.systems import BASELINES, CEILINGS, EqFit
 from splitstrument.evaluation.tracks import resampled_pair_blocks
 from splitstrument.executor import available_cores, map_tracks, track_executor
-from splitstrument.files import write_text, write_yaml
+from splitstrument.files import real_path, write_text, write_yaml
 from splitstrument.model_folder import check_one_instrument, find_model
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.progress import progress
@@ -249,7 +249,7 @@ def write_evaluation(folder: Path, record: Record) -> None:
 
 def describe_data(folder: Path) -> dict[str, Any]:
     """Name of the data and what its passport says of it, so that every number says what it was measured on."""
-    folder = folder.resolve()
+    folder = real_path(folder)
     for place in (folder, folder.parent):
         if (place / PASSPORT).is_file():
             passport = read_yaml(place / PASSPORT)

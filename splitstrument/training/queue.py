@@ -23,7 +23,7 @@ from pydantic import Field
 
 from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.files import safe_name, write_json
-from splitstrument.settings import Settings, read_yaml, validate
+from splitstrument.settings import Settings, home_expanded, read_yaml, validate
 from splitstrument.training.checkpoint import STATE_FILE, read_record
 from splitstrument.training.forked_process import ForkedProcess
 from splitstrument.training.run_folder import FAILURE_FILE, RESULT_FILE, is_locked
@@ -244,7 +244,7 @@ def _passing_on_signals(process: Process) -> Iterator[list[int]]:
 
 
 def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
-    data = read_yaml(path)
+    data = home_expanded(read_yaml(path))
     if not isinstance(data, dict) or "trainings" not in data:
         yield Job(path.stem, path, output / path.stem if output else Path("runs") / (path.stem + suffix))
         return

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.errors import SettingsError
+from splitstrument.files import real_path
 from splitstrument.settings import MAX_BASES, MAX_YAML_BYTES, Loaded, load_settings, parse_yaml, settings_from_data
 from splitstrument.training.settings import TrainingSettings
 
@@ -109,7 +110,7 @@ def parse_jsonc(text: str, name: str) -> Any:
 
 
 def _merged(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path.resolve() in seen or len(seen) > MAX_BASES:
+    if real_path(path) in seen or len(seen) > MAX_BASES:
         raise SettingsError(f"{path} is its own base, directly or through others: remove one 'base'.")
     try:
         if path.stat().st_size > MAX_YAML_BYTES:
@@ -124,7 +125,7 @@ def _merged(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     beside = path.parent / Path(str(base)).name if base else None
     if beside is None or not beside.is_file():
         return data
-    return _merge(_merged(beside, (*seen, path.resolve())), data)
+    return _merge(_merged(beside, (*seen, real_path(path))), data)
 
 
 def _merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

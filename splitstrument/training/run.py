@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from splitstrument.errors import TrainingError
+from splitstrument.files import real_path
 from splitstrument.network.losses.registry import needs_phase
 from splitstrument.training.build import build_trainer, load_initial_weights
 from splitstrument.training.checkpoint import (
@@ -74,7 +75,7 @@ def train(
 
 def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None, resume: bool) -> UserCode:
     """Return the user's own functions; those of a run that goes on must be the same."""
-    own = resume and recipe_folder is not None and recipe_folder.resolve() == run.path.resolve()
+    own = resume and recipe_folder is not None and real_path(recipe_folder) == real_path(run.path)
     code = code_of(recipe_folder, own)
     if resume:
         check_same_code(run.path, run.recorded("code") or {}, digests(code, settings))

@@ -13,6 +13,7 @@ from splitstrument.audio import probe
 from splitstrument.datasets.classes import INSTRUMENTS
 from splitstrument.datasets.sources.contract import RawStem, RawTrack, Source, readable_folders, sound_files
 from splitstrument.errors import AudioFileError
+from splitstrument.files import real_path
 
 PIECE_S = 180.0
 SHORTEST_S = 10.0
@@ -43,7 +44,7 @@ class Solo(Source):
 
 def _class_of(root: Path, folder: Path) -> str | None:
     """Class that the nearest folder is named after."""
-    parts = (*reversed(folder.relative_to(root).parts), root.resolve().name)
+    parts = (*reversed(folder.relative_to(root).parts), real_path(root).name)
     return next((part.casefold() for part in parts if part.casefold() in INSTRUMENTS), None)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from splitstrument.audio import AudioInfo
 from splitstrument.errors import DatasetError
+from splitstrument.files import real_path
 from splitstrument.pairs import Pair, check_pair, find_pairs, md5_order
 from splitstrument.recipes import recipes_folder
 from splitstrument.training.data.stem_tracks import StemTrack, stem_tracks
@@ -189,7 +190,7 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
     """
     places = [Path(source.path)]
     if recipe_folder and not places[0].is_absolute():
-        places.append(recipe_folder.resolve().parent / source.path)
+        places.append(real_path(recipe_folder).parent / source.path)
     for place in places:
         if place.is_dir():
             return place
