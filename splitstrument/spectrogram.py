@@ -122,6 +122,14 @@ def _check(n_fft: int, hop_length: int) -> None:
         )
 
 
+def weighted(masks: Float, stft: Complex) -> Complex:
+    """Masks times an STFT, broadcast together; NumPy's own product makes the masks complex and takes thrice as long."""
+    product = np.empty(np.broadcast_shapes(masks.shape, stft.shape), np.complex64)
+    np.multiply(masks, stft.real, out=product.real)
+    np.multiply(masks, stft.imag, out=product.imag)
+    return product
+
+
 def stft_blocks(audio_blocks: Iterator[Float], n_fft: int, hop_length: int, n_frames: int) -> Iterator[Complex]:
     """Centred STFT of a stream, `n_frames` at a time (fewer in the last block)."""
     queue = ArrayQueue()

@@ -19,7 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from splitstrument.spectrogram import Complex, Float
+from splitstrument.spectrogram import Complex, Float, weighted
 
 MID, SIDE = 0, 1
 
@@ -48,4 +48,6 @@ def exchanged(views: NDArray, where: NDArray[np.bool_]) -> NDArray:
 def apply_mid_side(spectrum: Complex, masks: Float) -> Complex:
     """An instrument's spectrum, of the input's shape, by its masks (..., 2, n_bins, n_frames)."""
     mid = spectrum.mean(axis=-3, keepdims=True)
-    return masks[..., :1, :, :] * mid + masks[..., 1:, :, :] * (spectrum - mid)
+    stems = weighted(masks[..., 1:, :, :], spectrum - mid)
+    stems += weighted(masks[..., :1, :, :], mid)
+    return stems

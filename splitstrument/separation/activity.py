@@ -152,7 +152,7 @@ class Certainty:
         if masks.shape[1] == 1:
             powers = powers.sum(axis=0, keepdims=True)
         self._energy += float(powers.sum(dtype=np.float64))
-        self._decided += np.einsum("vbt,svbt->s", powers, np.abs(2 * masks - 1), dtype=np.float64)
+        self._decided += np.abs(2 * masks - 1).reshape(len(masks), -1) @ powers.ravel()
 
     @property
     def values(self) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
-from splitstrument.spectrogram import Complex, Float
+from splitstrument.spectrogram import Complex, Float, weighted
 
 Channels = Literal["mix", "magnitude", "each"]
 
@@ -71,7 +71,7 @@ class InMono:
 
     def apply(self, spectrum: Complex, masks: Float) -> Complex:
         """See `Hearing`."""
-        return spectrum * masks
+        return weighted(masks, spectrum)
 
 
 class InMidSide:

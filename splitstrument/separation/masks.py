@@ -141,6 +141,8 @@ class _Asker:
         if self.model.n_views == 1:
             return self._checked(chunks)
         turned = cancels(chunks)
+        if not turned.any():
+            return self._checked(chunks)
         return exchanged(self._checked(exchanged(chunks, turned)), turned[:, None])
 
     def _checked(self, chunks: Float) -> Float:
@@ -154,8 +156,10 @@ class _Asker:
                 f"The network gave masks of shape {answer.shape[:3]} for {(n_chunks, n_bins, size)}, or values that "
                 "are not numbers: its weights are damaged or the song holds values far above full scale."
             )
-        masks = np.moveaxis(answer[..., :n_masks], -1, 1).reshape(n_chunks, -1, n_views, n_bins, size)
-        return np.clip(masks[:, self.stems], 0, 1)
+        masks = np.empty((n_chunks, len(self.stems), n_views, n_bins, size), np.float32)
+        for index, view in np.ndindex(masks.shape[1:3]):
+            np.clip(answer[..., n_views * self.stems[index] + view], 0, 1, out=masks[:, index, view])
+        return masks
 
 
 class _CrossFade:
