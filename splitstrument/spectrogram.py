@@ -124,7 +124,7 @@ def _check(n_fft: int, hop_length: int) -> None:
 
 def weighted(masks: Float, stft: Complex) -> Complex:
     """Masks times an STFT, broadcast together; NumPy's own product makes the masks complex and takes thrice as long."""
-    product = np.empty(np.broadcast_shapes(masks.shape, stft.shape), np.complex64)
+    product: Complex = np.empty(np.broadcast_shapes(masks.shape, stft.shape), np.complex64)
     np.multiply(masks, stft.real, out=product.real)
     np.multiply(masks, stft.imag, out=product.imag)
     return product

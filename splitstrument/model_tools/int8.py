@@ -65,7 +65,7 @@ def export_int8(folder: ModelFolder, songs: Sequence[Path], seed: int = 0) -> Mo
 
 
 def calibration_chunks(settings: ModelSettings, songs: Sequence[Path], seed: int) -> list[Float]:
-    """Random audible chunks as the network sees them, each (1, n_bins, n_frames, 1)."""
+    """Random audible chunks as the network sees them, each (1, n_bins, n_frames, n_views)."""
     rng = np.random.default_rng(seed)
     found: list[Float] = []
     for song in songs:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from tiny_models import music, reference_mask, tiny_model, tiny_settings
+from tiny_models import band_settings, music, reference_mask, tiny_model, tiny_settings
 
 from splitstrument.audio import write
 from splitstrument.errors import ModelError, SettingsError
@@ -84,14 +84,19 @@ def exported(tmp_path_factory):
     return export_onnx(_keras_model(tmp_path_factory.mktemp("keras") / "m", tiny_settings()))
 
 
-@pytest.fixture(scope="module")
-def in_every_form(exported, tmp_path_factory):
-    """The exported model with a file for every engine."""
+@pytest.fixture(scope="module", params=["thesis", "band"])
+def in_every_form(request, tmp_path_factory):
+    """The exported model, or one of several instruments in mid and side, with a file for every engine."""
     from splitstrument.model_tools.int8 import export_int8
+    from splitstrument.model_tools.onnx import export_onnx
 
-    song = tmp_path_factory.mktemp("song") / "song.wav"
-    write(song, music(np.random.default_rng(5), 44100), 44100)
-    return export_int8(exported, [song])
+    folder = tmp_path_factory.mktemp("forms")
+    if request.param == "thesis":
+        model = request.getfixturevalue("exported")
+    else:
+        model = export_onnx(_keras_model(folder / "m", band_settings()))
+    write(folder / "song.wav", music(np.random.default_rng(5), 44100), 44100)
+    return export_int8(model, [folder / "song.wav"])
 
 
 @pytest.mark.parametrize("name", ENGINES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import music, tiny_model, tiny_settings
+from tiny_models import band_kernel, band_settings, music, tiny_model, tiny_settings
 
 import splitstrument
 from splitstrument.audio import AudioWriter, write
@@ -181,10 +181,13 @@ def test_confidence_follows_the_masks(rng, tmp_path):
     assert "undecided" in unsure.warnings[0]
 
 
-def test_memory_does_not_grow_with_the_song(rng, tmp_path):
-    model = load_model(tiny_model(tmp_path / "model"), threads=1)
+@pytest.mark.parametrize(
+    ("settings", "short_s", "long_s"), [(tiny_settings(), 60, 300), (band_settings(("guitar", "piano")), 20, 80)]
+)
+def test_memory_does_not_grow_with_the_song(rng, tmp_path, settings, short_s, long_s):
+    model = load_model(tiny_model(tmp_path / "model", settings, band_kernel(settings)), threads=1)
     second, options = music(rng, 22050), SeparationOptions(keep_mask=True)
-    peaks: dict[int, list[int]] = {60: [], 300: []}
+    peaks: dict[int, list[int]] = {short_s: [], long_s: []}
     for seconds, found in peaks.items():
         with AudioWriter(tmp_path / "song.wav", 22050, 2, "PCM_16") as writer:
             for _ in range(seconds):
@@ -194,9 +197,10 @@ def test_memory_does_not_grow_with_the_song(rng, tmp_path):
             separate_file(tmp_path / "song.wav", tmp_path / "out", model, options, block_size=8192)
             found.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    # the queues between the threads fill up; 240 s more of this song would be 21 MB even as 16-bit integers
-    assert min(peaks[300]) - max(peaks[60]) < 14e6
-    assert max(peaks[300]) < 60e6
+    # the queues between the threads fill up; 240 s more of this song would be 21 MB even as 16-bit integers, and 60 s
+    # more of it and its stems 32 MB
+    assert min(peaks[long_s]) - max(peaks[short_s]) < 14e6
+    assert max(peaks[long_s]) < 60e6
 
 
 def test_queue_gives_back_what_came(rng):
