@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from splitstrument.errors import DatasetError, SettingsError
+from splitstrument.evaluation.metrics import registry
 from splitstrument.evaluation.metrics.registry import SHARE_METRICS, SOURCES, metrics
 from splitstrument.evaluation.schema import ESTIMATE, Comparison, Record, Summary, TrackRecord
 from splitstrument.evaluation.statistics import compare, holm, share_of_distance, summarise
@@ -49,6 +50,7 @@ def build_record(name: str, tracks: Iterable[TrackRecord], failed: dict[str, str
             *(f"{track} was a training track of this model: its score says nothing of other songs." for track in seen),
             *(problem["sentence"] for track in tracks for problem in track["problems"]),
             *failed.values(),
+            *registry.problems(),
         ],
         "failed": failed,
         "tracks": [{key: value for key, value in track.items() if key not in ("format", "key")} for track in tracks],

@@ -55,7 +55,7 @@ DESCRIPTIONS = {
 }
 PLAIN = ("mixture", "silence")
 TINY = 1e-20
-FRAMES_AT_ONCE = 256
+FRAMES_AT_ONCE = 96
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from hypothesis import strategies as st
 from splitstrument.evaluation.statistics import (
     bootstrap_interval,
     compare,
+    holm,
+    median_interval,
+    rank_biserial,
     seed_spread,
     share_of_distance,
     sign_flip_p,
@@ -32,13 +35,48 @@ def test_infinite_values_do_not_become_nan():
     assert summary["q3"] == math.inf
 
 
-def test_the_interval_covers_the_true_median_about_as_often_as_it_says():
+def test_the_interval_covers_the_true_median_at_least_as_often_as_it_says():
+    """Whatever the distribution: order statistics assume none."""
     rng = np.random.default_rng(3)
-    hits = 0
-    for _ in range(120):
-        low, high = bootstrap_interval(rng.normal(2, 1, 25))
-        hits += low <= 2 <= high
-    assert 0.88 <= hits / 120 <= 1.0
+    for draw in (lambda: rng.normal(2, 1, 25), lambda: 2 / math.log(2) * rng.exponential(1, 25)):
+        intervals = [median_interval(draw()) for _ in range(400)]
+        assert 0.93 <= np.mean([low <= 2 <= high for low, high, _ in intervals]) <= 1
+    assert intervals[0][2] == pytest.approx(0.9567, abs=1e-4)  # 1 - 2 P(binomial(25, 1/2) < 8)
+
+
+def test_no_interval_below_six_tracks():
+    assert median_interval(np.arange(5.0)) == (None, None, None)
+    assert median_interval(np.arange(6.0)) == (0, 5, 0.9688)
+    assert summarise([1.0, 2.0, 3.0])["low"] is None and compare([1.0] * 5, [0.0] * 5)["low"] is None
+
+
+def test_the_worst_tenth_lies_at_the_bad_end():
+    values = [float(value) for value in range(101)]
+    assert summarise(values)["worst_tenth"] == 10
+    assert summarise(values, "lower")["worst_tenth"] == 90
+
+
+def test_rank_biserial_correlation():
+    assert rank_biserial(np.array([1.0, 2.0, 3.0])) == 1
+    assert rank_biserial(np.array([-1.0, 2.0, 3.0])) == pytest.approx((5 - 1) / 6)
+    assert rank_biserial(np.array([1.0, -1.0, 0.0])) == 0
+
+
+@given(st.lists(st.floats(0, 1) | st.none(), max_size=9))
+def test_holm_by_its_definition(ps):
+    """Hypothesis k is rejected at level a if all of the smallest up to it lie under a / (m - rank)."""
+    corrected = holm(ps)
+    known = sorted(p for p in ps if p is not None)
+    for p, after in zip(ps, corrected, strict=True):
+        if p is None:
+            assert after is None
+            continue
+        at = [min(1, (len(known) - rank) * value) for rank, value in enumerate(known) if value <= p]
+        assert after == pytest.approx(max(at[: known.index(p) + 1])) and p <= after <= 1
+
+
+def test_holm_of_a_textbook():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_the_interval_is_the_same_every_time():
@@ -65,6 +103,7 @@ def test_a_clear_difference_is_found_and_noise_is_not():
 def test_compare_uses_only_tracks_where_both_are_defined():
     result = compare([1.0, None, 5.0, 2.0], [0.0, 3.0, None, 3.0])
     assert (result["n"], result["wins"], result["median_difference"]) == (2, 1, 0.0)
+    assert (result["worse"], result["worst_difference"]) == (1, -1.0)
     assert compare([None], [1.0])["p"] is None
 
 

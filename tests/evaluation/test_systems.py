@@ -106,3 +106,28 @@ def test_unknown_names_and_a_missing_eq_are_refused(rng):
         estimate("oracle", references)
     with pytest.raises(ValueError, match="needs a fitted Eq"):
         estimate("eq", references)
+
+
+def test_masks_and_eq_of_mid_and_side_find_what_lies_at_the_sides(rng):
+    """Guitars doubled left and right over a rest in the middle: one mask for both channels cannot tell them."""
+    left, right, middle = rng.standard_normal((3, 16_000)).astype(np.float32)
+    references = np.stack([np.stack([left, right], axis=1), np.stack([middle, middle], axis=1)])
+    eq = fitted(references).eq()
+    assert eq.mid_side is not None
+    np.testing.assert_allclose(eq.mid_side[1], 1, atol=1e-4)  # all of the side is the instrument's
+    score = {
+        name: score_pair(references, estimate(name, references, eq), RATE, framewise=False)
+        for name in ("eq", "eq_ms", "irm_mono", "irm", "irm_ms")
+    }
+    for source in ("instrument", "rest"):
+        si_sdr = {name: values[source]["si_sdr"] for name, values in score.items()}
+        assert si_sdr["eq_ms"] > si_sdr["eq"] + 1
+        assert si_sdr["irm_ms"] > si_sdr["irm"] > si_sdr["irm_mono"]
+
+
+def test_on_the_same_signal_in_both_channels_all_ratio_masks_are_one(rng):
+    references = np.repeat(make_references(rng, 1.0), 2, axis=2)
+    masks = [estimate(name, references) for name in ("irm", "irm_mono", "irm_ms")]
+    np.testing.assert_allclose(masks[1], masks[0], atol=1e-6)
+    np.testing.assert_allclose(masks[2], masks[0], atol=1e-6)
+    assert fitted(references).eq().mid_side is None  # no song has a side

@@ -1,42 +1,45 @@
-"""The metrics by their keys. A module that computes some has a line in `OURS`; other packages use the entry points.
+"""The metrics by their keys: ours from a table of families, those of other packages from entry points.
 
-A package of the user's own adds metrics by an entry point of the group ``splitstrument.metrics`` that names a
-`Family`; see `metric` for what its meter has to do.
+A family is what one meter computes together; see `metric` for what a meter has to do. A package of the user's own adds
+one by an entry point of the group ``splitstrument.metrics`` that names a `Family`; it then stands in the CSV, the YAML
+and, where it is ``shown``, in the tables.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import entry_points
 
-from splitstrument.errors import SettingsError
 from splitstrument.evaluation.metrics import bleed, bss_meter, distortion, leakage, log_wmse, spectral
 from splitstrument.evaluation.metrics.metric import SOURCES, Family, Metric
+from splitstrument.registry import Registry
 
-__all__ = ["ENTRY_POINTS", "SOURCES", "better", "families", "legend", "metrics", "shown"]
+__all__ = ["FAMILIES", "SOURCES", "better", "families", "legend", "metrics", "problems", "shown"]
 
-ENTRY_POINTS = "splitstrument.metrics"
-OURS = (bss_meter.FAMILY, distortion.FAMILY, spectral.FAMILY, bleed.FAMILY, log_wmse.FAMILY, leakage.FAMILY)
+FAMILIES: Registry[Family] = Registry(
+    "family of metrics",
+    "splitstrument.metrics",
+    {
+        "bss_eval": bss_meter.FAMILY,
+        "distortion": distortion.FAMILY,
+        "spectral": spectral.FAMILY,
+        "bleed": bleed.FAMILY,
+        "log_wmse": log_wmse.FAMILY,
+        "leakage": leakage.FAMILY,
+    },
+    lambda member: isinstance(member, Family),
+    "a Family of metrics",
+)
 SHARE_METRICS = ("sdr", "si_sdr", "usdr", "sdr_v4")
 
 
-@cache
 def families() -> tuple[Family, ...]:
-    """All families, ours first.
+    """All families that can be loaded and whose keys are their own, ours first."""
+    return _families()[0]
 
-    Raises
-    ------
-    SettingsError
-        If an entry point cannot be loaded, is no family, or takes a key that another one has.
-    """
-    found, keys = list(OURS), {metric.key for family in OURS for metric in family.metrics}
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        family = _loaded(point)
-        if taken := keys & {metric.key for metric in family.metrics}:
-            raise SettingsError(f"The metric {min(taken)} of {point.value} exists already: give it another key.")
-        keys |= {metric.key for metric in family.metrics}
-        found.append(family)
-    return tuple(found)
+
+def problems() -> list[str]:
+    """Say which families of other packages are left out, and why."""
+    return [*FAMILIES.problems(), *_families()[1]]
 
 
 def metrics() -> dict[str, Metric]:
@@ -63,13 +66,17 @@ def legend() -> str:
     return " ".join(lines)
 
 
-def _loaded(point) -> Family:
-    try:
-        family = point.load()
-    except Exception as error:
-        raise SettingsError(f"The metrics of {point.value} cannot be loaded: {error}.") from error
-    if not isinstance(family, Family):
-        raise SettingsError(
-            f"{point.value} is a {type(family).__name__}, no Family of metrics: see splitstrument.evaluation.metrics."
-        )
-    return family
+@cache
+def _families() -> tuple[tuple[Family, ...], list[str]]:
+    found: dict[str, Family] = {}
+    keys: set[str] = set()
+    wrong = []
+    for name, family in FAMILIES.members().items():
+        if taken := keys & {metric.key for metric in family.metrics}:
+            wrong.append(
+                f"The {FAMILIES.kind} {name!r} has a metric {min(taken)!r}, which exists: give it another key."
+            )
+            continue
+        keys |= {metric.key for metric in family.metrics}
+        found[name] = family
+    return tuple(found.values()), wrong

@@ -19,7 +19,7 @@ from splitstrument.evaluation.metrics.bss_meter import V4
 from splitstrument.evaluation.metrics.metric import SOURCES, Block, Meter, Track, Values
 from splitstrument.evaluation.metrics.registry import families, metrics
 
-BLOCK = 1 << 17
+BLOCK = 1 << 16
 
 Score = dict[str, Values]
 # gives references (2, n_samples, n_channels) and estimates (n_systems, 2, n_samples, n_channels), block after block;
