@@ -98,6 +98,12 @@ def test_no_import_runs_upward(path):
         assert room == "cli"
 
 
+def test_every_room_is_in_the_docs():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = set(re.findall(r"`(\w+)/?`", page[page.index("## Rooms") : page.index("Beside the package")]))
+    assert set(ROOMS) - {"__main__", "__init__"} <= rooms
+
+
 def test_every_room_is_in_the_plan():
     assert {room_of(dotted(path)) for path in modules()} == set(ROOMS)
 

@@ -97,6 +97,11 @@ def test_modules_scripts_and_targets_exist(page):
             assert found[1] in targets, f"{line}: no such target"
 
 
+def test_the_readme_leads_to_every_page():
+    links = set(LINK.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+    assert {f"docs/{page.name}" for page in ROOT.glob("docs/*.md")} <= links
+
+
 def test_the_readme_calls_the_command_in_one_way():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert ".venv/bin/splitstrument" not in text and text.count(". .venv/bin/activate") == 1

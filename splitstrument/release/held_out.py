@@ -26,6 +26,7 @@ import numpy as np
 
 import splitstrument
 from splitstrument import audio
+from splitstrument.evaluation.metrics.si_sdr import level_db
 from splitstrument.evaluation.run import EvaluationSettings, Workers, evaluate_model
 from splitstrument.evaluation.schema import ESTIMATE, Record, statistic
 from splitstrument.evaluation.statistics import share_of_distance
@@ -162,7 +163,7 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
             signal, rate_hz = audio.read(path)
             if np.mean(signal**2) > 1e-7:
                 separated = splitstrument.separate(signal, rate_hz, model=model, options=options)
-                levels.append(_level_db(separated.instrument, signal))
+                levels.append(level_db(separated.instrument, signal))
     silence = np.zeros((22050 * 5, 2), np.float32)
     out = splitstrument.separate(silence, 22050, model=model, options=options).instrument
     return {
@@ -172,10 +173,6 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
         "absent_worst_db": max(absent),
         "silence_db": SILENT_DB if not out.any() else float(20 * np.log10(np.abs(out).max())),
     }
-
-
-def _level_db(signal: np.ndarray, reference: np.ndarray) -> float:
-    return float(10 * np.log10((np.mean(signal**2) + 1e-20) / (np.mean(reference**2) + 1e-20)))
 
 
 def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]], precisions: list[dict[str, Any]]) -> str:
