@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 from click.testing import CliRunner
-from tiny_models import music, tiny_model, tiny_settings
+from tiny_models import band_kernel, band_settings, music, tiny_model, tiny_settings
 
 from splitstrument.audio import probe, read, write
 from splitstrument.cli import main
@@ -420,6 +420,24 @@ def test_the_instrument_may_be_called_by_its_name(folder, splitstrument, stems):
     assert sorted(path.name for path in (folder / "b/one").iterdir()) == ["instrument.wav", "separation.json"]
     status, _, errors = splitstrument("separate", "songs/one.wav", *flags, "-o", "c", "--stems", "piano,rest")
     assert status == 1 and "instrument (or guitar, which this model takes out) and rest" in errors
+
+
+def test_several_instruments(folder, splitstrument):
+    settings = band_settings(("guitar", "piano", "bass"))
+    tiny_model(folder / "band", settings, band_kernel(settings))
+    separate = ("separate", "songs/one.wav", "--model", "band", "-o", "out", "--quiet")
+    status, out, _ = splitstrument(*separate)
+    assert (
+        status == 0
+        and "guitar.wav + out/one/piano.wav + out/one/bass.wav + out/one/rest.wav  (PCM_16, null exact" in out
+    )
+    assert splitstrument("rerun", "out/one/separation.json", "--quiet")[0] == 0
+    _, out, _ = splitstrument(*separate, "--stems", "Guitar, rest", "--overwrite", "--json")
+    assert list(json.loads(out)["songs"][0]["stems"]) == ["guitar", "rest"]
+    total = sum(soundfile.read(f"out/one/{stem}.wav", dtype="int16")[0] for stem in ("guitar", "rest"))
+    assert np.array_equal(total, soundfile.read("songs/one.wav", dtype="int16")[0])
+    status, _, errors = splitstrument(*separate, "--stems", "instrument")
+    assert status == 1 and "There is no stem 'instrument': this model gives guitar, piano, bass and rest" in errors
 
 
 def test_times_by_the_clock(folder, splitstrument):
