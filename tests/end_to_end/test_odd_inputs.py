@@ -92,7 +92,7 @@ def through_api(song, model):
 
 
 def through_stdin(song, folder, model, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(song.read_bytes())))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(song.read_bytes()), isatty=lambda: False))
     status = cli.main(
         ["separate", "-", "-o", str(folder), "-m", str(model.folder.path), "--json", "--quiet", "--threads", "1"],
         standalone_mode=False,
