@@ -15,8 +15,8 @@ def to_html(text: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + DEEPER, 6)}"
-        elif token.type == "th_open":
-            token.attrSet("scope", "col")
+        elif token.type in ("th_open", "td_open"):
+            token.attrs = {"scope": "col"} if token.tag == "th" else {}  # no style: the pages' policy forbids it inline
         for inner in token.children or ():
             if inner.type == "link_open":
                 inner.attrSet("rel", "noreferrer")

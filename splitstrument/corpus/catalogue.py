@@ -20,7 +20,7 @@ SALT = "splitstrument held out"
 
 @dataclass(frozen=True)
 class Package:
-    """Where an ingredient comes from; `registry` is ``apt``, ``npm`` or ``pypi``."""
+    """Package of an ingredient; `registry` is ``apt``, ``npm`` or ``pypi``."""
 
     name: str
     registry: str
@@ -260,7 +260,7 @@ PHRASES = {
 
 
 def owner_of(source: str, title: str) -> str:
-    """Who may use a song, groove file or phrase."""
+    """Return the part that may use a song, groove file or phrase."""
     return PHRASES[title].part if source == "phrases" else part_of(title)
 
 

@@ -169,7 +169,7 @@ def _sung(
 
 
 def stretched(n_frames: int, vowel: int, lead: int, length: int) -> np.ndarray:
-    """Which frame of a syllable sounds when: `lead` frames of consonant, then the vowel over `length` frames.
+    """Return the frame of a syllable at each time: `lead` frames of consonant, then the vowel over `length` frames.
 
     The vowel's beginning and end keep their speed, and its middle is held.
     """

@@ -125,7 +125,7 @@ def programs_of(soundfont: Path) -> dict[int, set[str]]:
 
 
 def _amounts(heads: np.ndarray, bags: np.ndarray, generators: np.ndarray, index: int, kind: int) -> list[int]:
-    """What the generators of one kind say in all zones of a preset or instrument."""
+    """Return the values of the generators of one kind in all zones of a preset or instrument."""
     first, last = (int(bags[int(heads[at]["bag"])]["first"]) for at in (index, index + 1))
     zone = generators[first:last]
     return [int(amount) for amount in zone["amount"][zone["kind"] == kind]]

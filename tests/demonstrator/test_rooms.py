@@ -229,10 +229,10 @@ def test_sniffing_goes_by_content(tmp_path, form, suffix):
 
 def test_model_cards_are_escaped_and_link_to_the_web_only():
     html = to_html(
-        "# A <b>\n\n- one\n- `two`\n\n| a | b |\n|---|---|\n| <script> | **x** |\n\n[l](javascript:alert(1)) "
+        "# A <b>\n\n- one\n- `two`\n\n| a | b |\n|---|--:|\n| <script> | **x** |\n\n[l](javascript:alert(1)) "
         "[m](data:text/html,x) [n](../other.md) ![o](https://example.org/o.png) [p](https://example.org/?a=1&b=2)"
     )
-    assert "<script>" not in html and "<b>" not in html and "<img" not in html and "<strong>x</strong>" in html
+    assert "<script>" not in html and "<b>" not in html and "<img" not in html and "<td><strong>x</strong></td>" in html
     assert "<h3>A &lt;b&gt;</h3>" in html and '<th scope="col">a</th>' in html
     assert re.findall(r'href="([^"]*)" rel="noreferrer"', html) == [
         "https://example.org/o.png",
