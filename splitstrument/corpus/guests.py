@@ -26,9 +26,9 @@ from splitstrument.corpus.recipe import CorpusRecipe, Realism
 
 SPEECH_SHARE, KIT_SHARE, PATCHES_SHARE = 0.35, 0.5, 0.2
 FM_SHARE, RESHAPED_SHARE, MODELLED_SHARE = 0.12, 0.75, 0.6
-SINGING_SHARE = 0.75
+SINGING_SHARE, LAYERS_SHARE = 0.75, 0.15
 STEPS = {"speech": "speech", "sampled_kits": "samples", "patches": "patches", "recorded_notes": "notes", "fm": "fm"}
-STEPS["singing"] = "speech"
+STEPS |= {"singing": "speech", "velocity_layers": "layers"}
 
 
 def kinds_of(real: Realism) -> tuple[str, ...]:
@@ -52,6 +52,8 @@ def with_guests(players: list[Player], plan: TrackPlan, recipe: CorpusRecipe, ro
         players = [_reshaped(player, plan, recipe) for player in players]
     if real.modelled:
         players = [_modelled(player, plan, recipe, root) for player in players]
+    if real.velocity_layers:
+        players = [_on_layers(player, plan, recipe) for player in players]
     if real.singing:
         players = [_singing(player, plan, recipe) for player in players]
     if real.heavy:
@@ -130,6 +132,15 @@ def _modelled(player: Player, plan: TrackPlan, recipe: CorpusRecipe, root: Path)
         amplifier = draw_amplifier(rng, pick(rng, ("crunch", "lead", "metal")), responses)
     kind = guitar_playing.kind_for(player.program, amplifier is not None, rng)
     return replace(player, kind="modelled", model=guitars.draw_guitar(rng, kind), amplifier=amplifier)
+
+
+def _on_layers(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:
+    """A piano on a grand that was recorded at several strengths; its first layer stands for all."""
+    rng = stream(recipe.seed, plan.name, "layers", player.name)
+    layers = catalogue.banks_for(recipe.part, "layers", recipe.banks)
+    if player.stem_class != "piano" or not layers or not chance(rng, LAYERS_SHARE):
+        return player
+    return replace(player, kind="layers", bank=layers[0], model=None)
 
 
 def _singing(player: Player, plan: TrackPlan, recipe: CorpusRecipe) -> Player:

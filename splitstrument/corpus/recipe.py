@@ -42,6 +42,7 @@ class Realism(Settings):
     recorded_notes: bool = Field(False, description="some parts on recorded instruments, a file for each note")
     fm: bool = Field(False, description="some parts on the FM synthesis of a sound card")
     reshaped: bool = Field(False, description="most banks with other keys' samples, other filters and envelopes")
+    velocity_layers: bool = Field(False, description="some pianos on a grand recorded at six strengths")
     singing: bool = Field(False, description="most voices are recorded speakers who sing (pyworld)")
     heavy: bool = Field(
         False, description="half of the songs with driven guitars tuned down, picked, behind walls of gain"
@@ -85,6 +86,7 @@ LATER_STEPS = (
     "fm",
     "reshaped",
     "modelled",
+    "velocity_layers",
     "singing",
     "heavy",
     "stereo",

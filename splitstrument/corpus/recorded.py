@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +73,26 @@ def render_notes(
         if note.pitch not in cache:
             cache[note.pitch] = _nearest(library, note.pitch, rate_hz, attack)
         _place(out, cache[note.pitch], note, _end_s(note, pressed_s, lifted_s), release_s, rate_hz)
+    return out
+
+
+def render_layers(part: Part, layers: Mapping[int, Library], rate_hz: int, rng: np.random.Generator) -> Audio:
+    """Play a part with notes that were recorded at several strengths, mono at `rate_hz`.
+
+    Each note takes the layer whose velocity (a key of `layers`) is nearest, at that recording's own level.
+    """
+    out = np.zeros((int((part.end_s + 4.0) * rate_hz), 1), np.float32)
+    chosen = [min(layers, key=lambda velocity: abs(velocity - note.velocity)) for note in part.notes]
+    seed = int(rng.integers(2**31))
+    for velocity, library in layers.items():
+        notes = tuple(
+            replace(note, velocity=min(127, round(127 * note.velocity / velocity)))
+            for note, nearest in zip(part.notes, chosen, strict=True)
+            if nearest == velocity
+        )
+        if notes:
+            sound = render_notes(replace(part, notes=notes), library, rate_hz, np.random.default_rng(seed))
+            out[: len(sound)] += sound
     return out
 
 

@@ -161,6 +161,10 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
         sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
     elif player.kind == "patches" and player.bank:
         sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
+    elif player.kind == "layers":
+        layers = catalogue.banks_for(recipe.part, "layers", recipe.banks)
+        libraries = {bank.velocity: recorded.library_of(bank, root) for bank in layers}
+        sound = recorded.render_layers(part, libraries, soundfonts.RATE_HZ, rng)
     elif player.kind == "notes" and player.bank:
         notes = recorded.library_of(player.bank, root)
         sound = recorded.render_notes(part, notes, soundfonts.RATE_HZ, rng, player.bank.attack)

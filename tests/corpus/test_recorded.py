@@ -90,3 +90,30 @@ def test_players_change_to_a_recording_of_their_own_instrument_in_training_alone
             found |= {f"{player.name}: {player.bank.name}" for player in players if player.kind == "notes"}
     assert heard["train"] == {"guitar: guitar_acoustic", "piano: piano", "piano: salamander", "bass: bass_electric"}
     assert not heard["validation"] and not heard["test"]
+
+
+def test_layers_are_chosen_by_strength_and_keep_their_own_level(tmp_path):
+    layers = {}
+    for velocity, hz in ((30, 220.0), (120, 440.0)):  # told apart by their pitch
+        folder = tmp_path / str(velocity)
+        folder.mkdir()
+        sound = velocity / 200 * np.sin(2 * np.pi * hz * np.arange(2 * RATE) / RATE)
+        soundfile.write(folder / "A3.ogg", sound, RATE)
+        layers[velocity] = recorded.read_library(folder)
+    soft, loud = Note(0.0, 0.9, 57, 30), Note(1.0, 1.9, 57, 120)
+    sound = recorded.render_layers(Part("p", 0, False, (soft, loud)), layers, RATE, np.random.default_rng(1))[:, 0]
+    pieces = [sound[int(start * RATE) : int((start + 0.6) * RATE)] for start in (0.2, 1.2)]
+    assert [pitch_hz(piece) for piece in pieces] == [pytest.approx(220, abs=2), pytest.approx(440, abs=2)]
+    assert np.abs(pieces[1]).max() / np.abs(pieces[0]).max() == pytest.approx(4, rel=0.1)
+
+
+def test_a_share_of_the_pianos_plays_on_layers_in_training_alone():
+    part = Part("p", 0, False, (Note(0, 1, 60, 90),))
+    for owner, expected in (("train", True), ("validation", False), ("test", False)):
+        recipe = CorpusRecipe(name="x", part=owner, realism=Realism(velocity_layers=True))
+        plans = [TrackPlan(str(number), "composed", "t", owner, 0) for number in range(80)]
+        kinds = {stem: [guests._on_layers(Player("p", stem, part, "bank"), plan, recipe).kind for plan in plans]
+                 for stem in ("piano", "guitar")}  # fmt: skip
+        assert ("layers" in kinds["piano"]) == expected
+        assert "layers" not in kinds["guitar"]
+        assert kinds["piano"].count("layers") < 30
