@@ -27,6 +27,7 @@ import numpy as np
 import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.metrics.si_sdr import level_db
+from splitstrument.evaluation.record import values_of
 from splitstrument.evaluation.run import EvaluationSettings, Workers, evaluate_model
 from splitstrument.evaluation.schema import ESTIMATE, Record, statistic
 from splitstrument.evaluation.statistics import share_of_distance
@@ -34,7 +35,7 @@ from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
 from splitstrument.release import precision
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.tables import markdown, number
+from splitstrument.tables import markdown, number, percent
 
 SETS = {
     "rendered": "data/corpus/dev/heldout/test/{target}",
@@ -45,7 +46,7 @@ GUITAR_ONLY = ("real", "sample")
 EQ_FROM = "data/corpus_development/{target}"
 THESIS_SDR = {"guitar": 0.73, "piano": -7.28}  # medians of tables 6 and 10: other data, never to be compared as equals
 SILENT_DB = -200.0
-SYSTEMS = ("mixture", "eq", ESTIMATE, "irm")
+SYSTEMS = ("mixture", "eq", "eq_ms", ESTIMATE, "irm_mono", "irm", "irm_ms")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,12 @@ def score(job: Job, options: SeparationOptions, n_jobs: int) -> dict[str, Any]:
         job.model,
         Path(SETS[job.name].format(target=job.target)),
         job.folder,
-        EvaluationSettings(baselines=("mixture", "eq"), ceilings=("irm",), framewise=False, excerpts=False),
+        EvaluationSettings(
+            baselines=("mixture", "eq", "eq_ms"),
+            ceilings=("irm", "irm_mono", "irm_ms"),
+            framewise=False,
+            excerpts=False,
+        ),
         eq_from if eq_from.is_dir() else None,
         options,
         workers=Workers(n_jobs),
@@ -122,26 +128,19 @@ def score(job: Job, options: SeparationOptions, n_jobs: int) -> dict[str, Any]:
     row: dict[str, Any] = {"target": job.target, "set": job.name, "tracks": len(record["tracks"])}
     for system in SYSTEMS:
         for measure in ("si_sdr", "sdr"):
-            row[f"{system}_{measure}"] = _median(record, system, measure)
-    row["gain_over_mixture"] = _per_track_gain(record)
+            row[f"{system}_{measure}"] = statistic(record, system, "instrument", measure)
+            row[f"rest_{system}_{measure}"] = statistic(record, system, "rest", measure)
+    row["gain_over_mixture"] = _per_track_gain(record, "instrument")
+    row["rest_gain_over_mixture"] = _per_track_gain(record, "rest")
     row["share_from_eq"] = share_of_distance(row["estimate_si_sdr"], row["eq_si_sdr"], row["irm_si_sdr"])
     row["thesis_sdr"] = THESIS_SDR.get(job.target)
     return row
 
 
-def _median(record: Record, system: str, measure: str) -> float | None:
-    return statistic(record, system, "instrument", measure)
-
-
-def _per_track_gain(record: Record) -> list[float]:
-    """SI-SDR of the instrument over the mixture's, track by track, worst first."""
-    gains = []
-    for track in record["tracks"]:
-        values = [track["scores"].get(name, {}).get("instrument", {}).get("si_sdr")
-                  for name in (ESTIMATE, "mixture")]  # fmt: skip
-        if values[0] is not None and values[1] is not None:
-            gains.append(round(values[0] - values[1], 2))
-    return sorted(gains)
+def _per_track_gain(record: Record, source: str) -> list[float]:
+    """SI-SDR over the mixture's, track by track, worst first."""
+    ours, base = (values_of(record["tracks"], system, source, "si_sdr") for system in (ESTIMATE, "mixture"))
+    return sorted(round(a - b, 2) for a, b in zip(ours, base, strict=True) if a is not None and b is not None)
 
 
 def _limit_data(jobs: list[Job]) -> Path | None:
@@ -177,9 +176,12 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
 
 def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]], precisions: list[dict[str, Any]]) -> str:
     """All tables as Markdown."""
-    header = ["target", "set", "tracks", "mixture", "fixed EQ", "**model**", "ideal ratio mask", "share EQ to mask",
-              "gain over mixture: worst, best", "model SDR (v3)", "thesis SDR, other data"]  # fmt: skip
-    text = "Median SI-SDR of the instrument, dB:\n\n" + markdown(header, [_cells(row) for row in rows])
+    header = ["target", "set", "tracks", "what", "mixture", "fixed EQ", "EQ mid/side", "**model**", "mask mono",
+              "mask per channel", "mask mid/side", "over mixture: worst, best", "worse than mixture",
+              "model SDR (v3)"]  # fmt: skip
+    cells = [_cells(row, prefix) for row in rows for prefix in ("", "rest_")]
+    text = "Median SI-SDR of instrument and rest, dB; masks are ideal ratio masks:\n\n" + markdown(header, cells)
+    text += "\n" + "".join(_sentence(row) for row in rows)
     if limits:
         names = ["solo_db", "solo_worst_db", "absent_db", "absent_worst_db", "silence_db"]
         text += "\nAt the limits, dB:\n\n" + markdown(
@@ -191,14 +193,22 @@ def tables(rows: list[dict[str, Any]], limits: list[dict[str, Any]], precisions:
     return text
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    scores = [number(row[f"{system}_si_sdr"]) for system in SYSTEMS]
-    share = row["share_from_eq"]
-    percent = "–" if share is None else f"{100 * share:.0f} %"
-    gains = row["gain_over_mixture"]
+def _cells(row: dict[str, Any], prefix: str) -> list[str]:
+    scores = [number(row[f"{prefix}{system}_si_sdr"]) for system in SYSTEMS]
+    gains = row[f"{prefix}gain_over_mixture"]
     ends = f"{gains[0]:+.1f}, {gains[-1]:+.1f}" if gains else "–"
-    last = [number(row["estimate_sdr"]), number(row["thesis_sdr"])]
-    return [row["target"], row["set"], str(row["tracks"]), *scores, percent, ends, *last]
+    worse = f"{sum(gain < 0 for gain in gains)} of {len(gains)}"
+    what = "rest" if prefix else row["target"]
+    last = number(row[f"{prefix}{ESTIMATE}_sdr"])
+    return [row["target"], row["set"], str(row["tracks"]), what, *scores, ends, worse, last]
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """What the model closes of the way from the EQ to the mask, and the thesis's number."""
+    thesis = row["thesis_sdr"]
+    other = "" if thesis is None else f" The thesis's SDR, on other data: {number(thesis)} dB."
+    share = percent(row["share_from_eq"])
+    return f"{row['target']}, {row['set']}: {share} of the way from the fixed EQ to the ideal ratio mask.{other}\n"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from splitstrument.evaluation.metrics import bleed, bss_meter, distortion, leaka
 from splitstrument.evaluation.metrics.metric import SOURCES, Family, Metric
 from splitstrument.registry import Registry
 
-__all__ = ["FAMILIES", "SOURCES", "better", "families", "legend", "metrics", "problems", "shown"]
+__all__ = ["FAMILIES", "SOURCES", "better", "families", "legend", "metrics", "problems", "shown", "units"]
 
 FAMILIES: Registry[Family] = Registry(
     "family of metrics",
@@ -50,6 +50,12 @@ def metrics() -> dict[str, Metric]:
 def shown() -> tuple[str, ...]:
     """Keys of the metrics in the main tables."""
     return tuple(key for key, metric in metrics().items() if metric.shown)
+
+
+def units() -> str:
+    """Say in which units the main tables are."""
+    plain = [metric.label for metric in (metrics()[key] for key in shown()) if not metric.unit]
+    return "in dB" + (f" ({', '.join(plain)}: without unit)" if plain else "")
 
 
 def better(key: str, a: float, b: float) -> bool:

@@ -34,10 +34,15 @@ class Evaluation:
         Rows of the run's history.csv.
     """
 
-    folder: Path
+    file: Path
     record: Record
     settings: dict[str, Any]
     history: list[dict[str, float]]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the evaluation, which its excerpts are relative to."""
+        return self.file.parent
 
     @property
     def name(self) -> str:
@@ -148,7 +153,7 @@ def _load(file: Path) -> Evaluation:
             settings = read_yaml(run / SETTINGS_FILE)
         except SettingsError as error:
             raise DatasetError(str(error)) from None
-    return Evaluation(file.parent, record, settings if isinstance(settings, dict) else {}, _history(run))
+    return Evaluation(file, record, settings if isinstance(settings, dict) else {}, _history(run))
 
 
 def _history(run: Path | None) -> list[dict[str, float]]:

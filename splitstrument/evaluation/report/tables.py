@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from splitstrument.evaluation.metrics.registry import SOURCES, metrics, shown
+from splitstrument.evaluation.metrics.registry import SOURCES, metrics, shown, units
 from splitstrument.evaluation.report.data import Evaluation, comparisons, seed_groups
 from splitstrument.evaluation.report.text import summary_rows, track_heads, track_rows, worse
 from splitstrument.evaluation.schema import ESTIMATE, statistic
@@ -64,7 +64,7 @@ def published_beside_measured(evaluations: list[Evaluation]) -> Table | None:
 
 def systems(evaluation: Evaluation, source: str) -> Table:
     """Estimates, baselines and ceilings under every measure."""
-    caption = f"{evaluation.name} on {evaluation.data}: the {source}, medians in dB"
+    caption = f"{evaluation.name} on {evaluation.data}: the {source}, medians {units()}"
     return Table(caption, ["", *(metrics()[key].label for key in shown())], summary_rows(evaluation.record, source))
 
 
@@ -97,7 +97,7 @@ def paired_tests(evaluations: list[Evaluation]) -> Table | None:
             test["source"],
             str(test["n"]),
             number(test["median_difference"], signed=True),
-            f"{number(test['low'], signed=True)} to {number(test['high'], signed=True)}",
+            _interval(test["low"], test["high"], signed=True),
             f"{test['wins']} of {test['n']}",
             number(test["effect"], signed=True),
             *("–" if test[key] is None else f"{test[key]:.3g}" for key in ("p", "p_corrected")),
@@ -166,7 +166,9 @@ def _overview_row(evaluation: Evaluation, source: str) -> list[str]:
         source,
         number(statistic(record, ESTIMATE, source, "sdr")),
         si_sdr(ESTIMATE),
-        f"{si_sdr(ESTIMATE, 'low')} to {si_sdr(ESTIMATE, 'high')}",
+        _interval(
+            statistic(record, ESTIMATE, source, "si_sdr", "low"), statistic(record, ESTIMATE, source, "si_sdr", "high")
+        ),
         si_sdr(ESTIMATE, "worst_tenth"),
         *(si_sdr(system) for system in ("mixture", "eq", "eq_ms", "irm")),
         number(_get(record, "improvement", "mixture", source, "si_sdr", "median_difference"), signed=True),
@@ -174,6 +176,10 @@ def _overview_row(evaluation: Evaluation, source: str) -> list[str]:
         number(_get(record, "improvement", "eq", source, "si_sdr", "median_difference"), signed=True),
         percent(_get(record, "share_of_distance", "eq", "irm", source, "si_sdr")),
     ]
+
+
+def _interval(low: float | None, high: float | None, signed: bool = False) -> str:
+    return "–" if low is None else f"{number(low, signed)} to {number(high, signed)}"
 
 
 def _get(data: Any, *keys: str) -> Any:

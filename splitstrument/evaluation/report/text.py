@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from splitstrument.evaluation.metrics.registry import SOURCES, legend, metrics, shown
+from splitstrument.evaluation.metrics.registry import SOURCES, legend, metrics, shown, units
 from splitstrument.evaluation.record import values_of
 from splitstrument.evaluation.schema import ESTIMATE, Comparison, Record, TrackRecord, statistic
 from splitstrument.tables import markdown, number, percent
@@ -93,7 +93,7 @@ def text_report(record: Record) -> str:
     """The readable table of ``evaluation.txt``."""
     parts = [f"# {record['name']}\n", _measured_on(record)]
     for source in SOURCES:
-        parts.append(f"\n{source.capitalize()}, medians in dB\n")
+        parts.append(f"\n{source.capitalize()}, medians {units()}\n")
         parts.append(markdown(["", *(metrics()[key].label for key in shown())], summary_rows(record, source)))
     parts.append("\n" + "\n".join(["", *comparison_lines(record), *undefined_counts(record), legend()]) + "\n")
     parts.append("\nTracks, worst first (dB)\n")

@@ -28,7 +28,7 @@ def write_report(paths: list[Path], folder: Path, title: str, examples: int = 3)
         HTML, Markdown and CSV.
     """
     evaluations = load_evaluations(paths)
-    made = provenance({"title": title, "examples": examples}, [e.folder / "evaluation.yaml" for e in evaluations])
+    made = provenance({"title": title, "examples": examples}, [e.file for e in evaluations])
     texts = (report_html(evaluations, title, made, examples), report_markdown(evaluations, title), _csv(evaluations))
     for name, text in zip(NAMES, texts, strict=True):
         write_text(folder / name, text)

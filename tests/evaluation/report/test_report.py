@@ -21,6 +21,7 @@ from splitstrument.evaluation.report.svg import box_plot, line_chart, scatter
 from splitstrument.evaluation.report.tables import paired_tests, published_beside_measured, seeds
 from splitstrument.evaluation.report.write import write_report
 from splitstrument.evaluation.run import EvaluationSettings, score_files
+from splitstrument.model_folder import SHIPPED
 from splitstrument.pictures import excerpt_pictures, palette, png
 
 SETTINGS = EvaluationSettings(baselines=("mixture", "eq"), ceilings=("irm",), n_fft=256, framewise=False)
@@ -207,3 +208,14 @@ def test_the_page_in_a_real_browser(browser, runs, page, tmp_path):
         assert duration == pytest.approx(3.0, abs=0.1)
         assert [url for url in requests if not url.startswith(("data:", "file:"))] == [] and messages == []
     assert len(tab.pdf(path=tmp_path / "report.pdf")) > 10_000
+
+
+@pytest.mark.parametrize("model", ["guitar", "piano"])
+def test_evaluations_of_earlier_versions_are_read(model, tmp_path):
+    """Those beside the shipped models lack the newer metrics, baselines and statistics: dashes, no error."""
+    files = sorted((SHIPPED / model).glob("evaluation_*.yaml"))
+    assert files
+    write_report(files, tmp_path, "Shipped", examples=0)
+    text = (tmp_path / "report.md").read_text()
+    assert "bleedless" in text and "the rest, medians" in text
+    assert len(list(csv.DictReader((tmp_path / "report.csv").open()))) > 8
