@@ -7,7 +7,7 @@ The order of the rooms, each of which knows only those before it::
     soundfonts, patches, plucked, voices, strums, drumkits, speech, singing   how one part becomes sound
     partials, guitars, guitar_playing, pianos, electric_pianos, modelled   the same by instruments of our own
     effects, amplifiers, stereo, mixdown, codec   what happens to a sound in a studio and after it
-    recipe, catalogue, arrange, phrases, guests, heavy    what to render: settings, songs, one song's instruments
+    recipe, phrase_list, catalogue, arrange, phrases, guests, heavy    what to render, and who plays it
     set_stems, track, corpus, passport          render one song; render all; check that nothing leaked
 
 Audio is float32 (n_samples, n_channels) as everywhere.

@@ -14,6 +14,7 @@ from splitstrument.corpus.draws import chance, pick, stream
 from splitstrument.corpus.electric_pianos import ElectricPiano
 from splitstrument.corpus.guitars import Guitar
 from splitstrument.corpus.midi import Part, Score
+from splitstrument.corpus.phrase_list import PHRASES
 from splitstrument.corpus.pianos import Piano
 from splitstrument.corpus.plucked import Strings, draw_strings
 from splitstrument.corpus.recipe import CorpusRecipe, Realism
@@ -95,7 +96,7 @@ def plan_tracks(recipe: CorpusRecipe, root: Path, n_tracks: int) -> list[TrackPl
 def _queue(recipe: CorpusRecipe, root: Path, source: str) -> list[str]:
     """Titles of a source that the recipe's part may use, in a drawn order."""
     if source == "phrases":
-        titles = [title for title, phrase in catalogue.PHRASES.items() if phrase.part == recipe.part]
+        titles = [title for title, phrase in PHRASES.items() if phrase.part == recipe.part]
     elif source == "composed":
         titles = [file.name for file in mma.groove_files()]
     else:

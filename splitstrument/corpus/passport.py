@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from splitstrument.corpus import catalogue
+from splitstrument.corpus.phrase_list import PHRASES
 from splitstrument.corpus.recipe import CorpusRecipe
 from splitstrument.errors import DatasetError
 from splitstrument.files import write_yaml
@@ -110,7 +111,7 @@ def licences_of(records: Iterable[Record]) -> dict[str, str]:
     banks = [bank for bank in catalogue.BANKS if bank.name in heard["SoundFont"]]
     used = {bank.package for bank in banks if not bank.licence}
     used |= {catalogue.SONGS[record["source"]] for record in records if record["source"] in catalogue.SONGS}
-    used |= {catalogue.PHRASES[record["title"]].package for record in records if record["source"] == "phrases"}
+    used |= {PHRASES[record["title"]].package for record in records if record["source"] == "phrases"}
     used |= {"guitarix-common"} if heard["amplifier response"] else set()
     licences = {name: catalogue.PACKAGES[name].licence for name in sorted(used)}
     licences |= {f"{bank.package}: {bank.name}": bank.licence for bank in banks if bank.licence}

@@ -20,6 +20,7 @@ from splitstrument.corpus.arrange import Player, TrackPlan
 from splitstrument.corpus.charts import NOTE_NAMES, Chart, Chord, Section
 from splitstrument.corpus.draws import chance, pick, stream
 from splitstrument.corpus.midi import Note, Part
+from splitstrument.corpus.phrase_list import PHRASES
 from splitstrument.corpus.qt_resource import read_resource
 from splitstrument.corpus.recipe import CorpusRecipe
 from splitstrument.errors import DatasetError
@@ -40,7 +41,7 @@ def read_phrase(root: Path, title: str) -> Audio:
     DatasetError
         If its package lacks it.
     """
-    phrase = catalogue.PHRASES[title]
+    phrase = PHRASES[title]
     file, _, inside = phrase.path.partition("#")
     path = catalogue.package_folder(root, phrase.package) / file
     source: Path | io.BytesIO = path
@@ -67,7 +68,7 @@ def band(plan: TrackPlan, recipe: CorpusRecipe, root: Path) -> list[Player]:
     grid = parts.Grid(chart, 4)
     shifts = [shift for shift in enumerate(rounds) if shift[1] is not None]
     notes = tuple(Note(i * length_s, (i + 1) * length_s, MIDDLE + (shift or 0), 100) for i, shift in shifts)
-    stem = catalogue.PHRASES[plan.title].stem
+    stem = PHRASES[plan.title].stem
     banks = catalogue.banks_for(recipe.part, names=recipe.banks)
     others = [("drums", parts.rock_drums(grid, "AB", rng)), ("bass", parts.root_bass(grid, "AB", rng))]
     others += [("other", parts.pad(grid, "AB", rng))] if chance(rng, PAD_SHARE) else []

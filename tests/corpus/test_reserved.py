@@ -15,6 +15,7 @@ import yaml
 from splitstrument.corpus import catalogue, guests, phrases, qt_resource, recorded
 from splitstrument.corpus.arrange import Player, TrackPlan
 from splitstrument.corpus.midi import Note, Part
+from splitstrument.corpus.phrase_list import PHRASES
 from splitstrument.corpus.recipe import CorpusRecipe
 from splitstrument.errors import DatasetError
 from splitstrument.settings import load_settings
@@ -35,7 +36,7 @@ def packages_heard(name: str) -> set[str]:
     recipe = recipe_of(name)
     kinds = ("gm", "notes") if recipe.realism.recorded_notes else ("gm",)
     heard = {bank.package for kind in kinds for bank in catalogue.banks_for(recipe.part, kind, recipe.banks)}
-    owned = {p.package for p in catalogue.PHRASES.values() if recipe.sources.phrases and p.part == recipe.part}
+    owned = {p.package for p in PHRASES.values() if recipe.sources.phrases and p.part == recipe.part}
     return owned or heard
 
 
@@ -88,7 +89,7 @@ def make_clip(path: Path, hz: float = 110.0, length_s: float = 4.0) -> Path:
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
     phrases.read_phrase.cache_clear()
-    phrase = catalogue.PHRASES["sonic_pi_guit_em9"]
+    phrase = PHRASES["sonic_pi_guit_em9"]
     make_clip(tmp_path / phrase.package / phrase.path)
     return tmp_path
 
