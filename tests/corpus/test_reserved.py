@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import struct
+import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import soundfile
 import yaml
 
-from splitstrument.corpus import catalogue, guests, phrases, qt_resource, recorded
+from splitstrument.corpus import catalogue, guests, packages, phrases, qt_resource, recorded
 from splitstrument.corpus.arrange import Player, TrackPlan
 from splitstrument.corpus.midi import Note, Part
 from splitstrument.corpus.phrase_list import PHRASES
@@ -205,3 +208,24 @@ def test_a_set_of_phrases_renders(tmp_path, clips):
     assert yaml.safe_load((tmp_path / "set" / "tracks.yaml").read_text())["tracks"]["t"]["sounds"]["guitar"] == [
         "phrase"
     ]
+
+
+def test_wheels_and_source_archives_are_unpacked_with_the_archives_inside(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as sounds:
+        sounds.writestr("C4.flac", b"sound")
+    wheel, source = tmp_path / "a-1-py3-none-any.whl", tmp_path / "a-1.tar.gz"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("a/sounds.zip", inner.getvalue())
+        archive.writestr("../outside", b"")
+    with tarfile.open(source, "w:gz") as archive:
+        entry = tarfile.TarInfo("a-1/C4.wav")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"sound"))
+    for path, file in ((wheel, "a/sounds/C4.flac"), (source, "a-1/C4.wav")):
+        folder = tmp_path / path.name.replace(".", "_")
+        folder.mkdir()
+        packages._unpack_python(path, folder)
+        assert (folder / file).read_bytes() == b"sound"
+        assert not list(folder.rglob("*.zip"))
+    assert not (tmp_path / "outside").exists()
