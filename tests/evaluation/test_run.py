@@ -141,6 +141,23 @@ def test_workers_give_the_same_record(tmp_path, rng):
     assert (tmp_path / "one" / "evaluation.csv").read_bytes() == (tmp_path / "two" / "evaluation.csv").read_bytes()
 
 
+def test_stereo_tracks_have_an_eq_and_masks_of_mid_and_side(tmp_path, rng):
+    for name, n_channels in (("stereo", 2), ("other", 2), ("mono", 1)):
+        references = make_references(rng, 1.0, n_channels)
+        write_pair(tmp_path / "references", name, references)
+        write_estimates(tmp_path / "estimates", name, good_estimates(references, rng))
+    settings = EvaluationSettings(ceilings=("irm", "irm_mono", "irm_ms"), n_fft=256, framewise=False, excerpts=False)
+    folders = [tmp_path / name for name in ("references", "estimates", "out", "references")]
+    record = score_files(*folders[:3], settings, eq_from=folders[3])
+    assert {"eq", "eq_ms", "irm_mono", "irm_ms"} <= set(track_of(record, "stereo")["scores"])
+    assert set(track_of(record, "mono")["scores"]) == {ESTIMATE, "mixture", "silence", "eq", "irm"}
+    assert record["summary"]["irm_ms"]["rest"]["si_sdr"]["n"] == 2
+    assert record["improvement"]["eq_ms"]["rest"]["si_sdr"]["n"] == 2
+    assert record["improvement"]["mixture"]["rest"]["si_sdr"]["worse"] == 0
+    text = (tmp_path / "out" / "evaluation.txt").read_text()
+    assert "Rest, SI-SDR over the best fixed EQ of mid and side" in text and "worse on 0 of 3" in text
+
+
 def test_a_changed_estimate_is_scored_again(tmp_path, rng):
     references, estimates = make_folders(tmp_path, rng, ["a"])
     first = score_files(references, estimates, tmp_path / "out", SMALL)
