@@ -62,12 +62,10 @@ def measure_pipelines(settings: TrainingSettings, recipe_folder: Path, batches: 
 
 
 def _per_batch(settings: TrainingSettings, recipe_folder: Path, batches: int) -> tuple[float, float]:
-    from splitstrument.network.losses.registry import needs_phase
     from splitstrument.training.data.open import open_streams
     from splitstrument.training.data.tracks import load_tracks
 
-    phase = needs_phase(settings.loss.name)
-    stream = open_streams(settings, load_tracks(settings, recipe_folder), phase).training
+    stream = open_streams(settings, load_tracks(settings, recipe_folder)).training
     for step in range(stream.steps_per_epoch if settings.data.cache else 2):
         stream.batch(step)  # fills the cache
     return timed(lambda: sum(1 for _ in stream.batches(0, batches)), batches)
@@ -79,13 +77,12 @@ def measure_steps(
     """Seconds of our step and of plain `fit`, and the share of waiting while training for real."""
     import numpy as np
 
-    from splitstrument.network.losses.registry import needs_phase
     from splitstrument.training.build import build_trainer
     from splitstrument.training.check import FIRST_STEPS, try_steps
     from splitstrument.training.data.open import open_streams
     from splitstrument.training.data.tracks import load_tracks
 
-    stream = open_streams(settings, load_tracks(settings, recipe_folder), needs_phase(settings.loss.name)).training
+    stream = open_streams(settings, load_tracks(settings, recipe_folder)).training
     trainer = build_trainer(settings)
     limited = settings.model_copy(update={"epochs": 1})
     enough = type(stream)(stream.source, stream.model, stream.data, stream.phase, FIRST_STEPS + steps)
@@ -102,13 +99,11 @@ def measure_xla(
     settings: TrainingSettings, recipe_folder: Path, steps: int, rounds: int = 3
 ) -> dict[bool, tuple[float, float]]:
     """Seconds per step without and with XLA, in turns on one batch: the best of the rounds, by CPU time."""
-    from splitstrument.network.losses.registry import needs_phase
     from splitstrument.training.build import build_trainer
     from splitstrument.training.data.open import open_streams
     from splitstrument.training.data.tracks import load_tracks
 
-    phase = needs_phase(settings.loss.name)
-    batch = open_streams(settings, load_tracks(settings, recipe_folder), phase).training.batch(0)
+    batch = open_streams(settings, load_tracks(settings, recipe_folder)).training.batch(0)
     trainers = {}
     for xla in (False, True):
         compute = settings.compute.model_copy(update={"xla": xla})

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from splitstrument.network.losses.registry import needs_phase
 from splitstrument.training.build import build_trainer
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Stream
@@ -62,7 +61,7 @@ def check_training(settings: TrainingSettings, recipe_folder: Path | None = None
     """
     code = code_of(recipe_folder)
     tracks = load_tracks(settings, recipe_folder)
-    streams = open_streams(settings, tracks, needs_phase(settings.loss.name, code))
+    streams = open_streams(settings, tracks, code)
     findings = data_findings(tracks, streams)
     trainer = build_trainer(settings, code=code)
     losses, step_s, wait_share = try_steps(trainer, streams.training, settings, seconds)

@@ -9,7 +9,7 @@ import numpy as np
 
 from splitstrument.errors import DatasetError
 from splitstrument.network.settings import ModelSettings
-from splitstrument.training.data.open import open_streams
+from splitstrument.training.data.open import streams_of
 from splitstrument.training.data.tracks import TrackSets, load_tracks
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.user_code import UserCode
@@ -66,7 +66,7 @@ def describe_data(settings: TrainingSettings, recipe_folder: Path | None = None)
     """
     try:
         tracks = load_tracks(settings, recipe_folder)
-        streams = open_streams(settings, tracks, phase=False)
+        streams = streams_of(settings, tracks, phase=False)
     except DatasetError as error:
         return {"problem": str(error), "datasets": [{"name": source.label} for source in settings.datasets]}
     return {

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from splitstrument.errors import TrainingError
 from splitstrument.files import real_path
-from splitstrument.network.losses.registry import needs_phase
 from splitstrument.training.build import build_trainer, load_initial_weights
 from splitstrument.training.checkpoint import (
     SEPARATION_KEYS,
@@ -64,7 +63,7 @@ def train(
         run.prepare(settings, resume)
         run.keep_code(code, settings)
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
-        streams = open_streams(settings, tracks, needs_phase(settings.loss.name, code))
+        streams = open_streams(settings, tracks, code)
         if settings.doctor != "off" and not resume:
             act_on_findings(settings, run, data_findings(tracks, streams))
         trainer = build_trainer(settings, Workers(member) if member else Alone(), code)

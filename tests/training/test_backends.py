@@ -70,7 +70,6 @@ MINIATURE = {
 @needs_second
 @pytest.mark.parametrize("name", INSTALLED[1:])
 def test_a_whole_training_on_another_backend_goes_on_in_tensorflow(name, tmp_path):
-    from splitstrument.network.losses.registry import needs_phase
     from splitstrument.training.backend import choose_backend
     from splitstrument.training.build import build_trainer
     from splitstrument.training.data.open import open_streams
@@ -87,7 +86,7 @@ def test_a_whole_training_on_another_backend_goes_on_in_tensorflow(name, tmp_pat
 
     choose_backend()
     settings = load_settings(folder / "settings.yaml", TrainingSettings).settings
-    streams = open_streams(settings, load_tracks(settings, ROOT / "trainings"), needs_phase(settings.loss.name))
+    streams = open_streams(settings, load_tracks(settings, ROOT / "trainings"))
     trainer = build_trainer(settings)
     trainer.network.load_weights(read_model_folder(folder).file("best.weights.h5"))
     losses = [

@@ -31,7 +31,7 @@ def folder(tmp_path, rng):
 def findings_of(settings):
     """All findings about a training's data, as one text."""
     tracks = load_tracks(settings)
-    return " ".join(data_findings(tracks, open_streams(settings, tracks, False)))
+    return " ".join(data_findings(tracks, open_streams(settings, tracks)))
 
 
 def silence(tracks, stem):
@@ -72,7 +72,7 @@ def test_repeating_batches_are_found(tmp_path, rng):
     folder = make_pairs(tmp_path / "d", ["a", "b", "c", "d"], rng)
     settings = tiny_settings(folder, validation_ratio=0, data={"source": "segments"}, steps_per_epoch=5)
     tracks = load_tracks(settings)
-    streams = open_streams(settings, tracks, False)
+    streams = open_streams(settings, tracks)
     streams.training.source.planes = lambda epoch, step, rows: np.ones((2, 2, 65, 16), np.float32) * [[[[2]], [[1]]]]
     assert any("All training batches are the same" in finding for finding in data_findings(tracks, streams))
 
@@ -140,7 +140,7 @@ def test_a_check_finds_what_a_training_would(folder, tmp_path):
 
 def test_a_check_looks_at_loss_and_masks(folder):
     settings = tiny_settings(folder)
-    streams = open_streams(settings, load_tracks(settings), False)
+    streams = open_streams(settings, load_tracks(settings))
     trainer = build_trainer(settings)
     for variable in trainer.network.trainable_variables:
         variable.assign(np.zeros(variable.shape, np.float32))

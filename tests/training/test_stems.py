@@ -44,7 +44,7 @@ def mono_model(path, target, seed):
 
 def test_the_loss_is_the_error_of_instrument_and_rest_over_the_stems_that_are_known(folder, rng):
     settings = stem_settings(folder)
-    batch = open_streams(settings, load_tracks(settings), False).training.batch(0)
+    batch = open_streams(settings, load_tracks(settings)).training.batch(0)
     batch["known"][:] = [[1, 0, 1], [0, 0, 1]]
     mask = rng.random(batch["target"].shape).astype(np.float32)
     costs, weights = [], []

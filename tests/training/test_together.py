@@ -215,7 +215,7 @@ def test_wrong_flags_are_explained_before_anything_starts(folder, tmp_path, flag
 @pytest.mark.parametrize("data", [{"source": "chunks", "order": "shuffled"}, {"source": "segments"}])
 def test_the_parts_of_a_batch_make_it_up(folder, data):
     settings = tiny_settings(folder, batch_size=4, data=data)
-    stream = open_streams(settings, load_tracks(settings), phase=True).training
+    stream = open_streams(settings, load_tracks(settings)).training
     whole = stream.batch(3)
     parts = [replace(stream, rows=slice(start, start + 2)).batch(3) for start in (0, 2)]
     for name, values in whole.items():

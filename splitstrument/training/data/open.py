@@ -12,10 +12,18 @@ from splitstrument.training.data.stream import Source, Stream, Streams
 from splitstrument.training.data.tracks import TrackSets
 from splitstrument.training.mixing import MixingSettings
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.user_code import UserCode
 
 
-def open_streams(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> Streams:
-    """Make both streams; `phase` says that the loss wants complex spectrograms."""
+def open_streams(settings: TrainingSettings, tracks: TrackSets, code: UserCode | None = None) -> Streams:
+    """Make both streams, with complex spectrograms where the loss wants them; `code` is the user's own."""
+    from splitstrument.network.losses.registry import needs_phase  # here: it needs Keras
+
+    return streams_of(settings, tracks, needs_phase(settings.loss.name, code))
+
+
+def streams_of(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> Streams:
+    """As `open_streams`, for a loss that wants the phase or not, without asking it."""
     reader = make_reader(settings.data.reader)
     if settings.data.source == "stems":
         return _stem_streams(settings, tracks, reader)

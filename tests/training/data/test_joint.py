@@ -27,7 +27,7 @@ ALL_STEPS = AugmentationSettings(
 
 
 def streams_of(settings):
-    return open_streams(settings, load_tracks(settings), phase=True)
+    return open_streams(settings, load_tracks(settings))
 
 
 def test_songs_of_either_instrument_train(songs):

@@ -11,6 +11,7 @@ from training_data import RATE_HZ, make_pairs, tiny_settings
 from splitstrument import audio
 from splitstrument.errors import DatasetError, SplitstrumentError
 from splitstrument.spectrogram import stft
+from splitstrument.training.data import open as opening
 from splitstrument.training.data.cache import CachedReader
 from splitstrument.training.data.chunks import SeekingReader, items_limit
 from splitstrument.training.data.loader import tf_data_batches, threaded_batches
@@ -27,7 +28,7 @@ def folder(tmp_path, rng):
 
 def streams_of(settings, phase=False):
     """Both streams of a training."""
-    return open_streams(settings, load_tracks(settings), phase)
+    return opening.streams_of(settings, load_tracks(settings), phase)
 
 
 def whole_song_chunks(track, settings):
@@ -187,7 +188,7 @@ def test_a_broken_file_is_named(folder, load):
     settings = tiny_settings(folder)
     tracks = load_tracks(settings)
     tracks.training[0].pair.instrument.write_bytes(b"no audio")
-    stream = open_streams(settings, tracks, False).training
+    stream = open_streams(settings, tracks).training
     with pytest.raises(SplitstrumentError, match=f"instrument_{tracks.training[0].pair.name}.wav cannot be read"):
         list(load(stream.batch, 0, stream.steps_per_epoch, settings.data))
 

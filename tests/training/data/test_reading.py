@@ -50,6 +50,6 @@ def test_batches_are_the_same_with_both_readers(tmp_path, rng, source):
     batches = []
     for reader in ("soundfile", "tfio"):
         settings = tiny_settings(folder, data={"source": source, "reader": reader})
-        batches.append(open_streams(settings, load_tracks(settings), False).training.batch(3))
+        batches.append(open_streams(settings, load_tracks(settings)).training.batch(3))
     np.testing.assert_allclose(batches[1]["mixture"], batches[0]["mixture"], atol=1e-6)
     np.testing.assert_allclose(batches[1]["target"], batches[0]["target"], atol=1e-6)

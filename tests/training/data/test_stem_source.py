@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
 
 def source_of(*folders, **changes):
     settings = stem_settings(*folders, **changes)
-    return open_streams(settings, load_tracks(settings), phase=False).training.source
+    return open_streams(settings, load_tracks(settings)).training.source
 
 
 def test_a_batch_of_songs_as_they_are_says_what_a_complex_error_costs(folder, rng):
