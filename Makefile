@@ -49,8 +49,10 @@ $(VENV)/.demo: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) --constraint requirements.lock --editable '.[media]'
 	@touch $@
 
+# log-wmse-audio-quality, with which our log-WMSE is compared, asks for a soxr below 1 and works with ours
 $(VENV)/.dev: setup.cfg pyproject.toml requirements.lock | $(VENV)/bin/python
 	$(PIP) --constraint requirements.lock --editable '.[all]'
+	$(PIP) --constraint requirements.lock --no-deps log-wmse-audio-quality
 	@touch $@ $(VENV)/.demo
 
 $(VENV)-tfio/.tfio: setup.cfg requirements-tfio.lock

@@ -180,7 +180,7 @@ def find_model(name_or_path: str | Path | ModelFolder) -> ModelFolder:
     shipped = shipped_models()
     if str(name_or_path) in shipped:
         return read_model_folder(shipped[str(name_or_path)])
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     for candidate in (path, path.parent if path.name == MODEL_FILE else path, RUNS / path):
         if (candidate / MODEL_FILE).is_file():
             return read_model_folder(candidate)

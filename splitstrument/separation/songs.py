@@ -66,7 +66,9 @@ def separate_file(
     """
     options = options or SeparationOptions()
     loaded = load_model(model, options.engine, options.threads)
-    return _Job(Path(song), Path(folder), Separator.by_network(loaded, options)).run(progress, block_size)
+    return _Job(Path(song).expanduser(), Path(folder).expanduser(), Separator.by_network(loaded, options)).run(
+        progress, block_size
+    )
 
 
 def reprocess_file(
@@ -88,7 +90,7 @@ def reprocess_file(
     """
     header = read_header(mask)
     separator = Separator.by_stored_mask(mask, header, options or SeparationOptions())
-    job = _Job(Path(song), Path(folder), separator)
+    job = _Job(Path(song).expanduser(), Path(folder).expanduser(), separator)
     if job.song_sha256 != header.song_sha256:
         raise AudioFileError(f"{mask} is the mask of another song than {song}: separate that song first.")
     return job.run(progress, DEFAULT_BLOCK)

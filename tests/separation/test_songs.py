@@ -327,3 +327,12 @@ def test_silence_stays_silent(model):
     separation = splitstrument.separate(np.zeros((30000, 2)), 44100, model)
     assert not separation.instrument.any() and not separation.rest.any()
     assert separation.warnings == ["The song is silent."]
+
+
+def test_a_tilde_is_the_home_folder(rng, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "song.wav", music(rng, 8000), 16000, "FLOAT")
+    folder = tiny_model(tmp_path / "model").path
+    assert folder.is_relative_to(tmp_path)
+    done = separate_file("~/song.wav", "~/stems", f"~/{folder.relative_to(tmp_path)}")
+    assert done.sidecar.is_relative_to(tmp_path / "stems") and done.sidecar.is_file()
