@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from splitstrument import audio
 from splitstrument import audio as audio_module
 from splitstrument.audio import (
     AudioWriter,
@@ -20,6 +21,7 @@ from splitstrument.audio import (
     resampled_length,
     write,
 )
+from splitstrument.audio.chunks import NEVER_WRITTEN
 from splitstrument.errors import AudioFileError
 
 
@@ -208,3 +210,15 @@ def test_bytes_do_not_hold_the_time_of_writing(tmp_path, rng, name):
     chunk = written.index(b"PEAK")
     assert written[chunk + 12 : chunk + 16] == bytes(4)
     np.testing.assert_array_equal(read(tmp_path / name)[0], samples)
+
+
+def test_what_a_reader_has_to_say_is_logged_once_where_no_reader_is_handed_out(tmp_path, caplog):
+    path = tmp_path / "lost_power.wav"
+    soundfile.write(path, np.full((400, 1), 0.25), 8000, subtype="PCM_16")
+    data = bytearray(path.read_bytes())
+    data[4:8] = data[40:44] = bytes(4)  # sizes that a recorder never wrote
+    path.write_bytes(data)
+    for _ in range(2):
+        assert sum(len(block) for block in audio.blocks(path)) == len(audio.read(path)[0]) == 400
+    (record,) = caplog.records
+    assert record.getMessage() == f"{path}: {NEVER_WRITTEN}"

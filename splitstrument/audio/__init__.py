@@ -6,11 +6,15 @@ Audio is float32 ``(n_samples, n_channels)`` at full scale 1.0, channels in WAV 
 A file is what its content is, whatever its name: libsndfile is asked first (WAV, FLAC, OGG, MP3, AIFF, ...), then
 FFmpeg's libraries through PyAV (extra ``[media]``), then the program ffmpeg. Its length is what decoding finds: where a
 header's number cannot be believed `Reader.n_samples` is None, and `probe` counts. Resampling is soxr's.
+
+What a reader has to say of a file (sizes that were never written, parts that cannot be read) is in `Reader.warnings`;
+`read` and `blocks`, which hand out no reader, log it once a process.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -222,6 +226,7 @@ def read(
         audio, rate = _read_whole(file) if n_samples is None else file.read(n_samples), file.sample_rate_hz
         if file.cut_off and n_samples is None:
             raise cut_off(file.path, len(audio) / rate)
+        _say(file)
     check_finite(audio, path)
     if mono:
         audio = audio.mean(axis=1, keepdims=True)
@@ -246,6 +251,17 @@ def blocks(path: str | Path, block_size: int = DEFAULT_BLOCK) -> Generator[Audio
         while len(block := file.read(block_size)):
             check_finite(block, path)
             yield block
+        _say(file)
+
+
+def _say(file: Reader) -> None:
+    for sentence in file.warnings:
+        _say_once(file.path, sentence)
+
+
+@lru_cache(maxsize=1024)
+def _say_once(path: Path, sentence: str) -> None:
+    logging.getLogger(__name__).warning("%s: %s", path, sentence)
 
 
 def check_finite(audio: Audio, path: str | Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -54,12 +57,25 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit with 0 on success only, 1 on an error to mend, 2 on wrong usage, 130 on Ctrl-C."""
-    with patient_streams() as output:
+    with patient_streams() as output, logged_to_stderr():
         status = _status(home_expanded(sys.argv[1:] if arguments is None else arguments))
         output.flush()
         if output.error and output.error.errno != errno.EPIPE:
             status = fail(f"Standard output could not be written ({output.error.strerror}): print it elsewhere.", 1)
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def logged_to_stderr() -> Iterator[None]:
+    """Print the package's own warnings as the commands print theirs."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("splitstrument: %(message)s"))
+    logger = logging.getLogger(__name__.partition(".")[0])
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def home_expanded(arguments: list[str]) -> list[str]:
