@@ -186,10 +186,13 @@ def check_shareable(settings: TrainingSettings, size: int) -> None:
     Raises
     ------
     SettingsError
-        If the batch cannot be cut into equal parts, is made on the device, or XLA is asked for.
+        If the batch cannot be cut into equal parts, is made on the device or of stem sets, or XLA is asked for.
     """
     if size > 1 and settings.data.place == "device":
         raise SettingsError("Setting data.place: device is for one process: set it to files for a training on several.")
+    if size > 1 and settings.data.source == "stems":
+        # a mean over the stems that are known: parts of a batch may know other numbers of them and would not add up
+        raise SettingsError("Setting data.source: stems is for one process: train with one.")
     if settings.batch_size % size:
         raise SettingsError(
             f"A batch_size of {settings.batch_size} cannot be shared by {size} processes: choose a multiple of {size}."

@@ -249,6 +249,7 @@ def test_every_loss_of_parts_adds_up_to_the_loss_of_the_whole(rng):
         "target": np.hypot(target[..., :1], target[..., 1:]),
         "mixture_stft": mixture,
         "target_stft": target,
+        **dict.fromkeys(("known", "energy", "rest_energy"), np.ones((4, 1), np.float32)),
     }
     masks = rng.random((4, 65, n_frames, 1), np.float32)
     for name in LOSSES:
@@ -274,6 +275,11 @@ def test_members():
 
 
 def test_what_cannot_be_shared_is_refused(folder):
+    of_stems = tiny_settings(folder, batch_size=6)
+    of_stems = of_stems.model_copy(update={"data": of_stems.data.model_copy(update={"source": "stems"})})
+    check_shareable(of_stems, 1)
+    with pytest.raises(SettingsError, match="data.source: stems is for one process"):
+        check_shareable(of_stems, 3)
     check_shareable(tiny_settings(folder, batch_size=6), 3)
     with pytest.raises(SettingsError, match="A batch_size of 4 cannot be shared by 3 processes"):
         check_shareable(tiny_settings(folder, batch_size=4), 3)
