@@ -25,8 +25,10 @@ from numpy.typing import NDArray
 
 from splitstrument import audio
 from splitstrument.audio import Audio
+from splitstrument.errors import AudioFileError
 
 STEPS_PER_S = 10
+LOWEST_RATE_HZ = 8000
 MOMENTARY_STEPS, SHORT_TERM_STEPS = 4, 30
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU, RANGE_GATE_LU = -10.0, -20.0
@@ -92,7 +94,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, sample_rate_hz: int, n_channels: int, true_peak: bool = True) -> None:
-        if sample_rate_hz < 8000 or n_channels < 1:
+        if sample_rate_hz < LOWEST_RATE_HZ or n_channels < 1:
             raise ValueError(
                 "loudness needs a rate of at least 8,000 Hz and one channel. "
                 f"Received: {sample_rate_hz} Hz, {n_channels} channels"
@@ -189,9 +191,11 @@ def measure_file(path: str | Path, advance: Callable[[float], None] | None = Non
     Raises
     ------
     AudioFileError
-        If it cannot be read.
+        If it cannot be read, or has less than 8,000 Hz.
     """
     info = audio.probe(path)
+    if info.sample_rate_hz < LOWEST_RATE_HZ:
+        raise AudioFileError(f"{path} has {info.sample_rate_hz} Hz: loudness is measured from {LOWEST_RATE_HZ} Hz on.")
     meter = LoudnessMeter(info.sample_rate_hz, info.n_channels)
     for block in audio.blocks(path):
         meter.add(block)

@@ -222,3 +222,15 @@ def test_what_a_reader_has_to_say_is_logged_once_where_no_reader_is_handed_out(t
         assert sum(len(block) for block in audio.blocks(path)) == len(audio.read(path)[0]) == 400
     (record,) = caplog.records
     assert record.getMessage() == f"{path}: {NEVER_WRITTEN}"
+
+
+@pytest.mark.parametrize("n_scraps", [3000, 12_000])
+def test_scraps_of_streams_behind_a_song_end_no_batch(tmp_path, n_scraps):
+    path = tmp_path / "scraps.wav"
+    soundfile.write(path, np.full((400, 1), 0.25), 8000, subtype="PCM_16")
+    path.write_bytes(path.read_bytes() + n_scraps * b"RIFF\x04\0\0\0WAVE")
+    if n_scraps < 10_000:
+        assert len(audio.read(path)[0]) == 400
+    else:
+        with pytest.raises(AudioFileError, match="more than 10000 streams"):
+            audio.read(path)

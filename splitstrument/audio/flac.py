@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from splitstrument.audio.mpeg import id3_size
-from splitstrument.audio.sections import Layout, Section
+from splitstrument.audio.sections import MAX_STREAMS, Layout, Section, TooManyStreams
 
 STREAM = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 LENGTH_OFFSET = 18
@@ -20,7 +21,9 @@ _SIZES = {1: 192, **{code: 144 << code for code in (2, 3, 4, 5)}, **{code: 1 << 
 def layout(data: bytes) -> Layout | None:
     """The streams of a FLAC file; None if it is none."""
     first = id3_size(data)
-    starts = [match.start() for match in STREAM.finditer(data)]
+    starts = [match.start() for match in islice(STREAM.finditer(data), MAX_STREAMS + 1)]
+    if len(starts) > MAX_STREAMS:
+        raise TooManyStreams
     if not starts or starts[0] != first:
         return None
     found = [_section(data, start, end) for start, end in zip(starts, [*starts[1:], len(data)], strict=True)]

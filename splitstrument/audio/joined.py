@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from splitstrument.audio.sections import Layout, Section
+from splitstrument.audio.sections import MAX_STREAMS, Layout, Section, TooManyStreams
 
 EBML = b"\x1a\x45\xdf\xa3"
 SEGMENT = b"\x18\x53\x80\x67"
@@ -21,6 +21,8 @@ def layout(data: bytes) -> Layout | None:
         if _measure_of(data[start : start + 12]) is not measure:
             break
         starts.append(start)
+        if len(starts) > MAX_STREAMS:
+            raise TooManyStreams
     if len(starts) == 1:
         return None
     return Layout(tuple(Section(a, b) for a, b in zip(starts, [*starts[1:], len(data)], strict=True)))

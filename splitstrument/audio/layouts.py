@@ -6,7 +6,8 @@ import mmap
 from pathlib import Path
 
 from splitstrument.audio import chunks, flac, joined, mpeg, ogg
-from splitstrument.audio.sections import Layout, Section
+from splitstrument.audio.sections import MAX_STREAMS, Layout, Section, TooManyStreams
+from splitstrument.errors import AudioFileError
 
 MOGG_VERSIONS = range(0x0A, 0x0B)  # 0x0A is not encrypted
 
@@ -14,9 +15,20 @@ OTHERS = (b"RIFF", b"RIFX", b"FORM", b"RF64", b"BW64", b"caff", b".snd", b"riff"
 
 
 def layout_of(path: Path) -> Layout:
-    """Find the streams of a file; one that is not known is one stream, to be read as it is."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        return _layout(data) or Layout((Section(0, len(data)),))  # type: ignore[arg-type]
+    """Find the streams of a file; one that is not known is one stream, to be read as it is.
+
+    Raises
+    ------
+    AudioFileError
+        If there seem to be more than `MAX_STREAMS`.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _layout(data) or Layout((Section(0, len(data)),))  # type: ignore[arg-type]
+    except TooManyStreams:
+        raise AudioFileError(
+            f"{path} seems to hold more than {MAX_STREAMS} streams one after another, as no song does: get it again."
+        ) from None
 
 
 def _layout(data: bytes) -> Layout | None:

@@ -5,6 +5,7 @@ Layout of frames, Xing, Info, VBRI and LAME tags: ISO/IEC 11172-3 and the LAME p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,9 @@ class Frame:
         return self.start + 4 + ((17 if mono else 32) if self.mpeg1 else (9 if mono else 17))
 
 
+_HEADER_START = re.compile(rb"\xff[\xe2-\xff][\x10-\xef]")  # a layer and a bit rate; runs of 0xff are none
+
+
 def frame_at(data: bytes, start: int) -> Frame | None:
     """The frame whose header lies at `start`; None if there is none, or it has no size of its own (free format)."""
     head = data[start : start + 4]
@@ -92,8 +96,8 @@ def frames(data: bytes, start: int = 0) -> Iterator[Frame]:
 
 def _next_start(data: bytes, position: int) -> int:
     """Return the next place for a frame from `position` on, behind an ID3 tag that begins there; negative if none."""
-    position += id3_size(data, position)
-    return data.find(b"\xff", position)
+    found = _HEADER_START.search(data, position + id3_size(data, position))
+    return found.start() if found else -1
 
 
 def id3_size(data: bytes, position: int = 0) -> int:

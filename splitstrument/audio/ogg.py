@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from splitstrument.audio.sections import Layout, Section
+from splitstrument.audio.sections import MAX_STREAMS, Layout, Section, TooManyStreams
 
 CONTINUED, FIRST, LAST = 1, 2, 4
 _HEADER = struct.Struct("<4sBBqIIIB")
@@ -46,6 +46,8 @@ def layout(data: bytes, start: int = 0) -> Layout | None:
     for page in pages(data, start):
         if page.flags & FIRST and (not chains or not chains[-1][-1].flags & FIRST):
             chains.append([])
+            if len(chains) > MAX_STREAMS:
+                raise TooManyStreams
         if not chains:
             return None
         chains[-1].append(page)

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+MAX_STREAMS = 10_000  # joined end to end; more of them only a file has that is made to take time and memory
+
+
+class TooManyStreams(Exception):
+    """A file seems to hold more than `MAX_STREAMS` streams."""
+
 
 @dataclass(frozen=True)
 class Section:

@@ -127,20 +127,21 @@ class SoundFileReader(Reader):
 
     def _next_section(self) -> bool:
         """Go on with the stream that follows; False if there is none."""
-        if self._number + 1 >= len(self._layout.sections):
-            return False
-        self._number += 1
-        try:
-            following = self._open(self._number)
-        except soundfile.LibsndfileError:
-            self._warn(f"What follows after {self.position / self.sample_rate_hz:.2f} s cannot be read and is missing.")
-            return self._next_section()
-        self._file.close()
-        self._file = following
-        before, after = (self.sample_rate_hz, self.n_channels), (following.samplerate, following.channels)
-        if before != after:
-            raise changed(self.path, before, after, self.position)
-        return True
+        while self._number + 1 < len(self._layout.sections):
+            self._number += 1
+            try:
+                following = self._open(self._number)
+            except soundfile.LibsndfileError:
+                missing_s = self.position / self.sample_rate_hz
+                self._warn(f"What follows after {missing_s:.2f} s cannot be read and is missing.")
+                continue
+            self._file.close()
+            self._file = following
+            before, after = (self.sample_rate_hz, self.n_channels), (following.samplerate, following.channels)
+            if before != after:
+                raise changed(self.path, before, after, self.position)
+            return True
+        return False
 
     def _warn(self, sentence: str) -> None:
         if sentence not in self.warnings:

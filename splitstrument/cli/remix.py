@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from splitstrument.audio import is_audio_name, probe
-from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
+from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
 from splitstrument.errors import SettingsError
 from splitstrument.mixing.remix import RemixSettings, remix_files
 from splitstrument.mixing.words import find_word, words
@@ -20,6 +20,7 @@ from splitstrument.progress import progress
 from splitstrument.settings import validate
 
 SIDECAR = "separation.json"
+WRITTEN = (".wav", ".flac", ".mp3", ".ogg")
 NOT_STEMS = ("mask", "song", "mix", "mixture")
 
 
@@ -52,7 +53,11 @@ def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, o
     """
     if output.exists() and not overwrite:
         raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
-    with stems_of(song, model, quiet or as_json) as (stems, aliases):
+    if output.resolve() == song.resolve():
+        raise SettingsError(f"{output} is the song itself: choose another --output.")
+    if output.suffix.lower() not in WRITTEN:
+        raise SettingsError(f"{output} cannot be written: end it in {', '.join(WRITTEN)}.")
+    with terminable(), stems_of(song, model, quiet or as_json) as (stems, aliases):
         settings = settings_of(changes, loudness, ceiling, aliases)
         seconds = 2 * probe(next(iter(stems.values()))).duration_s if stems else None
         with progress("mixing", seconds, "s", quiet or as_json) as advance:
@@ -100,9 +105,15 @@ def stems_of(song: Path, model: str, quiet: bool) -> Iterator[tuple[dict[str, Pa
 
 
 def stems_in(folder: Path) -> dict[str, Path]:
-    """Audio files of a folder by their names, songs and masks left out."""
-    stems = {path.stem: path for path in sorted(folder.iterdir()) if is_audio_name(path) and path.is_file()}
-    stems = {name: path for name, path in stems.items() if name.lower() not in NOT_STEMS}
+    """Audio files of a folder by their names; songs, masks and what `remix` wrote (with its sidecar) are left out."""
+    stems: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        made_by_remix = path.with_name(f"{path.name}.json").is_file()
+        if not is_audio_name(path) or not path.is_file() or path.stem.lower() in NOT_STEMS or made_by_remix:
+            continue
+        if path.stem in stems:
+            raise SettingsError(f"{path} and {stems[path.stem]} are both called {path.stem}: take one away.")
+        stems[path.stem] = path
     if not stems:
         raise SettingsError(f"{folder} holds no stems: give a folder that `splitstrument separate` wrote.")
     return stems
@@ -152,11 +163,15 @@ def _equalizer(value: str, text: str) -> dict[str, Any]:
     """A word with an amount, or frequency, gain and Q."""
     first, *others = value.split(":")
     if first.replace(".", "", 1).isdigit():
-        if len(others) not in (1, 2):
-            raise SettingsError(f"{text!r} cannot be read: write STEM=HZ:DB or STEM=HZ:DB:Q, such as guitar=800:-4:2.")
+        if len(others) not in (1, 2) or not 0 < float(first) <= 20_000:
+            raise SettingsError(
+                f"{text!r} cannot be read: write STEM=HZ:DB or STEM=HZ:DB:Q, such as guitar=800:-4:2, up to 20000 Hz."
+            )
         numbers = [_number(part, text) for part in (first, *others)]
         return dict(zip(("hertz", "gain_db", "quality"), numbers, strict=False))
     find_word(first)
+    if len(others) > 1:
+        raise SettingsError(f"{text!r} cannot be read: write STEM=WORD or STEM=WORD:AMOUNT, such as guitar=warm:0.5.")
     return {"word": first, **({"amount": _number(others[0], text)} if others else {})}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from splitstrument.cli.common import (
     print_table,
     quiet_option,
     scheduler_option,
+    terminable,
 )
 from splitstrument.cli.settings_flags import flags_of, from_flags
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
@@ -90,7 +90,7 @@ def separate(
     with (
         _standard_input(songs) as (inputs, spooled),
         _standard_output(output, chosen, songs) as target,
-        _terminable(),
+        terminable(),
     ):
         found = find_songs(inputs)
         plan = make_plan(found.songs, target, folder, chosen, existing or "refuse")
@@ -215,24 +215,6 @@ def _standard_output(output: str, chosen: SeparationOptions, songs: tuple[str, .
         yield Path(folder)
 
 
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """Let a termination signal end the work as Ctrl-C does, so that it, too, leaves nothing half-written."""
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 def _print_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
         songs = [{**vars(planned), "outputs": [str(path) for path in planned.outputs]} for planned in plan.songs]
@@ -310,7 +292,7 @@ def rerun(
     total = audio["n_samples"] / audio["sample_rate_hz"]
     with (
         tempfile.TemporaryDirectory(prefix="splitstrument-") as scratch,
-        _terminable(),
+        terminable(),
         show_progress("Separating again", total, "s", quiet) as advance,
     ):
         result = rerun_sidecar(sidecar, output or Path(scratch), song, model, _Advance(advance), overwrite)

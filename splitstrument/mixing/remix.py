@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from splitstrument import audio
 from splitstrument.audio import AudioInfo, AudioWriter
 from splitstrument.errors import SettingsError
 from splitstrument.files import sha256_of, write_json
-from splitstrument.loudness import Loudness, LoudnessMeter
+from splitstrument.loudness import LOWEST_RATE_HZ, Loudness, LoudnessMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer, curve_equalizer
 from splitstrument.mixing.effects.limiter import Limiter
@@ -76,7 +76,7 @@ class RemixSettings(Settings):
     """
 
     stems: dict[str, StemMix] = Field(default_factory=dict)
-    loudness: Literal["same", "off"] | float = "same"
+    loudness: Literal["same", "off"] | Annotated[float, Field(ge=-70, le=0)] = "same"
     ceiling_dbtp: float = Field(-1.0, ge=-20, le=0)
 
     @property
@@ -132,11 +132,15 @@ def remix_files(
     Raises
     ------
     SettingsError
-        If stems do not fit together, a stem is named that there is not, or a place is asked for in surround.
+        If stems do not fit together, a stem is named that there is not, a place is asked for in surround, the output is
+        one of the stems, or their rate is too low for a loudness.
     AudioFileError
         If a file cannot be read or written.
     """
     info, subtype = check_stems(stems, settings)
+    if any(path.resolve() == output.resolve() for path in stems.values()):
+        raise SettingsError(f"{output} is one of the stems of this mix: choose another output.")
+    hashes = {name: sha256_of(path) for name, path in stems.items()}
     n_channels = 2 if info.n_channels == 1 and any(mix.pan for mix in settings.stems.values()) else info.n_channels
     song, mix = (LoudnessMeter(info.sample_rate_hz, count) for count in (info.n_channels, n_channels))
     for mixed, as_it_was in _mixed(stems, settings, info.sample_rate_hz, n_channels):
@@ -145,8 +149,8 @@ def remix_files(
         report(len(mixed) / info.sample_rate_hz)
     before, unscaled = song.result(), mix.result()
     gain_db = _master_gain_db(settings, before, unscaled)
-    ceiling = max(settings.ceiling_dbtp, min(0.0, before.true_peak_dbtp or -np.inf))
-    limited = not settings.is_neutral and (unscaled.true_peak_dbtp or -np.inf) + gain_db > ceiling
+    ceiling = max(settings.ceiling_dbtp, min(0.0, _peak_dbtp(before)))
+    limited = not settings.is_neutral and _peak_dbtp(unscaled) + gain_db > ceiling
     after = LoudnessMeter(info.sample_rate_hz, n_channels)
     with AudioWriter(output, info.sample_rate_hz, n_channels, subtype(output), info.n_samples) as writer:
         blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, info.sample_rate_hz, n_channels))
@@ -156,7 +160,7 @@ def remix_files(
             report(len(block) / info.sample_rate_hz)
     result = Remixed(output, before, after.result(), gain_db, limited, tuple(_notes(settings, limited, ceiling)))
     made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
-    made["stems"] = {name: {"file": path.name, "sha256": sha256_of(path)} for name, path in stems.items()}
+    made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
     write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
     return result
 
@@ -179,6 +183,10 @@ def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[Aud
             raise SettingsError(
                 f"{info.path} and {first.path} differ in rate, length or channels: stems of one song are alike."
             )
+    if first.sample_rate_hz < LOWEST_RATE_HZ:
+        raise SettingsError(
+            f"{first.path} has {first.sample_rate_hz} Hz; a remix needs {LOWEST_RATE_HZ} Hz or more: resample the song."
+        )
     unknown = sorted(settings.stems.keys() - stems.keys())
     if unknown:
         raise SettingsError(f"There is no stem {unknown[0]!r}: these stems are {', '.join(stems)}.")
@@ -230,6 +238,10 @@ def _placed(block: audio.Audio, mix: StemMix, effects: list[Effect]) -> Mix:
 def _limited(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:
     limiter = Limiter(sample_rate_hz, n_channels, ceiling_dbtp)
     return (block.astype(np.float64) for block in run([limiter], (block.astype(np.float32) for block in blocks)))
+
+
+def _peak_dbtp(loudness: Loudness) -> float:
+    return -np.inf if loudness.true_peak_dbtp is None else loudness.true_peak_dbtp
 
 
 def _master_gain_db(settings: RemixSettings, song: Loudness, mix: Loudness) -> float:

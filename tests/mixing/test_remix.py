@@ -137,7 +137,10 @@ def test_what_does_not_fit_is_one_sentence_and_leaves_nothing(stems, tmp_path):
         (["--eq", "guitar=800"], "HZ:DB"),
         (["--pan", "guitar=3"], "pan"),
         (["--mute", "drums"], "There is no stem 'drums'"),
+        (["--eq", "guitar=30000:2"], "up to 20000 Hz"),
+        (["--eq", "guitar=warm:1:2"], "WORD:AMOUNT"),
         (["--loudness", "loud"], "is no number"),
+        (["--loudness", "300"], "loudness"),
     ],
 )
 def test_flags_that_cannot_be_are_one_sentence(folder, tmp_path, flags, sentence):
@@ -168,3 +171,35 @@ def test_an_unknown_word_is_not_guessed():
     with pytest.raises(SettingsError, match="it is not guessed: there are airy, boomy"):
         find_word("xylophonic")
     assert find_word("Warm").name == "warm"
+
+
+def test_a_mix_never_takes_the_place_of_what_it_is_made_of(folder, tmp_path):
+    stems = {name: tmp_path / f"{name}.wav" for name in ("guitar", "rest")}
+    for name, path in stems.items():
+        path.write_bytes((folder / "stems" / f"{name}.wav").read_bytes())
+    before = stems["rest"].read_bytes()
+    command = ["remix", str(tmp_path), "--gain", "guitar=-6", "--overwrite", "--quiet", "-o"]
+    assert "is one of the stems" in str(CliRunner().invoke(cli, [*command, str(stems["rest"])]).exception)
+    assert stems["rest"].read_bytes() == before
+    assert CliRunner().invoke(cli, [*command, str(tmp_path / "practice.wav")]).exit_code == 0
+    assert CliRunner().invoke(cli, [*command, str(tmp_path / "again.wav")]).exit_code == 0  # practice is no stem
+    assert (tmp_path / "again.wav").read_bytes() == (tmp_path / "practice.wav").read_bytes()
+    (tmp_path / "guitar.flac").write_bytes(b"")
+    assert "both called guitar" in str(CliRunner().invoke(cli, [*command, str(tmp_path / "b.wav")]).exception)
+
+
+def test_a_click_at_full_scale_is_limited_too(tmp_path):
+    click = np.zeros((4 * RATE, 1))
+    click[:: RATE // 2] = -1.0
+    soundfile.write(tmp_path / "clicks.wav", click, RATE, subtype="PCM_16")
+    done = remix_files({"clicks": tmp_path / "clicks.wav"}, tmp_path / "mix.wav", RemixSettings(loudness=-20.0))
+    assert done.limited and np.abs(read(tmp_path / "mix.wav")).max() <= 1
+    assert done.mix.true_peak_dbtp <= 0.01
+
+
+def test_low_rates_are_one_sentence(tmp_path):
+    soundfile.write(tmp_path / "low.wav", music(1, 1)[::11], 4000)
+    with pytest.raises(SettingsError, match="4000 Hz; a remix needs 8000"):
+        remix_files({"a": tmp_path / "low.wav"}, tmp_path / "mix.wav", RemixSettings())
+    run = CliRunner().invoke(cli, ["loudness", str(tmp_path / "low.wav"), "--json"])
+    assert run.exit_code == 1 and "4000 Hz" in run.stderr
