@@ -27,7 +27,7 @@ import numpy as np
 from splitstrument import audio
 from splitstrument.errors import DatasetError
 from splitstrument.files import safe_name, write_yaml
-from splitstrument.pairs import check_pair, find_pairs
+from splitstrument.pairs import Pair, check_pair, find_pairs
 from splitstrument.settings import read_yaml
 
 STEMS = ("guitar", "piano", "bass", "drums", "voice", "other")
@@ -91,7 +91,7 @@ def read_set(root: str | Path) -> StemSet:
     Raises
     ------
     DatasetError
-        If there is no listing, or it is of another form.
+        If there is no listing, it is of another form, or it has no sample rate.
     """
     path = Path(root) / LISTING
     if not path.is_file():
@@ -99,9 +99,10 @@ def read_set(root: str | Path) -> StemSet:
     data = read_yaml(path, MAX_LISTING_BYTES)
     if not isinstance(data, dict) or data.get("format") != FORMAT or not isinstance(data.get("tracks"), dict):
         raise DatasetError(f"{path} is no listing of format {FORMAT}: make the set again with this version.")
-    return StemSet(
-        Path(root), int(data["sample_rate_hz"]), {name: _track(name, entry) for name, entry in data["tracks"].items()}
-    )
+    rate = data.get("sample_rate_hz")
+    if not isinstance(rate, int) or rate <= 0:
+        raise DatasetError(f"{path} has the sample_rate_hz {rate!r}, which is no rate: make the set again.")
+    return StemSet(Path(root), rate, {name: _track(name, entry) for name, entry in data["tracks"].items()})
 
 
 def _track(name: str, entry: Any) -> SetTrack:
@@ -177,6 +178,9 @@ def from_pairs(
 ) -> list[SetTrack]:
     """Make a set of instrument/rest pairs, real songs mostly: the rest becomes ``other``, which is not known.
 
+    A set that is there grows; its track of the same name is replaced. A song with a peak above 1, which 16 bits cannot
+    hold, is turned down as a whole.
+
     Parameters
     ----------
     stem
@@ -189,24 +193,54 @@ def from_pairs(
     Raises
     ------
     DatasetError
-        If there are no pairs, or a stem has a name that no set has.
+        If there are no pairs, a stem has a name that no set has, two songs would share one folder, or the set that is
+        there has another rate.
     """
     known = (stem, *silent)
     strange = sorted(set(known) - set(STEMS[:-1]))
     if strange:
         raise DatasetError(f"No set can know a stem {strange[0]!r}: expected some of {', '.join(STEMS[:-1])}.")
+    songs, listed = _by_track_name(find_pairs(pairs, sample_rate_hz)), _listed(root, sample_rate_hz)
     tracks = []
-    for pair in find_pairs(pairs, sample_rate_hz):
+    for name, pair in songs.items():
         duration_s = check_pair(pair).n_samples / sample_rate_hz
-        name = safe_name(pair.name).replace(" ", "_")
         files = {stem: pair.instrument, "other": pair.rest}
         sounds = {each: _stereo(audio.read(path, sample_rate_hz)[0]) for each, path in files.items()}
-        write_files(root, name, sounds, sample_rate_hz)
+        write_files(root, name, _below_full_scale(sounds), sample_rate_hz)
         made_of = dict.fromkeys(files, ("recorded",))
         track = SetTrack(name, known, tuple(files), artist or name, part, 0, round(duration_s, 3), made_of)
         tracks.append(track)
-    write_listing(root, sample_rate_hz, tracks)
+    write_listing(root, sample_rate_hz, (listed | {track.name: track for track in tracks}).values())
     return tracks
+
+
+def _by_track_name(pairs: Iterable[Pair]) -> dict[str, Pair]:
+    """Pairs by the names of their tracks; DatasetError if two would have one."""
+    songs: dict[str, Pair] = {}
+    for pair in pairs:
+        name = safe_name(pair.name).replace(" ", "_")
+        if name in songs:
+            raise DatasetError(f"{songs[name].name!r} and {pair.name!r} would both be the track {name}: rename one.")
+        songs[name] = pair
+    return songs
+
+
+def _listed(root: Path, sample_rate_hz: int) -> dict[str, SetTrack]:
+    """Tracks of the set that is there, if there is one; DatasetError if it has another rate."""
+    if not (root / LISTING).is_file():
+        return {}
+    there = read_set(root)
+    if there.sample_rate_hz != sample_rate_hz:
+        raise DatasetError(
+            f"{root} is a stem set of {there.sample_rate_hz} Hz, not {sample_rate_hz}: give that rate or a new folder."
+        )
+    return there.tracks
+
+
+def _below_full_scale(sounds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Stems of one song with peaks of at most 1: one gain for all, so that their sum is still the song."""
+    peak = max(float(np.abs(sound).max(initial=0)) for sound in sounds.values())
+    return {stem: sound / np.float32(peak) for stem, sound in sounds.items()} if peak > 1 else sounds
 
 
 def _stereo(sound: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ def noise(seed: int, channels: int = 2, n_samples: int = 5000) -> np.ndarray:
     return np.random.default_rng(seed).integers(-9000, 9000, (n_samples, channels)).astype(np.int16)
 
 
-def make_pairs(folder, channels: int = 2):
-    for seed, name in enumerate(("a song", "b")):
+def make_pairs(folder, channels: int = 2, names: tuple[str, ...] = ("a song", "b")):
+    for seed, name in enumerate(names):
         track = folder / f"tracks_{RATE}hz" / name
         track.mkdir(parents=True)
         for shift, role in enumerate(("instrument", "rest")):
@@ -62,6 +62,8 @@ def test_stems_of_different_lengths_or_strange_names_are_refused(tmp_path):
     ("listing", "message"),
     [
         ({"format": 2}, "no listing of format 1"),
+        ({"format": 1, "tracks": {}}, "sample_rate_hz None"),
+        ({"format": 1, "sample_rate_hz": "fast", "tracks": {}}, "sample_rate_hz 'fast'"),
         ({"format": 1, "sample_rate_hz": RATE, "tracks": {"t": {"known": []}}}, "damaged"),
         ({"format": 1, "sample_rate_hz": RATE, "tracks": {"t": {"known": [], "stems": [], "x": 1}}}, "damaged"),
         (
@@ -100,3 +102,51 @@ def test_the_rest_of_a_pair_is_never_known(tmp_path):
     make_pairs(tmp_path / "pairs")
     with pytest.raises(DatasetError, match="No set can know a stem 'other'"):
         from_pairs(tmp_path / "pairs", tmp_path / "set", "guitar", ["other"])
+
+
+def test_songs_that_would_share_a_folder_are_refused_before_anything_is_written(tmp_path):
+    make_pairs(tmp_path / "pairs", names=("my song", "my_song"))
+    with pytest.raises(DatasetError, match=r"'my[ _]song' and 'my[ _]song' would both be the track my_song") as error:
+        from_pairs(tmp_path / "pairs", tmp_path / "set", "guitar")
+    assert "'my song'" in str(error.value) and "'my_song'" in str(error.value)
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_set_grows_and_a_track_of_the_same_name_is_replaced(tmp_path):
+    make_pairs(tmp_path / "first", names=("a", "b"))
+    make_pairs(tmp_path / "second", names=("b", "c"))
+    from_pairs(tmp_path / "first", tmp_path / "set", "guitar")
+    made = from_pairs(tmp_path / "second", tmp_path / "set", "piano")
+    assert sorted(track.name for track in made) == ["b", "c"]
+    stems = read_set(tmp_path / "set")
+    assert {name: track.known for name, track in stems.tracks.items()} == {
+        "a": ("guitar",),
+        "b": ("piano",),
+        "c": ("piano",),
+    }
+    assert all(stems.path(track, stem).is_file() for track in stems.tracks.values() for stem in track.stems)
+    assert np.array_equal(soundfile.read(stems.path(stems.tracks["b"], "piano"), dtype="int16")[0], noise(0))
+
+
+def test_a_set_of_another_rate_is_left_as_it_is(tmp_path):
+    make_pairs(tmp_path / "pairs")
+    from_pairs(tmp_path / "pairs", tmp_path / "set", "guitar")
+    before = (tmp_path / "set/tracks.yaml").read_bytes()
+    with pytest.raises(DatasetError, match="is a stem set of 22050 Hz, not 16000"):
+        from_pairs(tmp_path / "pairs", tmp_path / "set", "guitar", sample_rate_hz=16_000)
+    assert (tmp_path / "set/tracks.yaml").read_bytes() == before
+    assert [path.name for path in (tmp_path / "set").glob("tracks_*")] == ["tracks_22050hz"]
+
+
+def test_peaks_above_full_scale_turn_the_whole_song_down(tmp_path):
+    track = tmp_path / f"pairs/tracks_{RATE}hz/loud"
+    track.mkdir(parents=True)
+    loud, quiet = noise(0) / np.float32(4000), noise(1) / np.float32(20_000)
+    for role, sound in (("instrument", loud), ("rest", quiet)):
+        soundfile.write(track / f"{role}_loud.wav", sound.astype(np.float32), RATE, "FLOAT")
+    (made,) = from_pairs(tmp_path / "pairs", tmp_path / "set", "guitar")
+    stems = read_set(tmp_path / "set")
+    read = [soundfile.read(stems.path(made, stem))[0] for stem in ("guitar", "other")]
+    assert np.abs(loud).max() > 2
+    for sound, source in zip(read, (loud, quiet), strict=True):
+        np.testing.assert_allclose(sound, source / np.abs(loud).max(), atol=2 / 32_768)

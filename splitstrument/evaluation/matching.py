@@ -1,8 +1,8 @@
 """Match estimates to references by the path of their folders, and never by a guess.
 
 A track is known by the path of its folder below the folder that was given. An estimate belongs to the reference whose
-path is the same or, where the folders above differ (``test/song`` and ``htdemucs/song``), has the longest common end;
-where two estimates or two references are equally near, all are refused.
+path is the same. Where the folders above differ (``test/song`` and ``htdemucs/song``), it is, of the estimates left,
+the one whose path has the longest common end; where two estimates or two references are equally near, all are refused.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ SOURCE = re.compile(rf"({'|'.join(SOURCES)})(?![^\W\d_])", re.IGNORECASE)
 def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
     """Folder of a track -> source -> file, for every folder below `folder` that holds ``instrument*`` or ``rest*``.
 
+    ``instrument.wav`` is the instrument, whatever longer names (``instrument_preview.wma``) stand beside it.
+
     Raises
     ------
     DatasetError
@@ -34,14 +36,21 @@ def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
     """
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}: {EXPECTED}.")
-    stems: dict[Path, dict[str, Path]] = {}
+    found_at: dict[Path, dict[str, list[Path]]] = {}
     for path in sorted(place / name for place, names in folders_once(folder) for name in names):
         if (found := SOURCE.match(path.name)) and (is_audio_name(path) or unread_reason(path)):
-            source, track = found[1].lower(), stems.setdefault(path.parent, {})
-            if source in track:
-                raise DatasetError(f"{track[source]} and {path} could both be the {source}: keep one of them.")
-            track[source] = path
-    return stems
+            found_at.setdefault(path.parent, {}).setdefault(found[1].lower(), []).append(path)
+    return {
+        place: {source: _only(source, paths) for source, paths in track.items()} for place, track in found_at.items()
+    }
+
+
+def _only(source: str, paths: list[Path]) -> Path:
+    """The file whose name is the source's and no more or, where there is none, the one there is."""
+    candidates = [path for path in paths if path.stem.lower() == source] or paths
+    if len(candidates) > 1:
+        raise DatasetError(f"{candidates[0]} and {candidates[1]} could both be the {source}: keep one of them.")
+    return candidates[0]
 
 
 def find_references(folder: Path) -> list[Pair]:
@@ -75,15 +84,15 @@ def match(references: Collection[Pair], root: Path, estimates: Collection[Path],
     DatasetError
         If a reference could have several, or several references the same.
     """
+    same = {pair: place / pair.instrument.parent.relative_to(root) for pair in references}
+    matched = {pair: folder for pair, folder in same.items() if folder in estimates}
     by_name: dict[str, list[Path]] = {}
-    for folder in estimates:
+    taken = set(matched.values())
+    for folder in (folder for folder in estimates if folder not in taken):
         by_name.setdefault(folder.absolute().name, []).append(folder)
-    chosen: dict[Pair, Path | None] = {}
-    for pair in references:
-        track = pair.instrument.parent
-        same = place / track.relative_to(root)
-        chosen[pair] = same if same in estimates else _nearest(pair, by_name.get(track.absolute().name, []))
-    matched = {pair: folder for pair, folder in chosen.items() if folder is not None}
+    for pair in [pair for pair in references if pair not in matched]:
+        if nearest := _nearest(pair, by_name.get(pair.instrument.parent.absolute().name, [])):
+            matched[pair] = nearest
     for folder, count in Counter(matched.values()).items():
         if count > 1:
             places = " or ".join(str(pair.instrument.parent) for pair, theirs in matched.items() if theirs == folder)

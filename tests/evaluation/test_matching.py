@@ -83,11 +83,29 @@ def test_instrument_of_one_model_and_rest_of_another_are_not_mixed(scored, tmp_p
         scored({}, {})
 
 
-def test_two_files_for_one_source_are_refused(scored, tmp_path):
+def test_an_exact_path_is_not_taken_by_another_song_of_the_name(scored, tmp_path):
+    values, unmatched = scored({"a/song": "one", "b/song": "two"}, {"a/song": "one"})
+    assert list(values) == ["a/song"] and values["a/song"] > 10 and not unmatched
+    record = score_files(tmp_path / "ref", tmp_path / "est", tmp_path / "again", SMALL)
+    assert any("b/song" in sentence for sentence in record["problems"])
+    assert not any("a/song" in sentence for sentence in record["problems"])
+
+
+@pytest.mark.parametrize("names", [("instrument.wav", "Instrument.flac"), ("instrument_1.wav", "instrument_2.flac")])
+def test_two_files_for_one_source_are_refused(scored, tmp_path, names):
     scored({"song": "one"}, {"song": "one"})
-    (tmp_path / "est/song/instrument_2.flac").write_bytes(b"x")
+    (tmp_path / "est/song/instrument.wav").rename(tmp_path / "est/song" / names[0])
+    (tmp_path / "est/song" / names[1]).write_bytes(b"x")
     with pytest.raises(DatasetError, match=r"could both be the instrument: keep one"):
         scored({}, {})
+
+
+@pytest.mark.parametrize("name", ["instrument_preview.wma", "instrument 2.flac", "INSTRUMENT-old.wav"])
+def test_the_exact_name_is_the_source_whatever_stands_beside_it(scored, tmp_path, name):
+    scored({"song": "one"}, {"song": "one"})
+    (tmp_path / "est/song" / name).write_bytes(b"x")
+    values, _ = scored({}, {})
+    assert values["song"] > 10
 
 
 @pytest.mark.parametrize("name", ["instrumental.wav", "Instrumentals.flac", "restored.wav", "RESTAURANT.wav"])
