@@ -8,6 +8,7 @@ in a model folder from elsewhere is refused until `splitstrument models allow-co
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -17,8 +18,9 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from splitstrument.errors import ModelError, SettingsError
@@ -64,7 +66,9 @@ class UserCode:
         SettingsError
             If there is no such file or function, or it cannot be loaded.
         """
-        path, digest = self.file_of(reference), self.digest(reference)
+        path = self.file_of(reference)
+        source = path.read_bytes()  # once: what is hashed is what is run
+        digest = hashlib.sha256(source).hexdigest()
         if self.hashes.get(reference, digest) != digest:
             raise ModelError(
                 f"{path} is not the code that {self.owner} was trained with (its SHA-256 differs): bring that back."
@@ -74,9 +78,10 @@ class UserCode:
                 f"{self.owner} needs Python code of its own, {reference}, which may do anything on this machine: read "
                 f"{path}, and if you trust it, run `splitstrument models allow-code` with the model's folder."
             )
-        function = getattr(self._module(reference, path, digest), _name(reference), None)
+        module = self._module(reference, path, source, digest)
+        function = getattr(module, _name(reference), None)
         if not callable(function):
-            raise SettingsError(f"{path} has no function {_name(reference)!r}{self._nearest(reference, path, digest)}.")
+            raise SettingsError(f"{path} has no function {_name(reference)!r}{_nearest(reference, module)}.")
         return function
 
     def file_of(self, reference: str) -> Path:
@@ -105,19 +110,14 @@ class UserCode:
         """SHA-256 of the function's file."""
         return sha256_of(self.file_of(reference))
 
-    def _nearest(self, reference: str, path: Path, digest: str) -> str:
-        names = [name for name in vars(self._module(reference, path, digest)) if not name.startswith("_")]
-        close = difflib.get_close_matches(_name(reference), names, n=1)
-        return f"; did you mean {close[0]!r}?" if close else ""
-
-    def _module(self, reference: str, path: Path, digest: str) -> ModuleType:
-        """Run the file, once for each content, or import the module."""
+    def _module(self, reference: str, path: Path, source: bytes, digest: str) -> ModuleType:
+        """Run the file's `source`, once for each content, or import the module."""
         module = _module_name(reference)
         try:
             if self._beside(reference) is None:
                 return importlib.import_module(module)
             name = f"splitstrument_user_code_{digest[:16]}_{module.replace('.', '_')}"
-            return sys.modules.get(name) or _executed(name, path)
+            return sys.modules.get(name) or _executed(name, path, source)
         except (Exception, SystemExit) as error:  # the user's code may fail in any way
             raise SettingsError(f"{path} cannot be loaded ({_failure(error, path)}): mend it.") from error
 
@@ -148,8 +148,25 @@ def _installed(module: str) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def _executed(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
+def _nearest(reference: str, module: ModuleType) -> str:
+    names = [name for name in vars(module) if not name.startswith("_")]
+    close = difflib.get_close_matches(_name(reference), names, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class _GivenSource(SourceFileLoader):
+    """Runs the bytes that were hashed: not the file as it is by now, nor a .pyc, which may hold anything."""
+
+    def __init__(self, name: str, path: Path, source: bytes) -> None:
+        super().__init__(name, str(path))
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self.source, self.path)
+
+
+def _executed(name: str, path: Path, source: bytes) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path, loader=_GivenSource(name, path, source))
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and Keras look their classes up there

@@ -8,6 +8,7 @@ import click
 
 from splitstrument.cli.common import json_option, print_json, quiet_option
 from splitstrument.errors import SplitstrumentError, TrainingError
+from splitstrument.files import real_path
 from splitstrument.model_folder import read_model_folder
 from splitstrument.training.backend import choose_backend, silent_stderr
 from splitstrument.training.launch import loopback_members, train_together
@@ -91,11 +92,12 @@ def train(
         click.echo(settings.summary, err=True)
     elif scale:
         raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
+    folder = output or Path("runs") / settings.name
     if check:
         choose_backend()
-        print_check(settings, recipe.parent, as_json)
+        is_run = resume and real_path(recipe.parent) == real_path(folder)
+        print_check(settings, recipe.parent, is_run, as_json)
         return
-    folder = output or Path("runs") / settings.name
     members = members_of(processes, cluster, worker)
     if members:
         result = train_together(settings, folder, members, resume, recipe.parent, quiet)
@@ -127,11 +129,11 @@ def members_of(processes: int, cluster: str | None, worker: int | None) -> list[
     return [Member(worker, tuple(cluster.split(",")))]
 
 
-def print_check(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:
+def print_check(settings: TrainingSettings, recipe_folder: Path, is_run: bool, as_json: bool) -> None:
     """Check a training and print what was found; findings make the command fail."""
     from splitstrument.training.check import check_training
 
-    found = check_training(settings, recipe_folder)
+    found = check_training(settings, recipe_folder, is_run=is_run)
     if as_json:
         print_json(vars(found))
     else:

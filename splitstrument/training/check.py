@@ -51,15 +51,22 @@ class Check:
     baselines: dict[str, float] = field(default_factory=dict)
 
 
-def check_training(settings: TrainingSettings, recipe_folder: Path | None = None, seconds: float = CHECK_S) -> Check:
+def check_training(
+    settings: TrainingSettings, recipe_folder: Path | None = None, seconds: float = CHECK_S, is_run: bool = False
+) -> Check:
     """Probe the data, then train for some `seconds` without keeping anything.
+
+    Parameters
+    ----------
+    is_run
+        Whether `recipe_folder` is a run folder: its code then is run only if this machine allows it.
 
     Raises
     ------
     SplitstrumentError
         Whatever would also stop the training at its start.
     """
-    code = code_of(recipe_folder)
+    code = code_of(recipe_folder, is_run)
     tracks = load_tracks(settings, recipe_folder)
     streams = open_streams(settings, tracks, code)
     findings = data_findings(tracks, streams)

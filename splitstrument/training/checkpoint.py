@@ -21,6 +21,7 @@ from splitstrument.errors import TrainingError
 from splitstrument.files import atomic_path
 
 STATE_FILE = Path("state") / "state.npz"
+PROVENANCE_FILE = "provenance.json"
 HARMLESS_KEYS = ("summary", "epochs", "early_stopping", "records", "doctor", "published", "init_from")
 HARMLESS_DATA_KEYS = ("cache", "reader", "backend", "workers", "prefetch")
 SEPARATION_KEYS = {"overlap", "gate_db", "rest_gate_db"}  # of a model: they do not touch its training

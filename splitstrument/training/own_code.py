@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from splitstrument.errors import TrainingError
-from splitstrument.model_folder import read_model_folder
+from splitstrument.model_folder import MODEL_FILE, read_model_folder
 from splitstrument.settings import load_settings
+from splitstrument.training.checkpoint import PROVENANCE_FILE, STATE_FILE
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.user_code import CODE_FOLDER, UserCode, is_reference
 
@@ -20,7 +21,7 @@ def code_of(recipe_folder: Path | None, is_run: bool = False) -> UserCode:
     """Return the folder of a recipe's functions: beside it, or the ``code/`` of a run folder.
 
     Who trains a recipe allows the code beside it. Code in a run folder must be on this machine's list, as it is where
-    the run was trained here.
+    the run was trained here. A folder ``code/`` beside a recipe that is in no run folder is somebody's own affair.
 
     Parameters
     ----------
@@ -29,9 +30,15 @@ def code_of(recipe_folder: Path | None, is_run: bool = False) -> UserCode:
     is_run
         Whether it is a run folder that the user gave, and no recipe.
     """
-    if recipe_folder and (is_run or (recipe_folder / CODE_FOLDER).is_dir()):
+    if recipe_folder and (is_run or _keeps_code(recipe_folder)):
         return UserCode((recipe_folder / CODE_FOLDER,), owner=f"The run {recipe_folder}")
     return UserCode((recipe_folder,) if recipe_folder else (), allowed=True, owner="The recipe")
+
+
+def _keeps_code(folder: Path) -> bool:
+    """Tell whether it is a run folder with functions of its own; the lock alone, in ``state/``, makes none."""
+    records = (MODEL_FILE, STATE_FILE, PROVENANCE_FILE)
+    return (folder / CODE_FOLDER).is_dir() and any((folder / record).is_file() for record in records)
 
 
 def digests(code: UserCode, settings: TrainingSettings) -> dict[str, str]:

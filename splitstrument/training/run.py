@@ -8,6 +8,7 @@ from splitstrument.errors import TrainingError
 from splitstrument.files import real_path
 from splitstrument.training.build import build_trainer, load_initial_weights
 from splitstrument.training.checkpoint import (
+    PROVENANCE_FILE,
     SEPARATION_KEYS,
     Position,
     differing_keys,
@@ -21,7 +22,7 @@ from splitstrument.training.data.tracks import TrackSets, load_tracks, locate
 from splitstrument.training.doctor import data_findings
 from splitstrument.training.loop import Loop, act_on_findings
 from splitstrument.training.own_code import check_same_code, code_of, digests
-from splitstrument.training.run_folder import PROVENANCE_FILE, NoRecords, Result, RunFolder, track_names
+from splitstrument.training.run_folder import NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Alone, Member, Workers
 from splitstrument.training.trainer import Trainer

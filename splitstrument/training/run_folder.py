@@ -17,14 +17,13 @@ from splitstrument.errors import TrainingError, file_error_text, missing_extra
 from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
 from splitstrument.model_folder import ModelDescription, save_weights, write_model_folder
 from splitstrument.provenance import provenance
-from splitstrument.training.checkpoint import STATE_FILE, Position, save_state
+from splitstrument.training.checkpoint import PROVENANCE_FILE, STATE_FILE, Position, save_state
 from splitstrument.training.data.tracks import TrackSets
 from splitstrument.training.own_code import digests
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.user_code import UserCode, allow
 
 SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv", "loss.png", "log.txt"
-PROVENANCE_FILE = "provenance.json"
 LOCK_FILE = Path("state") / "lock"
 RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
 BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import py_compile
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,8 @@ from splitstrument.errors import ModelError, SettingsError, TrainingError
 from splitstrument.files import sha256_of
 from splitstrument.model_folder import read_model_folder
 from splitstrument.settings import read_yaml
-from splitstrument.user_code import UserCode, allowed_file, is_allowed
+from splitstrument.training.own_code import code_of
+from splitstrument.user_code import UserCode, allow, allowed_file, is_allowed
 
 CODE = '''
 """A loss and a network of my own."""
@@ -130,6 +133,7 @@ def test_code_from_elsewhere_is_refused_until_it_is_allowed(foreign, tmp_path):
         ["info", foreign],
         ["models", "export", foreign],
         ["train", "--resume", "-o", foreign, "--epochs", 3],
+        ["train", "--resume", "-o", foreign, "--check"],
     ):
         assert "models allow-code" in str(call(*command).exception), command
     assert not allowed_file().exists() and not (tmp_path / "stems" / "song").exists()
@@ -138,6 +142,48 @@ def test_code_from_elsewhere_is_refused_until_it_is_allowed(foreign, tmp_path):
     (foreign / "code" / "mine.py").write_text(CODE.replace("sigmoid", "tanh"))
     with pytest.raises(ModelError, match=r"its SHA-256 differs"):
         read_model_folder(foreign).code.load("mine:build")
+
+
+def test_a_check_runs_no_code_that_lies_beside_the_settings_of_a_run(foreign):
+    """It asks for the run's code, which no word allows, and not for a recipe's."""
+    marker = foreign / "was_run"
+    shutil.rmtree(foreign / "code")
+    (foreign / "mine.py").write_text(f"open({str(marker)!r}, 'w')\n" + CODE)
+    for recipe in ([], [foreign / "settings.yaml"]):
+        checked = call("train", *recipe, "--resume", "-o", foreign, "--check")
+        assert "There is no mine.py in" in str(checked.exception) and str(foreign / "code") in str(checked.exception)
+    assert not marker.exists()
+
+
+def test_the_bytes_that_are_allowed_are_run_and_no_compiled_file(tmp_path, monkeypatch):
+    """Python itself would take the .pyc: one of this kind is never compared with its source."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    run = tmp_path / "run"
+    (run / "code").mkdir(parents=True)
+    source = run / "code" / "mine.py"
+    source.write_text("def build(): return 'what was read'")
+    (tmp_path / "other.py").write_text("def build(): return 'what was hidden'")
+    compiled = importlib.util.cache_from_source(str(source))
+    unchecked = py_compile.PycInvalidationMode.UNCHECKED_HASH
+    py_compile.compile(str(tmp_path / "other.py"), cfile=compiled, doraise=True, invalidation_mode=unchecked)
+    allow("mine:build", sha256_of(source))
+    assert code_of(run, is_run=True).load("mine:build")() == "what was read"
+
+
+def test_nothing_compiled_is_left_beside_the_code(tmp_path):
+    (tmp_path / "lean.py").write_text("def build(): return 'lean'")
+    assert code_of(tmp_path).load("lean:build")() == "lean"
+    assert [path.name for path in tmp_path.iterdir()] == ["lean.py"]
+
+
+@pytest.mark.parametrize("record", [None, "model.yaml", "provenance.json", "state/state.npz"])
+def test_a_folder_code_is_looked_into_in_run_folders_alone(tmp_path, record):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "state").mkdir()  # a training's lock lies there before anything else does
+    if record:
+        (tmp_path / record).touch()
+    code = code_of(tmp_path)
+    assert (code.folders, code.allowed) == (((tmp_path / "code",), False) if record else ((tmp_path,), True))
 
 
 def test_an_exported_model_needs_its_code_no_more(foreign, run, tmp_path, monkeypatch):
