@@ -118,3 +118,20 @@ def test_share_of_distance():
     assert share_of_distance(1, 2, 6) == -0.25
     assert share_of_distance(4, 6, 6) is None
     assert share_of_distance(None, 2, 6) is None
+
+
+def test_infinite_scores_count_in_comparisons():
+    """The mixture is perfect where the rest is silent: a model is worse there, and not left out."""
+    inf = float("inf")
+    found = compare([5.0, 6.0, 1.0, 2.0], [1.0, 1.0, inf, inf])
+    assert (found["n"], found["wins"], found["worse"]) == (4, 2, 2)
+    assert found["worst_difference"] == -inf and found["p"] == pytest.approx(0.5)
+    assert compare([inf], [inf])["n"] == 0
+    assert summarise([-inf, 1.0, 2.0, 3.0])["median"] == 1.5
+    assert summarise([-inf, 1.0])["mean"] == -inf and summarise([-inf, inf])["mean"] is None
+
+
+def test_ties_of_sign_flips_are_found_whatever_the_rounding(rng):
+    for _ in range(50):
+        whole = rng.integers(-9, 10, 8).astype(float)
+        assert sign_flip_p(whole / 10) == sign_flip_p(whole)
