@@ -198,6 +198,7 @@ def list_words(word: str | None, as_json: bool) -> None:
     elif word:
         rows = [[f"{hertz:g}", gain] for hertz, gain in zip(chosen[0].hertz, chosen[0].curve_db(), strict=True)]
         print_table(["Hz", "dB, matched in loudness"], rows, chosen[0].name)
-        click.echo(f"{chosen[0].source}." + (f" Its opposite is {chosen[0].opposite}." if chosen[0].opposite else ""))
+        opposite = f" Its opposite is {chosen[0].opposite}." if chosen[0].opposite else ""
+        click.echo(f"Source of the range: {chosen[0].source}.{opposite}")
     else:
         print_table(["word", "opposite", "source"], [[one.name, one.opposite or None, one.source] for one in chosen])

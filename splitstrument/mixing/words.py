@@ -1,4 +1,4 @@
-"""Words to equalizer curves: a small table from textbooks, with an amount, matched in loudness.
+"""Words to equalizer curves: a small table of our own, with an amount, matched in loudness.
 
 A word that is not in the table is not guessed: the error offers words that are spelled alike and says what there is.
 """
