@@ -13,7 +13,7 @@ import click
 from splitstrument.audio import is_audio_name, probe
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
 from splitstrument.errors import SettingsError
-from splitstrument.mixing.remix import RemixSettings, remix_files
+from splitstrument.mixing.remix import RemixSettings, check_names, remix_files
 from splitstrument.mixing.words import find_word, words
 from splitstrument.model_folder import DEFAULT_MODEL
 from splitstrument.progress import progress
@@ -32,6 +32,7 @@ NOT_STEMS = ("mask", "song", "mix", "mixture")
 @click.option("--eq", "equalizers", multiple=True, metavar="STEM=EQ", help="A word (warm, warm:0.5) or HZ:DB[:Q].")
 @click.option("--pan", "pans", multiple=True, metavar="STEM=PLACE", help="From -1, left, to 1, right.")
 @click.option("--mute", "mutes", multiple=True, metavar="STEM", help="Leave it out.")
+@click.option("--solo", "solos", multiple=True, metavar="STEM", help="Leave out all others.")
 @click.option(
     "--loudness", default="same", show_default=True, help="Of the song (same), as it comes (off), or LUFS: -14."
 )
@@ -57,8 +58,10 @@ def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, o
         raise SettingsError(f"{output} is the song itself: choose another --output.")
     if output.suffix.lower() not in WRITTEN:
         raise SettingsError(f"{output} cannot be written: end it in {', '.join(WRITTEN)}.")
-    with terminable(), stems_of(song, model, quiet or as_json) as (stems, aliases):
-        settings = settings_of(changes, loudness, ceiling, aliases)
+    names, aliases = names_of(song, model)
+    settings = settings_of(changes, loudness, ceiling, aliases)
+    check_names(settings, names)
+    with terminable(), stems_of(song, model, quiet or as_json) as stems:
         seconds = 2 * probe(next(iter(stems.values()))).duration_s if stems else None
         with progress("mixing", seconds, "s", quiet or as_json) as advance:
             done = remix_files(stems, output, settings, advance)
@@ -74,17 +77,29 @@ def _levels(loudness: Any) -> list[float | None]:
     return [loudness.integrated_lufs, loudness.range_lu, loudness.true_peak_dbtp]
 
 
-@contextmanager
-def stems_of(song: Path, model: str, quiet: bool) -> Iterator[tuple[dict[str, Path], dict[str, str]]]:
-    """The stems of a song or of a folder, and other names for them.
+def names_of(song: Path, model: str) -> tuple[list[str], dict[str, str]]:
+    """Names of the stems that a song will have, or a folder has, and other names for them.
 
     Raises
     ------
-    SettingsError
-        If a folder holds no stems.
+    SettingsError, ModelError
+        If a folder holds no stems, or there is no such model.
     """
     if song.is_dir():
-        yield stems_in(song), aliases_in(song)
+        return list(stems_in(song)), aliases_in(song)
+    from splitstrument.model_folder import find_model
+    from splitstrument.separation.options import INSTRUMENT, SeparationOptions
+
+    description = find_model(model).description
+    names = list(SeparationOptions().resolved(description.model).stems or ())
+    return names, {description.name: INSTRUMENT} if INSTRUMENT in names else {}
+
+
+@contextmanager
+def stems_of(song: Path, model: str, quiet: bool) -> Iterator[dict[str, Path]]:
+    """The stems of a folder, or those of a song, which is taken apart for it."""
+    if song.is_dir():
+        yield stems_in(song)
         return
     from splitstrument.separation.options import SeparationOptions
     from splitstrument.separation.songs import separate_file
@@ -101,7 +116,7 @@ def stems_of(song: Path, model: str, quiet: bool) -> Iterator[tuple[dict[str, Pa
                 return True
 
             separated = separate_file(song, Path(folder), model, SeparationOptions(), report)
-        yield stems_in(separated.sidecar.parent), aliases_in(separated.sidecar.parent)
+        yield stems_in(separated.sidecar.parent)
 
 
 def stems_in(folder: Path) -> dict[str, Path]:
@@ -146,8 +161,9 @@ def settings_of(
     for text in changes["equalizers"]:
         name, value = _assignment(text, aliases)
         stems.setdefault(name, {}).setdefault("equalizer", []).append(_equalizer(value, text))
-    for name in changes["mutes"]:
-        stems.setdefault(aliases.get(name, name), {})["mute"] = True
+    for flag, key in (("mutes", "mute"), ("solos", "solo")):
+        for name in changes[flag]:
+            stems.setdefault(aliases.get(name, name), {})[key] = True
     level: Any = loudness if loudness in ("same", "off") else _number(loudness, f"--loudness {loudness}")
     return validate({"stems": stems, "loudness": level, "ceiling_dbtp": ceiling}, RemixSettings, "The remix")
 

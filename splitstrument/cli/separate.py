@@ -97,6 +97,11 @@ def separate(
         plan.errors.update(found.lost)
         if found.n_outputs and not quiet:
             click.echo(f"splitstrument: {found.n_outputs} stems of earlier separations were left out.", err=True)
+        for song, sidecar in plan.stale.items():
+            click.echo(
+                f"splitstrument: {song} was changed since {sidecar} was written: the stems there are stale, "
+                "remove them or give --overwrite.", err=True,
+            )  # fmt: skip
         if dry_run:
             _print_plan(_named(plan, spooled), as_json)
             return _status(plan.errors)
@@ -190,7 +195,7 @@ def _named_errors(errors: dict[Path, str], spooled: Path | None) -> dict[Path, s
 def _named(plan: Plan, spooled: Path | None) -> Plan:
     songs = [replace(planned, song=STANDARD_INPUT) if planned.song == spooled else planned for planned in plan.songs]
     skipped = [STANDARD_INPUT if song == spooled else song for song in plan.skipped]
-    return Plan(songs, skipped, _named_errors(plan.errors, spooled))
+    return Plan(songs, skipped, _named_errors(plan.errors, spooled), plan.stale)
 
 
 def _named_song(song: SeparatedSong, spooled: Path | None) -> SeparatedSong:

@@ -6,7 +6,7 @@ order for each stem is equalizer, gain, place; for the sum loudness, then a true
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +27,8 @@ from splitstrument.mixing.words import find_word
 from splitstrument.provenance import provenance
 from splitstrument.separation.outputs import output_subtype
 from splitstrument.settings import Settings
+
+CLIP_DBFS = 0.01  # full scale itself is rounding
 
 Mix = NDArray[np.float64]
 Report = Callable[[float], Any]
@@ -54,11 +56,16 @@ class StemMix(Settings):
     ----------
     pan
         -1 left to 1 right; turns down the other side.
+    mute
+        Leave it out.
+    solo
+        Leave out every stem that is not solo.
     """
 
     gain_db: float = Field(0.0, ge=-120, le=30)
     pan: float = Field(0.0, ge=-1, le=1)
     mute: bool = False
+    solo: bool = False
     equalizer: tuple[WordStep | BandStep, ...] = ()
 
 
@@ -83,6 +90,12 @@ class RemixSettings(Settings):
     def is_neutral(self) -> bool:
         """Whether the song is to come back as it is."""
         return self.loudness in ("same", "off") and all(mix == StemMix() for mix in self.stems.values())
+
+    def of(self, name: str) -> StemMix:
+        """Changes to one stem, muted where others are solo and it is not."""
+        mix = self.stems.get(name, StemMix())
+        soloed = any(other.solo for other in self.stems.values())
+        return mix.model_copy(update={"mute": True}) if soloed and not mix.solo else mix
 
 
 @dataclass(frozen=True)
@@ -158,7 +171,9 @@ def remix_files(
             writer.write(block)
             after.add(block.astype(np.float32))
             report(len(block) / info.sample_rate_hz)
-    result = Remixed(output, before, after.result(), gain_db, limited, tuple(_notes(settings, limited, ceiling)))
+    heard = after.result()
+    notes = [*_notes(settings, limited, ceiling), *_clipped(heard, subtype(output))]
+    result = Remixed(output, before, heard, gain_db, limited, tuple(notes))
     made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
     made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
     write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
@@ -187,14 +202,24 @@ def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[Aud
         raise SettingsError(
             f"{first.path} has {first.sample_rate_hz} Hz; a remix needs {LOWEST_RATE_HZ} Hz or more: resample the song."
         )
-    unknown = sorted(settings.stems.keys() - stems.keys())
-    if unknown:
-        raise SettingsError(f"There is no stem {unknown[0]!r}: these stems are {', '.join(stems)}.")
+    check_names(settings, stems)
     if first.n_channels > 2 and any(mix.pan for mix in settings.stems.values()):
         raise SettingsError(f"A place (--pan) is for mono and stereo songs; this one has {first.n_channels} channels.")
     subtypes = {info.subtype for info in infos}
     held = subtypes.pop() if len(subtypes) == 1 else "FLOAT"
     return first, lambda path: output_subtype(path.suffix[1:].lower(), held)
+
+
+def check_names(settings: RemixSettings, stems: Iterable[str]) -> None:
+    """Refuse settings for a stem that is not there.
+
+    Raises
+    ------
+    SettingsError
+    """
+    unknown = sorted(settings.stems.keys() - set(stems))
+    if unknown:
+        raise SettingsError(f"There is no stem {unknown[0]!r}: these stems are {', '.join(stems)}.")
 
 
 def equalizer_of(mix: StemMix, sample_rate_hz: int, n_channels: int) -> list[Effect]:
@@ -214,7 +239,7 @@ def _mixed(
     stems: Mapping[str, Path], settings: RemixSettings, sample_rate_hz: int, n_channels: int
 ) -> Iterator[tuple[Mix, Mix]]:
     """Blocks of the mix without its master, and of the stems' sum as they are."""
-    mixes = [settings.stems.get(name, StemMix()) for name in stems]
+    mixes = [settings.of(name) for name in stems]
     widths = [audio.probe(path).n_channels for path in stems.values()]
     chains = [equalizer_of(mix, sample_rate_hz, width) for mix, width in zip(mixes, widths, strict=True)]
     for blocks in zip(*(audio.blocks(path) for path in stems.values()), strict=True):
@@ -256,7 +281,19 @@ def _notes(settings: RemixSettings, limited: bool, ceiling_dbtp: float) -> Itera
     for name, mix in settings.stems.items():
         if mix.mute:
             yield f"What the model left of the {name} in other stems is still there."
+        elif mix.solo:
+            yield f"What the model left of the {name} in other stems is missing."
         elif mix.gain_db > 0:
             yield f"The {name} is {mix.gain_db:g} dB louder, and so is what other instruments left in its stem."
     if limited:
         yield f"Peaks were turned down to {ceiling_dbtp:.1f} dBTP."
+
+
+def _clipped(mix: Loudness, subtype: str) -> Iterator[str]:
+    """Say so where stems in floating point add up to more than the output holds; a limiter would change the song."""
+    peak = mix.sample_peak_dbfs
+    if peak is not None and peak > CLIP_DBFS and subtype not in ("FLOAT", "DOUBLE"):
+        yield (
+            f"The song peaks at {peak:+.1f} dBFS, more than this format holds, and was clipped there: "
+            "write a WAV, or give a --loudness."
+        )

@@ -18,7 +18,7 @@ from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import LOSSY, check_format, check_pattern, output_paths, output_subtype
 from splitstrument.separation.pipeline import LoadedModel, Progress, load_model
-from splitstrument.separation.places import choose_patterns, is_done, patterns_of, separation_at, sidecar_among
+from splitstrument.separation.places import choose_patterns, is_done, is_of, patterns_of, separation_at, sidecar_among
 from splitstrument.separation.result import SeparatedSong
 from splitstrument.separation.samples import SampleType
 from splitstrument.separation.song_reader import part_of
@@ -46,11 +46,14 @@ class Plan:
         Songs whose outputs are there already.
     errors
         Songs that cannot be separated, each with the reason.
+    stale
+        Song -> sidecar of an earlier separation of it, since which the song was changed.
     """
 
     songs: list[Planned]
     skipped: list[Path]
     errors: dict[Path, str]
+    stale: dict[Path, Path] = field(default_factory=dict)
 
 
 def make_plan(
@@ -77,7 +80,8 @@ def make_plan(
     options = options.resolved(model.settings)
     check_pattern(options.filename)
     check_folder(folder)
-    plan, planner = Plan([], [], {}), _Planner(folder, model, options, existing)
+    planner = _Planner(folder, model, options, existing)
+    plan = Plan([], [], {}, planner.stale)
     named = {song: below for song, below in songs.items() if _is_readable(song, plan)}
     patterns = choose_patterns(named, options.filename, planner.outputs)
     for song, below in named.items():
@@ -110,6 +114,7 @@ class _Planner:
     options: SeparationOptions
     existing: str
     owners: dict[Path, Path] = field(default_factory=dict)
+    stale: dict[Path, Path] = field(default_factory=dict)
 
     def outputs(self, song: Path, pattern: str) -> list[Path]:
         """Every file that the song would be separated into."""
@@ -140,6 +145,8 @@ class _Planner:
                     f"{sidecar_among(outputs)} is that of other outputs than those of {song} that are wanted now: "
                     "give --overwrite or another --output."
                 )
+            if there and is_of(there, sidecar_among(outputs), song):
+                self.stale[song] = sidecar_among(outputs)
             if not free and there is None and not self.owners.keys() & set(outputs):
                 free = pattern
         return free or patterns[0]

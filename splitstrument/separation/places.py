@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from splitstrument.errors import SettingsError
-from splitstrument.files import safe_name
+from splitstrument.files import real_path, safe_name
 from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import REST, SeparationOptions, separated_instruments
 from splitstrument.separation.result import Sidecar, read_sidecar
@@ -83,6 +83,11 @@ def separation_at(outputs: list[Path]) -> Sidecar | None:
         return read_sidecar(sidecar_among(outputs))
     except SettingsError:
         return None
+
+
+def is_of(sidecar: Sidecar, path: Path, song: Path) -> bool:
+    """Tell whether the sidecar at `path` is that of the file `song`, whatever the file held then."""
+    return real_path(path.parent / sidecar.song.path) == real_path(song)
 
 
 def is_done(sidecar: Sidecar, outputs: list[Path], options: SeparationOptions, model: ModelFolder) -> bool:

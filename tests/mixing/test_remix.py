@@ -66,6 +66,37 @@ def test_gain_and_mute_are_what_they_say(stems, tmp_path):
     np.testing.assert_allclose(read(tmp_path / "mix.wav"), expected, atol=2**-15)
 
 
+def test_solo_leaves_out_the_others_and_mute_wins(stems, tmp_path):
+    settings = RemixSettings(stems={"guitar": StemMix(solo=True)}, loudness="off")
+    done = remix_files(stems, tmp_path / "mix.wav", settings)
+    np.testing.assert_array_equal(read(tmp_path / "mix.wav"), read(stems["guitar"]))
+    assert done.notes == ("What the model left of the guitar in other stems is missing.",)
+    settings = RemixSettings(stems={"guitar": StemMix(solo=True, mute=True), "rest": StemMix(solo=True)}, loudness=-20)
+    remix_files(stems, tmp_path / "rest.wav", settings)
+    assert measure([read(tmp_path / "rest.wav").astype(np.float32)], RATE, 2).integrated_lufs == pytest.approx(
+        -20, abs=0.1
+    )
+
+
+def test_a_song_that_its_format_cannot_hold_is_said_to_be_clipped(tmp_path):
+    loud = {name: tmp_path / f"{name}.wav" for name in ("guitar", "rest")}
+    for seed, path in enumerate(loud.values()):
+        soundfile.write(path, 2 * music(seed, 1), RATE, subtype="FLOAT")
+    peak = 20 * np.log10(np.abs(sum(read(path) for path in loud.values())).max())
+    assert peak > 1
+    assert f"peaks at {peak:+.1f} dBFS" in remix_files(loud, tmp_path / "mix.flac", RemixSettings()).notes[0]
+    assert remix_files(loud, tmp_path / "mix.wav", RemixSettings()).notes == ()
+
+
+def test_a_wrong_stem_is_refused_before_the_song_is_taken_apart(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("splitstrument.separation.songs.separate_file", None)
+    command = ["remix", str(folder / "stems" / "rest.wav"), "-o", str(tmp_path / "mix.wav"), "--solo", "drums"]
+    assert "There is no stem 'drums': these stems are instrument, rest" in str(
+        CliRunner().invoke(cli, command).exception
+    )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_place_turns_the_other_side_down_and_makes_mono_stereo(stems, tmp_path):
     settings = RemixSettings(stems={"guitar": StemMix(pan=-0.5), "rest": StemMix(mute=True)}, loudness="off")
     remix_files(stems, tmp_path / "mix.wav", settings)
