@@ -101,7 +101,7 @@ class _Spectrum:
 
     def __init__(self, columns: _Columns, rate_hz: int) -> None:
         self.columns, self.rate_hz = columns, rate_hz
-        self.hop = max(1, min(N_FFT // 2, columns.n_samples // (2 * columns.width)))
+        self.hop_length = max(1, min(N_FFT // 2, columns.n_samples // (2 * columns.width)))
         self.level = np.zeros((PICTURE_HEIGHT, columns.width), np.float32)
         self._waiting = np.zeros((N_FFT // 2, 1), np.float32)
         self._middle = 0  # sample in the middle of the next frame
@@ -109,14 +109,14 @@ class _Spectrum:
     def add(self, audio: Audio) -> None:
         """Add (n_samples, n_channels)."""
         self._waiting = np.concatenate([self._waiting, audio.mean(axis=1, keepdims=True)])
-        n_frames = (len(self._waiting) - N_FFT) // self.hop + 1
+        n_frames = (len(self._waiting) - N_FFT) // self.hop_length + 1
         if n_frames < 1:
             return
-        magnitudes = np.abs(frames_stft(self._waiting, N_FFT, self.hop))[0]
-        middles = np.minimum(self._middle + self.hop * np.arange(n_frames), self.columns.n_samples - 1)
+        magnitudes = np.abs(frames_stft(self._waiting, N_FFT, self.hop_length))[0]
+        middles = np.minimum(self._middle + self.hop_length * np.arange(n_frames), self.columns.n_samples - 1)
         self._raise(middles, _rows(magnitudes, self.rate_hz))
-        self._waiting = self._waiting[n_frames * self.hop :]
-        self._middle += n_frames * self.hop
+        self._waiting = self._waiting[n_frames * self.hop_length :]
+        self._middle += n_frames * self.hop_length
 
     def finish(self) -> Float:
         """The picture's levels: (height, width)."""

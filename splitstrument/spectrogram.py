@@ -1,9 +1,10 @@
 """The one STFT of the project and its inverse, with the thesis's conventions.
 
 Periodic Hann window of length ``n_fft``, ``hop_length = n_fft / 4`` unless set otherwise, frames centred on multiples
-of the hop (the signal is extended by ``n_fft / 2`` reflected samples at both ends), no scaling: what
+of the hop length (the signal is extended by ``n_fft / 2`` reflected samples at both ends), no scaling: what
 ``librosa.stft(..., pad_mode="reflect")`` computes. Audio is ``(n_samples, n_channels)`` float32, an STFT
-``(n_channels, n_bins, n_frames)`` complex64 with ``n_bins = n_fft / 2 + 1`` and ``n_frames = 1 + n_samples // hop``.
+``(n_channels, n_bins, n_frames)`` complex64 with ``n_bins = n_fft / 2 + 1`` and
+``n_frames = 1 + n_samples // hop_length``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def n_frames_of(n_samples: int, hop_length: int) -> int:
 
 
 def frames_stft(padded: Float, n_fft: int, hop_length: int, rfft: Callable[..., Any] = np.fft.rfft) -> Complex:
-    """STFT without centring: frame i covers samples ``[i * hop, i * hop + n_fft)`` of `padded`.
+    """STFT without centring: frame i covers samples ``[i * hop_length, i * hop_length + n_fft)`` of `padded`.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def frames_istft(stft: Complex, n_fft: int, hop_length: int) -> tuple[Float, Flo
 
     Returns
     -------
-    summed : (n_fft + hop * (n_frames - 1), n_channels) float32
+    summed : (n_fft + hop_length * (n_frames - 1), n_channels) float32
     weight : (same length,) sum of the squared windows
     """
     _check(n_fft, hop_length)
@@ -76,7 +77,7 @@ def frames_istft(stft: Complex, n_fft: int, hop_length: int) -> tuple[Float, Flo
 def _overlap_add(frames: Float, hop_length: int) -> Float:
     """Sum frames (n_channels, n_fft, n_frames) that are `hop_length` apart: (n_channels, n_samples).
 
-    Every frame is cut into pieces of one hop, so that there is one addition per piece and not one per frame.
+    Every frame is cut into pieces of one hop length, so that there is one addition per piece and not one per frame.
     """
     n_channels, n_fft, n_frames = frames.shape
     summed = np.zeros((n_channels, n_frames - 1 - (-n_fft // hop_length), hop_length), np.float32)

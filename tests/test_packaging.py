@@ -44,7 +44,7 @@ def tracked(folder: str, *suffixes: str) -> set[str]:
 def test_the_wheel_holds_recipes_models_pages_and_samples(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = tracked("demonstrator", ".html", ".css", ".js", ".py") | tracked(
-        "splitstrument", ".py", ".yaml", ".onnx", ".md"
+        "splitstrument", ".py", ".yaml", ".onnx", ".md", ".html", ".css"
     )
     assert wanted <= names
     for kind in ("datasets", "trainings"):

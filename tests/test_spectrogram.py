@@ -50,17 +50,17 @@ def _cut(audio, sizes):
     n_samples=st.integers(1, 3000),
     sizes=st.lists(st.integers(1, 700), min_size=1, max_size=4),
     n_frames=st.integers(1, 20),
-    hop=st.sampled_from([16, 24, 32]),
+    hop_length=st.sampled_from([16, 24, 32]),
 )
-def test_streams_equal_the_whole(n_samples, sizes, n_frames, hop):
+def test_streams_equal_the_whole(n_samples, sizes, n_frames, hop_length):
     audio = np.random.default_rng(n_samples).standard_normal((n_samples, 2)).astype(np.float32)
-    streamed = list(stft_blocks(_cut(audio, sizes), 64, hop, n_frames))
-    whole = stft(audio, 64, hop)
+    streamed = list(stft_blocks(_cut(audio, sizes), 64, hop_length, n_frames))
+    whole = stft(audio, 64, hop_length)
     assert all(block.shape[-1] == n_frames for block in streamed[:-1])
     assert np.abs(np.concatenate(streamed, axis=-1) - whole).max() < 1e-5
-    back = np.concatenate(list(istft_blocks(iter(streamed), 64, hop, lambda: n_samples)))
+    back = np.concatenate(list(istft_blocks(iter(streamed), 64, hop_length, lambda: n_samples)))
     assert back.shape == audio.shape
-    assert np.abs(back - istft(whole, n_samples, 64, hop)).max() < 1e-5
+    assert np.abs(back - istft(whole, n_samples, 64, hop_length)).max() < 1e-5
 
 
 def test_an_empty_stream_stays_empty():

@@ -222,10 +222,11 @@ def _standard_output(output: str, chosen: SeparationOptions, songs: tuple[str, .
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
     if as_json:
-        songs = [{**vars(planned), "outputs": [str(path) for path in planned.outputs]} for planned in plan.songs]
+        songs = [{**vars(planned), "outputs": list(map(str, planned.outputs.values()))} for planned in plan.songs]
         print_json({"songs": songs, "skipped": plan.skipped, "errors": plan.errors})
         return
-    rows = [[str(planned.song), planned.duration_s, str(planned.outputs[0])] for planned in plan.songs]
+    firsts = [str(next(iter(planned.outputs.values()))) for planned in plan.songs]
+    rows = [[str(song.song), song.duration_s, first] for song, first in zip(plan.songs, firsts, strict=True)]
     print_table(["song", "seconds", "first output"], rows, f"{len(rows)} songs would be separated")
     for song in plan.skipped:
         click.echo(f"{song}: skipped, its outputs exist.")

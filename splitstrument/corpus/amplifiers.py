@@ -11,7 +11,6 @@ from splitstrument.audio import Audio, read
 from splitstrument.corpus import effects
 from splitstrument.corpus.draws import chance, pick
 
-STYLES = ("acoustic", "clean", "crunch", "lead", "metal", "wall")
 # relative levels of effects.BANDS_HZ in electric guitars on records, and how much they vary
 GUITAR_BALANCE_DB = np.array([-9.0, -0.5, -2.5, -5.0, -22.0])
 GUITAR_BALANCE_SPREAD_DB = np.array([4.0, 2.0, 3.0, 4.0, 5.0])

@@ -106,14 +106,16 @@ def compressor_gain(
     audio: Audio, rate_hz: int, threshold_db: float, ratio: float, attack_s: float = 0.01, release_s: float = 0.15
 ) -> np.ndarray:
     """Gain curve (n_samples,) of a compressor; apply one curve to several stems and their sum is compressed."""
-    hop = max(1, rate_hz // 200)
-    n_blocks = -(-len(audio) // hop)
-    power = np.zeros(n_blocks * hop, np.float32)
+    hop_length = max(1, rate_hz // 200)
+    n_blocks = -(-len(audio) // hop_length)
+    power = np.zeros(n_blocks * hop_length, np.float32)
     power[: len(audio)] = np.square(audio).mean(axis=1)
-    level = 10 * np.log10(power.reshape(n_blocks, hop).mean(axis=1) + EPSILON)
+    level = 10 * np.log10(power.reshape(n_blocks, hop_length).mean(axis=1) + EPSILON)
     wanted = np.minimum(0.0, (threshold_db - level) * (1 - 1 / ratio))
-    smooth = _attack_release(wanted, np.exp(-hop / rate_hz / attack_s), np.exp(-hop / rate_hz / release_s))
-    curve = np.interp(np.arange(len(audio)), (np.arange(n_blocks) + 0.5) * hop, smooth)
+    smooth = _attack_release(
+        wanted, np.exp(-hop_length / rate_hz / attack_s), np.exp(-hop_length / rate_hz / release_s)
+    )
+    curve = np.interp(np.arange(len(audio)), (np.arange(n_blocks) + 0.5) * hop_length, smooth)
     return (10 ** (curve / 20)).astype(np.float32)
 
 

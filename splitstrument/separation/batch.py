@@ -16,9 +16,9 @@ from splitstrument.executor import Outcome, map_tracks
 from splitstrument.files import real_path, sha256_of
 from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import SeparationOptions
-from splitstrument.separation.outputs import LOSSY, check_format, check_pattern, output_paths, output_subtype
+from splitstrument.separation.outputs import LOSSY, SIDECAR, check_format, check_pattern, output_paths, output_subtype
 from splitstrument.separation.pipeline import LoadedModel, Progress, load_model
-from splitstrument.separation.places import choose_patterns, is_done, is_of, patterns_of, separation_at, sidecar_among
+from splitstrument.separation.places import choose_patterns, is_done, is_of, patterns_of, separation_at
 from splitstrument.separation.result import SeparatedSong
 from splitstrument.separation.samples import SampleType
 from splitstrument.separation.song_reader import part_of
@@ -27,11 +27,19 @@ from splitstrument.separation.songs import separate_file
 
 @dataclass(frozen=True)
 class Planned:
-    """A song that passed the preflight: its outputs, by its own pattern, and how long it is if that is known."""
+    """A song that passed the preflight, and all that its separation goes by.
+
+    Attributes
+    ----------
+    pattern, outputs
+        Its own pattern, and the files by it (`output_paths`).
+    duration_s, n_bytes
+        Length, None where it is not known, and size of the stems, roughly.
+    """
 
     song: Path
     pattern: str
-    outputs: list[Path]
+    outputs: dict[str, Path]
     duration_s: float | None
     n_bytes: int
 
@@ -116,7 +124,7 @@ class _Planner:
     owners: dict[Path, Path] = field(default_factory=dict)
     stale: dict[Path, Path] = field(default_factory=dict)
 
-    def outputs(self, song: Path, pattern: str) -> list[Path]:
+    def outputs(self, song: Path, pattern: str) -> dict[str, Path]:
         """Every file that the song would be separated into."""
         options = self.options.model_copy(update={"filename": pattern})
         return output_paths(song, self.folder, self.model.description.name, options)
@@ -128,7 +136,7 @@ class _Planner:
             return None
         planned = _planned(song, pattern, self.outputs(song, pattern), self.options)
         self._check_outputs(planned)
-        self.owners.update(dict.fromkeys(planned.outputs, song))
+        self.owners.update(dict.fromkeys(planned.outputs.values(), song))
         return planned
 
     def _free_place(self, song: Path, patterns: Sequence[str]) -> str | None:
@@ -142,17 +150,17 @@ class _Planner:
                 if is_done(there, outputs, self.options, self.model):
                     return None
                 raise SettingsError(
-                    f"{sidecar_among(outputs)} is that of other outputs than those of {song} that are wanted now: "
+                    f"{outputs[SIDECAR]} is that of other outputs than those of {song} that are wanted now: "
                     "give --overwrite or another --output."
                 )
-            if there and is_of(there, sidecar_among(outputs), song):
-                self.stale[song] = sidecar_among(outputs)
-            if not free and there is None and not self.owners.keys() & set(outputs):
+            if there and is_of(there, outputs[SIDECAR], song):
+                self.stale[song] = outputs[SIDECAR]
+            if not free and there is None and not self.owners.keys() & set(outputs.values()):
                 free = pattern
         return free or patterns[0]
 
     def _check_outputs(self, planned: Planned) -> None:
-        for path in planned.outputs:
+        for path in planned.outputs.values():
             if path in self.owners:
                 raise SettingsError(
                     f"{planned.song} and {self.owners[path]} would both be written to {path}: "
@@ -166,7 +174,7 @@ class _Planner:
                 raise SettingsError(f"{path} exists already: give --overwrite or --skip-existing.")
 
 
-def _planned(song: Path, pattern: str, outputs: list[Path], options: SeparationOptions) -> Planned:
+def _planned(song: Path, pattern: str, outputs: dict[str, Path], options: SeparationOptions) -> Planned:
     with open_audio(song) as file:
         part = part_of(file, song, options)
         subtype = output_subtype(options.format, file.subtype)
@@ -227,7 +235,7 @@ def separate_planned(
     """Separate one song in whatever process this is; the model stays loaded between songs."""
     loaded = loaded_model(model_path, options.engine, options.threads)
     options = options.model_copy(update={"filename": planned.pattern})
-    return separate_file(planned.song, folder, loaded, options, progress)
+    return separate_file(planned.song, folder, loaded, options, progress, outputs=planned.outputs)
 
 
 @lru_cache(maxsize=1)

@@ -18,12 +18,17 @@ from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, NullMeter, SampleType, split
 from splitstrument.spectrogram import Float
 
+SIDECAR, MASK = "separation", "mask"
 
-def output_paths(song: Path, folder: Path, model_name: str, options: SeparationOptions) -> list[Path]:
-    """Every file that a separation with these options would write, which are resolved."""
-    names = [(stem, options.format) for stem in options.stems or ()] + [("separation", "json")]
-    names += [("mask", "zip")] if options.keep_mask else []
-    return [output_path(folder, options.filename, song, model_name, stem, extension) for stem, extension in names]
+
+def output_paths(song: Path, folder: Path, model_name: str, options: SeparationOptions) -> dict[str, Path]:
+    """Every file that a separation with these options, which are resolved, would write: stems, `SIDECAR`, `MASK`."""
+    names = dict.fromkeys(options.stems or (), options.format) | {SIDECAR: "json"}
+    names |= {MASK: "zip"} if options.keep_mask else {}
+    return {
+        name: output_path(folder, options.filename, song, model_name, name, extension)
+        for name, extension in names.items()
+    }
 
 
 @contextlib.contextmanager

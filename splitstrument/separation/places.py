@@ -15,9 +15,10 @@ from splitstrument.errors import SettingsError
 from splitstrument.files import real_path, safe_name
 from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import REST, SeparationOptions, separated_instruments
+from splitstrument.separation.outputs import SIDECAR
 from splitstrument.separation.result import Sidecar, read_sidecar
 
-OutputsOf = Callable[[Path, str], list[Path]]
+OutputsOf = Callable[[Path, str], Mapping[str, Path]]
 # what does not change the stems, or is another word for the place where they lie
 HARMLESS_OPTIONS = {"filename", "threads", "engine", "keep_mask", "stems"}
 
@@ -34,7 +35,7 @@ def choose_patterns(songs: Mapping[Path, Path | None], pattern: str, outputs_of:
     """
     groups: defaultdict[tuple[Path, ...], list[Path]] = defaultdict(list)
     for song in songs:
-        groups[tuple(outputs_of(song, pattern))].append(song)
+        groups[tuple(outputs_of(song, pattern).values())].append(song)
     chosen: dict[Path, str] = {}
     for group in groups.values():
         chosen |= _distinct({song: songs[song] for song in group}, pattern, outputs_of)
@@ -46,7 +47,7 @@ def _distinct(songs: Mapping[Path, Path | None], pattern: str, outputs_of: Outpu
     ways = zip(*(patterns_of(song, below, pattern) for song, below in songs.items()), strict=False)
     for way in ways:
         patterns = dict(zip(songs, way, strict=True))
-        if len({tuple(outputs_of(song, patterns[song])) for song in songs}) == len(songs):
+        if len({tuple(outputs_of(song, patterns[song]).values()) for song in songs}) == len(songs):
             return patterns
     return dict.fromkeys(songs, pattern)
 
@@ -72,15 +73,10 @@ def _literal(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def sidecar_among(outputs: list[Path]) -> Path:
-    """The sidecar's path."""
-    return next(path for path in outputs if path.suffix == ".json")
-
-
-def separation_at(outputs: list[Path]) -> Sidecar | None:
+def separation_at(outputs: Mapping[str, Path]) -> Sidecar | None:
     """Return the separation that lies at these places already, as its sidecar says; None where none can be read."""
     try:
-        return read_sidecar(sidecar_among(outputs))
+        return read_sidecar(outputs[SIDECAR])
     except SettingsError:
         return None
 
@@ -90,14 +86,14 @@ def is_of(sidecar: Sidecar, path: Path, song: Path) -> bool:
     return real_path(path.parent / sidecar.song.path) == real_path(song)
 
 
-def is_done(sidecar: Sidecar, outputs: list[Path], options: SeparationOptions, model: ModelFolder) -> bool:
+def is_done(sidecar: Sidecar, outputs: Mapping[str, Path], options: SeparationOptions, model: ModelFolder) -> bool:
     """Tell whether a song's earlier separation is what is wanted now: model, options and files."""
-    place, before = sidecar_among(outputs).parent, sidecar.options
-    wanted = [*(options.stems or ()), *(("mask",) if options.keep_mask else ())]
+    place, before = outputs[SIDECAR].parent, sidecar.options
+    wanted = outputs.keys() - {SIDECAR}
     there = {stem for stem, record in sidecar.outputs.items() if (place / record.path).is_file()}
     ours, theirs = (choice.model_dump(exclude=HARMLESS_OPTIONS) for choice in (options, before))
     taken_out = {separated_instruments(choice.stems or (), model.settings) for choice in (options, before)}
     same_rest = len(taken_out) == 1 or REST not in wanted
     same_engine = options.engine in (None, before.engine)
     same_model = sidecar.model.files == model.description.files
-    return set(wanted) <= there and ours == theirs and same_rest and same_engine and same_model
+    return wanted <= there and ours == theirs and same_rest and same_engine and same_model

@@ -51,7 +51,7 @@ def rerun_sidecar(
     found = find_song(sidecar, path, song)
     model_folder = _find_model(sidecar, path, model)
     options = sidecar.options.resolved(model_folder.settings)
-    for output in output_paths(found, Path(folder), model_folder.description.name, options):
+    for output in output_paths(found, Path(folder), model_folder.description.name, options).values():
         if output.exists() and not overwrite:
             raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
     separated = separate_file(found, folder, model_folder, options, progress)

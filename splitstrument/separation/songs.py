@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +21,12 @@ from splitstrument.separation.activity import Activity
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import (
     LOSSY,
+    MASK,
+    SIDECAR,
     StemFiles,
     check_format,
     check_pattern,
-    output_path,
+    output_paths,
     output_subtype,
     remove_empty_folders,
 )
@@ -41,6 +44,7 @@ def separate_file(
     options: SeparationOptions | None = None,
     progress: Progress | None = None,
     block_size: int = DEFAULT_BLOCK,
+    outputs: Mapping[str, Path] | None = None,
 ) -> SeparatedSong:
     """Separate one file into files.
 
@@ -56,6 +60,8 @@ def separate_file(
         Called as ``progress(done_s, total_s)``; False cancels.
     block_size
         Samples that are read at once; the outputs do not depend on it.
+    outputs
+        Files to write, where a plan has chosen them already (`output_paths`).
 
     Raises
     ------
@@ -66,9 +72,8 @@ def separate_file(
     """
     options = options or SeparationOptions()
     loaded = load_model(model, options.engine, options.threads)
-    return _Job(Path(song).expanduser(), Path(folder).expanduser(), Separator.by_network(loaded, options)).run(
-        progress, block_size
-    )
+    separator = Separator.by_network(loaded, options)
+    return _job(Path(song).expanduser(), Path(folder), separator, outputs).run(progress, block_size)
 
 
 def reprocess_file(
@@ -90,16 +95,22 @@ def reprocess_file(
     """
     header = read_header(mask)
     separator = Separator.by_stored_mask(mask, header, options or SeparationOptions())
-    job = _Job(Path(song).expanduser(), Path(folder).expanduser(), separator)
+    job = _job(Path(song).expanduser(), Path(folder), separator)
     if job.song_sha256 != header.song_sha256:
         raise AudioFileError(f"{mask} is the mask of another song than {song}: separate that song first.")
     return job.run(progress, DEFAULT_BLOCK)
 
 
+def _job(song: Path, folder: Path, separator: Separator, outputs: Mapping[str, Path] | None = None) -> _Job:
+    check_pattern(separator.options.filename)
+    outputs = outputs or output_paths(song, folder.expanduser(), separator.identity.name, separator.options)
+    return _Job(song, outputs, separator)
+
+
 @dataclass(frozen=True)
 class _Job:
     song: Path
-    folder: Path
+    outputs: Mapping[str, Path]
     separator: Separator
 
     @property
@@ -112,7 +123,6 @@ class _Job:
 
     def run(self, progress: Progress | None, block_size: int) -> SeparatedSong:
         started = time.perf_counter()
-        check_pattern(self.options.filename)
         with open_audio(self.song) as file:
             part = part_of(file, self.song, self.options)
             subtype = output_subtype(self.options.format, file.subtype)
@@ -120,11 +130,11 @@ class _Job:
             check_format(self.options.format, subtype, *shape)
             song = SongStream(part.blocks(block_size), file.n_channels, file.sample_rate_hz, part.estimate)
             mask = self._mask_writer() if self.options.keep_mask else None
-            paths = {stem: self._path(stem, self.options.format) for stem in self.options.stems or ()}
+            paths = {stem: self.outputs[stem] for stem in self.options.stems or ()}
             tags = {stem: file.tags.for_stem(self._name(stem)) for stem in self.separator.stems}
             stems = StemFiles(paths, self.separator.stems, *shape, subtype, part.estimate, tags, file.channel_mask)
             # whatever goes wrong, the files come to nothing before their folder is looked at
-            with remove_empty_folders(self._path("separation", "json").parent), stems, mask or contextlib.nullcontext():
+            with remove_empty_folders(self.outputs[SIDECAR].parent), stems, mask or contextlib.nullcontext():
                 n_samples, activity = self.separator.run(song, stems.write, progress, mask.add if mask else None)
             result = self._result(stems, activity, n_samples, mask, started, part)
         write_sidecar(result, self.separator.identity, self.options, self.song_sha256)
@@ -147,7 +157,7 @@ class _Job:
             track=self.song.stem,
             stems=stems.paths,
             mask=mask.path if mask else None,
-            sidecar=self._path("separation", "json"),
+            sidecar=self.outputs[SIDECAR],
             sample_rate_hz=part.file.sample_rate_hz,
             n_samples=n_samples,
             n_channels=part.file.n_channels,
@@ -171,12 +181,8 @@ class _Job:
                 stems=self.separator.instruments,
             )
 
-        return MaskWriter(self._path("mask", "zip"), header)
+        return MaskWriter(self.outputs[MASK], header)
 
     def _name(self, stem: str) -> str:
         """Return the name of a stem in a title."""
         return self.separator.model.target if stem == "instrument" else stem
-
-    def _path(self, stem: str, extension: str) -> Path:
-        name = self.separator.identity.name
-        return output_path(self.folder, self.options.filename, self.song, name, stem, extension)

@@ -220,5 +220,5 @@ def test_unknown_names_are_refused(name, options, message):
 def test_time_losses_need_a_hop_that_divides():
     """Said, rather than computed wrongly."""
     spectrogram = SpectrogramSettings(n_fft=256, hop_length=100)
-    with pytest.raises(ValueError, match="must divide n_fft.*hop=100"):
+    with pytest.raises(ValueError, match="must divide n_fft.*hop_length=100"):
         waveform(np.zeros((1, 129, 4, 2), np.float32), spectrogram)

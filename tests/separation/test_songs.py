@@ -12,7 +12,10 @@ from tiny_models import music, reference_mask, tiny_model, tiny_settings
 import splitstrument
 from splitstrument.audio import read, resample, write
 from splitstrument.errors import AudioFileError, CancelledError, SettingsError
+from splitstrument.executor import InlineExecutor
 from splitstrument.network.chunks import chunk_count, chunk_start, cut_chunk
+from splitstrument.separation import outputs
+from splitstrument.separation.batch import make_plan, run_plan
 from splitstrument.separation.options import MaskOptions, SeparationOptions
 from splitstrument.separation.pipeline import load_model
 from splitstrument.separation.songs import reprocess_file, separate_file
@@ -336,3 +339,19 @@ def test_a_tilde_is_the_home_folder(rng, tmp_path, monkeypatch):
     assert folder.is_relative_to(tmp_path)
     done = separate_file("~/song.wav", "~/stems", f"~/{folder.relative_to(tmp_path)}")
     assert done.sidecar.is_relative_to(tmp_path / "stems") and done.sidecar.is_file()
+
+
+def test_a_batch_works_by_its_plan(rng, tmp_path, model, monkeypatch):
+    """Names from tags need the song open: the plan has looked, and the work must not look (and differ) again."""
+    song = tmp_path / "song.wav"
+    write(song, music(rng, 9000), 22050, "PCM_16")
+    with soundfile.SoundFile(song, "r+") as file:
+        file.title = "The title"
+    options = SeparationOptions(filename="{title}/{stem}.{ext}", keep_mask=True)
+    plan = make_plan({song: None}, tmp_path / "out", model.folder, options)
+    monkeypatch.setattr(outputs, "open_audio", lambda path: pytest.fail(f"{path} was opened once more"))
+    (outcome,) = run_plan(plan, tmp_path / "out", model.folder, options, InlineExecutor())
+    planned, made = plan.songs[0].outputs, outcome.get()
+    assert planned["instrument"] == tmp_path / "out" / "The title" / "instrument.wav"
+    assert planned == {**made.outputs, "separation": made.sidecar}
+    assert all(path.is_file() for path in planned.values())

@@ -108,11 +108,6 @@ class ChecksFile(Settings):
     settings: CheckSettings = CheckSettings()
     tracks: dict[str, TrackChecks] = Field(default_factory=dict)
 
-    def ranked(self, stem_class: str | None = None) -> list[str]:
-        """Names of the tracks with findings, most suspicious first."""
-        worth = {name: track.suspicion(stem_class) for name, track in self.tracks.items()}
-        return sorted((name for name, value in worth.items() if value), key=lambda name: (-worth[name], name))
-
 
 def read_checks(dataset: str | Path) -> ChecksFile:
     """Read a dataset's ``checks.yaml``; without one, nothing was checked yet."""

@@ -186,12 +186,12 @@ def _filtered(joined: Double, filters: Double) -> Double:
     """Convolve (n_references, n_lags - 1 + n_samples) with the filters; the n_samples that need no more history."""
     n_lags = filters.shape[1]
     n_fft = max(N_FFT, 1 << (4 * n_lags - 1).bit_length())
-    hop, n_samples = n_fft - n_lags + 1, joined.shape[1] - n_lags + 1
-    n_frames = -(-n_samples // hop)
-    padded = np.zeros((len(joined), n_frames * hop + n_lags - 1))
+    hop_length, n_samples = n_fft - n_lags + 1, joined.shape[1] - n_lags + 1
+    n_frames = -(-n_samples // hop_length)
+    padded = np.zeros((len(joined), n_frames * hop_length + n_lags - 1))
     padded[:, : joined.shape[1]] = joined
     response = np.fft.rfft(filters, n_fft, axis=1)
-    spectrum = np.einsum("rbf,rfe->ebf", np.fft.rfft(sliding_frames(padded, n_fft, hop)), response)
+    spectrum = np.einsum("rbf,rfe->ebf", np.fft.rfft(sliding_frames(padded, n_fft, hop_length)), response)
     return np.fft.irfft(spectrum, n_fft)[:, :, n_lags - 1 :].reshape(filters.shape[2], -1)[:, :n_samples]
 
 

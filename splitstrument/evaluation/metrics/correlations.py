@@ -34,7 +34,7 @@ class Correlations:
     def __init__(self, n_references: int, n_estimates: int, n_lags: int = FILTER_LENGTH) -> None:
         self.n_references, self.n_estimates, self.n_lags = n_references, n_estimates, n_lags
         self.n_fft = max(N_FFT, 1 << (4 * n_lags - 1).bit_length())
-        self.hop = self.n_fft - n_lags + 1
+        self.hop_length = self.n_fft - n_lags + 1
         self.n_samples = 0
         self.energy = np.zeros(n_references + n_estimates)
         self._spectrum = np.zeros((n_references, n_references + n_estimates, self.n_fft // 2 + 1), np.complex128)
@@ -46,9 +46,9 @@ class Correlations:
         self.energy += np.einsum("ij,ij->i", block, block)
         self.n_samples += block.shape[1]
         signals = np.concatenate([self._pending, block], axis=1)
-        n_frames = max(0, (signals.shape[1] - self.n_fft) // self.hop + 1)
+        n_frames = max(0, (signals.shape[1] - self.n_fft) // self.hop_length + 1)
         self._accumulate(signals, n_frames)
-        self._pending = signals[:, n_frames * self.hop :].copy()
+        self._pending = signals[:, n_frames * self.hop_length :].copy()
 
     def subset(self, sources: list[int]) -> Correlations:
         """Keep only these references, and of each system's estimates those of the same numbers."""
@@ -67,28 +67,28 @@ class Correlations:
         `x` are the references followed by the estimates. More samples may be added afterwards.
         """
         rest = self._pending
-        tail = np.zeros((len(rest), self.n_fft * (1 + rest.shape[1] // self.hop)))
+        tail = np.zeros((len(rest), self.n_fft * (1 + rest.shape[1] // self.hop_length)))
         tail[:, : rest.shape[1]] = rest
         spectrum = self._spectrum.copy()
-        self._accumulate(tail, -(-rest.shape[1] // self.hop))
+        self._accumulate(tail, -(-rest.shape[1] // self.hop_length))
         spectrum, self._spectrum = self._spectrum, spectrum
         return np.fft.irfft(spectrum, n=self.n_fft, axis=-1)[..., : self.n_lags]
 
     def _accumulate(self, signals: Double, n_frames: int) -> None:
-        """Add the cross-spectra of `n_frames` frames; a frame's own part is its first `hop` samples."""
+        """Add the cross-spectra of `n_frames` frames; a frame's own part is its first `hop_length` samples."""
         if not n_frames:
             return
-        frames = sliding_frames(signals, self.n_fft, self.hop)[:, :n_frames]
+        frames = sliding_frames(signals, self.n_fft, self.hop_length)[:, :n_frames]
         for start in range(0, n_frames, BATCH):
             batch = frames[:, start : start + BATCH]
             whole = np.fft.rfft(batch)
-            own = np.fft.rfft(batch[: self.n_references, :, : self.hop], n=self.n_fft)
+            own = np.fft.rfft(batch[: self.n_references, :, : self.hop_length], n=self.n_fft)
             self._spectrum += np.einsum("ibf,jbf->ijf", own.conj(), whole)
 
 
-def sliding_frames(signals: Double, size: int, hop: int) -> Double:
+def sliding_frames(signals: Double, size: int, hop_length: int) -> Double:
     """View (n_signals, n_samples) as overlapping frames (n_signals, n_frames, size)."""
-    return sliding_window_view(signals, size, axis=1)[:, ::hop]
+    return sliding_window_view(signals, size, axis=1)[:, ::hop_length]
 
 
 def gram_matrix(lagged: Double, references: slice | None = None) -> Double:

@@ -121,17 +121,17 @@ class _Filtered:
 
     def _filter(self, samples: NDArray, at_end: bool = False) -> NDArray:
         joined = np.concatenate([self._pending, samples.reshape(-1, len(self._pending)).T], axis=1)
-        hop = N_FFT - IR_LENGTH + 1
+        hop_length = N_FFT - IR_LENGTH + 1
         ready = max(0, joined.shape[1] - IR_LENGTH + 1)
-        n_frames = -(-ready // hop) if at_end else ready // hop
+        n_frames = -(-ready // hop_length) if at_end else ready // hop_length
         if not n_frames:
             self._pending = joined
             return np.zeros((len(joined), 0), np.float32)
-        padded = np.pad(joined, ((0, 0), (0, max(0, (n_frames - 1) * hop + N_FFT - joined.shape[1]))))
-        frames = sliding_window_view(padded, N_FFT, axis=1)[:, ::hop][:, :n_frames]
+        padded = np.pad(joined, ((0, 0), (0, max(0, (n_frames - 1) * hop_length + N_FFT - joined.shape[1]))))
+        frames = sliding_window_view(padded, N_FFT, axis=1)[:, ::hop_length][:, :n_frames]
         filtered = np.fft.irfft(np.fft.rfft(frames) * _response(), N_FFT)[..., IR_LENGTH - 1 :]
-        self._pending = joined[:, n_frames * hop :].copy()
-        return filtered.reshape(len(joined), -1)[:, : min(ready, n_frames * hop)]
+        self._pending = joined[:, n_frames * hop_length :].copy()
+        return filtered.reshape(len(joined), -1)[:, : min(ready, n_frames * hop_length)]
 
 
 # of the impulse response's middle, so that the filter has no phase

@@ -32,7 +32,7 @@ class Framing:
     """
 
     n_fft: int
-    hop: int
+    hop_length: int
     window: Literal["hann", "boxcar"] = "hann"
     padding: Literal["reflect", "zeros", "none"] = "none"
 
@@ -80,12 +80,12 @@ class Frames:
         return reflected if self.framing.padding == "reflect" else np.zeros_like(reflected)
 
     def _cut(self, joined: NDArray) -> NDArray | None:
-        n_fft, hop = self.framing.n_fft, self.framing.hop
-        n_frames = max(0, (joined.shape[1] - n_fft) // hop + 1)
-        self._pending = joined[:, n_frames * hop :].copy()
+        n_fft, hop_length = self.framing.n_fft, self.framing.hop_length
+        n_frames = max(0, (joined.shape[1] - n_fft) // hop_length + 1)
+        self._pending = joined[:, n_frames * hop_length :].copy()
         if not n_frames:
             return None
-        frames = sliding_window_view(joined[:, : (n_frames - 1) * hop + n_fft], n_fft, axis=1)[:, ::hop]
+        frames = sliding_window_view(joined[:, : (n_frames - 1) * hop_length + n_fft], n_fft, axis=1)[:, ::hop_length]
         return frames.swapaxes(1, 2)
 
 

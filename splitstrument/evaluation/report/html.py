@@ -1,4 +1,7 @@
-"""The report as one HTML page that needs no other file and no internet."""
+"""The report as one HTML page that needs no other file and no internet.
+
+What stands in it is gathered here; how it looks is in ``templates/``.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import base64
 import io
 import math
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import soundfile
@@ -15,10 +20,9 @@ import yaml
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
 from splitstrument.evaluation.excerpts import SIGNALS
-from splitstrument.evaluation.metrics.registry import legend
+from splitstrument.evaluation.metrics.registry import SOURCES, legend
 from splitstrument.evaluation.report import tables
 from splitstrument.evaluation.report.data import Evaluation, silence_histogram, worst_tracks
-from splitstrument.evaluation.report.style import STYLE
 from splitstrument.evaluation.report.svg import bar_chart, box_plot, line_chart, scatter
 from splitstrument.evaluation.report.tables import Table
 from splitstrument.evaluation.report.text import comparison_lines, undefined_counts
@@ -28,6 +32,7 @@ from splitstrument.pictures import LOWEST_HZ, RANGE_DB, excerpt_pictures
 from splitstrument.tables import number
 from splitstrument.version import __version__
 
+TEMPLATES = Path(__file__).parent / "templates"
 AUDIO_FORMAT = {"format": "OGG", "subtype": "VORBIS"}
 PICTURE_NAMES = {
     "mixture": "mixture",
@@ -36,6 +41,38 @@ PICTURE_NAMES = {
     "mask": "mask: estimate / mixture, dark 0, bright 1",
 }
 BUCKETS = [f"<{10 * i} %" for i in range(1, 10)] + ["≥90 %"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A spectrogram with its sound, both as data: addresses; `ticks` are heights in percent and their labels."""
+
+    label: str
+    picture: str
+    ticks: list[tuple[str, str]]
+    sound: str | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """An excerpt of a track to look at and listen to."""
+
+    heading: str
+    text: str
+    figures: list[Figure] = field(default_factory=list)
+
+
+@cache
+def _templates() -> Any:
+    """Templates by name; they escape what they are given."""
+    from web.template import render  # not above: a command that makes no page needs no web.py
+
+    parts = {f"show_{name}": part for name, part in (("table", _table), ("chart", _chart), ("example", _example))}
+    return render(str(TEMPLATES), cache=True, globals=parts)
+
+
+def _fill(name: str, *values: Any) -> str:
+    return str(getattr(_templates(), name)(*values))
 
 
 def report_html(evaluations: list[Evaluation], title: str, provenance: dict[str, Any], examples: int = 3) -> str:
@@ -66,23 +103,13 @@ def report_html(evaluations: list[Evaluation], title: str, provenance: dict[str,
 
 
 def _page(title: str, sections: list[tuple[str, str, str]]) -> str:
-    contents = "".join(f'<li><a href="#{key}">{escape(name)}</a></li>' for key, name, _ in sections)
-    body = "".join(f'<section id="{key}"><h2>{escape(name)}</h2>{text}</section>' for key, name, text in sections)
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; media-src data:; '
-        "style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body><main><h1>{escape(title)}</h1>"
-        f'<p class="soft">Splitstrument {__version__}</p>'
-        f'<nav aria-label="Contents"><ul>{contents}</ul></nav>{body}</main></body></html>'
-    )
+    style = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    return _fill("page", title, __version__, style, sections)
 
 
 def _overview(evaluations: list[Evaluation]) -> str:
-    lines = "".join(f"<li>{escape(_data_sentence(e))}</li>" for e in unique_data(evaluations))
-    table = _table(tables.overview(evaluations))
-    return f"<p>Measured on:</p><ul>{lines}</ul>{table}<p class='soft'>{escape(legend())}</p>"
+    sentences = [_data_sentence(evaluation) for evaluation in unique_data(evaluations)]
+    return _fill("overview", sentences, tables.overview(evaluations), legend())
 
 
 def unique_data(evaluations: list[Evaluation]) -> list[Evaluation]:
@@ -133,81 +160,76 @@ def _curves(evaluations: list[Evaluation]) -> str:
 
 def _evaluation(evaluation: Evaluation, examples: int) -> str:
     record = evaluation.record
-    sentences = [*comparison_lines(record), *undefined_counts(record)]
-    parts = ["".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)]
-    parts += [_table(tables.systems(evaluation, source)) for source in ("instrument", "rest")]
-    parts += [
-        _table(tables.quartiles(evaluation)),
-        _scatter(evaluation),
-        _table(tables.tracks(evaluation)),
-    ]
-    if record["problems"]:
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in record["problems"])
-        parts.append(f"<h3>Problems</h3><ul>{items}</ul>")
     silence = bar_chart(
         silence_histogram(evaluation),
         BUCKETS,
         f"Silence of the instrument in {evaluation.data}",
         "silent share of a track",
     )
-    parts.append(_chart("Tracks by the instrument's silent share", silence))
-    parts += [_example(evaluation, track) for track in worst_tracks(evaluation, examples)]
-    return "".join(parts)
+    return _fill(
+        "evaluation",
+        [*comparison_lines(record), *undefined_counts(record)],
+        [*(tables.systems(evaluation, source) for source in SOURCES), tables.quartiles(evaluation)],
+        _scatter(evaluation),
+        tables.tracks(evaluation),
+        record["problems"],
+        silence,
+        [_example_of(evaluation, track) for track in worst_tracks(evaluation, examples)],
+    )
 
 
 def _scatter(evaluation: Evaluation) -> str:
     names = [track["track"] for track in evaluation.record["tracks"]]
     mixture, ours = evaluation.values("si_sdr", system="mixture"), evaluation.values("si_sdr")
     points = [(a, b, name) for a, b, name in zip(mixture, ours, names, strict=True) if a is not None and b is not None]
-    chart = scatter(points, "SI-SDR of the mixture and of the estimate, per track", "mixture, dB", "estimate, dB")
-    return _chart("Per track: SI-SDR of the mixture and of the estimate", chart)
+    return scatter(points, "SI-SDR of the mixture and of the estimate, per track", "mixture, dB", "estimate, dB")
 
 
-def _chart(name: str, chart: str) -> str:
+def _chart(name: str, svg: str) -> str:
     """A chart under its name; it scrolls on narrow screens, so that its text stays legible."""
-    if not chart:
-        return ""
-    area = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}">{chart}</div>'
-    return f"<h3>{escape(name)}</h3>{area}"
+    return _fill("chart", name, svg)
 
 
-def _example(evaluation: Evaluation, track: TrackRecord) -> str:
+def _example(example: Example) -> str:
+    return _fill("example", example)
+
+
+def _example_of(evaluation: Evaluation, track: TrackRecord) -> Example:
     """Spectrograms and players of one track's excerpt."""
     excerpt = track["excerpt"]
     try:
         signals, rate = _read_excerpt(evaluation, excerpt)
     except AudioFileError as error:
-        return f"<h3>{escape(track['track'])}</h3><p>{escape(str(error))}</p>"
-    score = track["scores"][ESTIMATE]["instrument"].get("si_sdr")
-    figures = "".join(_figures(signals, rate))
-    start = excerpt["start_s"]
-    return (
-        f"<h3>{escape(track['track'])}: SI-SDR {number(score)} dB</h3><p class='soft'>From {start:.0f} s to "
-        f"{start + excerpt['duration_s']:.0f} s; {LOWEST_HZ:.0f} Hz to {rate / 2000:.1f} kHz on a log scale, "
-        f"{RANGE_DB:.0f} dB from dark to bright.</p><div class='pictures'>{figures}</div>"
+        return Example(track["track"], str(error))
+    score = number(track["scores"][ESTIMATE]["instrument"].get("si_sdr"))
+    start, end = excerpt["start_s"], excerpt["start_s"] + excerpt["duration_s"]
+    text = (
+        f"From {start:.0f} s to {end:.0f} s; {LOWEST_HZ:.0f} Hz to {rate / 2000:.1f} kHz on a log scale, "
+        f"{RANGE_DB:.0f} dB from dark to bright."
     )
+    return Example(f"{track['track']}: SI-SDR {score} dB", text, list(_figures(signals, rate)))
 
 
-def _figures(signals: dict[str, Any], rate: int) -> Iterator[str]:
+def _figures(signals: dict[str, Any], rate: int) -> Iterator[Figure]:
     for name, data in excerpt_pictures(signals, rate).items():
-        label = PICTURE_NAMES[name]
-        player = ""
-        if name in signals:
-            stream = io.BytesIO()
-            soundfile.write(stream, signals[name], rate, **AUDIO_FORMAT)
-            source = _data_url("audio/ogg", stream.getvalue())
-            player = f'<audio controls preload="none" aria-label="{label}" src="{source}"></audio>'
-        image = f'<img alt="Spectrogram: {label}" src="{_data_url("image/png", data)}">'
-        picture = f'<div class="picture">{image}{_ticks(rate)}</div>'
-        yield f"<figure>{picture}{player}<figcaption>{label}</figcaption></figure>"
+        sound = _sound(signals[name], rate) if name in signals else None
+        yield Figure(PICTURE_NAMES[name], _data_url("image/png", data), _ticks(rate), sound)
 
 
-def _ticks(rate: int) -> str:
-    """Frequencies written over a spectrogram at their height."""
+def _sound(samples: Any, rate: int) -> str:
+    stream = io.BytesIO()
+    soundfile.write(stream, samples, rate, **AUDIO_FORMAT)
+    return _data_url("audio/ogg", stream.getvalue())
+
+
+def _ticks(rate: int) -> list[tuple[str, str]]:
+    """Frequencies to write over a spectrogram, each with its height in percent."""
     span = math.log(rate / 2 / LOWEST_HZ)
-    marks = [(hz, 100 * math.log(hz / LOWEST_HZ) / span) for hz in (100, 1000, 10_000) if hz < rate / 2]
-    texts = (f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz" for hz, _ in marks)
-    return "".join(f'<span style="bottom:{at:.1f}%">{text}</span>' for (_, at), text in zip(marks, texts, strict=True))
+    return [
+        (f"{100 * math.log(hz / LOWEST_HZ) / span:.1f}", f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz")
+        for hz in (100, 1000, 10_000)
+        if hz < rate / 2
+    ]
 
 
 def _read_excerpt(evaluation: Evaluation, excerpt: ExcerptRecord) -> tuple[dict[str, Any], int]:
@@ -224,9 +246,7 @@ def _provenance(evaluations: list[Evaluation], provenance: dict[str, Any]) -> st
     for evaluation in evaluations:
         made = {"model": evaluation.record.get("model"), **evaluation.record.get("provenance", {})}
         blocks.append((f"{evaluation.name} on {evaluation.data}", made))
-    return "".join(
-        f"<details><summary>{escape(name)}</summary><pre>{escape(_yaml(data))}</pre></details>" for name, data in blocks
-    )
+    return _fill("provenance", [(name, _yaml(data)) for name, data in blocks])
 
 
 def _yaml(data: Any) -> str:
@@ -235,27 +255,8 @@ def _yaml(data: Any) -> str:
 
 def _table(table: Table, mark: str = "") -> str:
     """A table; columns whose head starts with `mark` are set off."""
-    marked = [bool(mark) and head.startswith(mark) for head in table.header]
-    head = "".join(
-        f"<th scope='col'{_class(m)}>{escape(text)}</th>" for text, m in zip(table.header, marked, strict=True)
-    )
-    rows = "".join(
-        "<tr>"
-        + f"<th scope='row'>{escape(row[0])}</th>"
-        + "".join(f"<td{_class(m)}>{escape(cell)}</td>" for cell, m in zip(row[1:], marked[1:], strict=True))
-        + "</tr>"
-        for row in table.rows
-    )
-    caption = escape(table.caption)
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption[:80])}">'
-        f"<table><caption>{caption}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-    )
-
-
-def _class(marked: bool) -> str:
-    return ' class="published"' if marked else ""
+    classes = [f' class="{mark}"' if mark and head.startswith(mark) else "" for head in table.header]
+    return _fill("table", table, classes)
 
 
 def _data_url(kind: str, data: bytes) -> str:

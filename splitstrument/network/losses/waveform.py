@@ -101,33 +101,36 @@ def waveform(stft, settings: SpectrogramSettings):
     Raises
     ------
     ValueError
-        If the hop does not divide n_fft.
+        If the hop length does not divide n_fft.
     """
-    n_fft, hop = settings.n_fft, settings.hop
-    if n_fft % hop:
-        raise ValueError(f"the hop must divide n_fft for a loss in the time domain. Received: n_fft={n_fft}, hop={hop}")
+    n_fft, hop_length = settings.n_fft, settings.hop
+    if n_fft % hop_length:
+        raise ValueError(
+            f"hop_length must divide n_fft for a loss in the time domain. "
+            f"Received: n_fft={n_fft}, hop_length={hop_length}"
+        )
     n_frames = stft.shape[2]
     spectra = ops.transpose(stft, (0, 2, 1, 3))
     frames = ops.irfft((spectra[..., 0], spectra[..., 1]), fft_length=n_fft) * hann(n_fft)
-    return overlap_add(frames, hop) * inverse_weight(n_frames, n_fft, hop)
+    return overlap_add(frames, hop_length) * inverse_weight(n_frames, n_fft, hop_length)
 
 
-def overlap_add(frames, hop: int):
-    """Add (batch, n_frames, n_fft) where each frame starts `hop` after the one before: (batch, n_samples).
+def overlap_add(frames, hop_length: int):
+    """Add (batch, n_frames, n_fft) where each frame starts `hop_length` after the one before: (batch, n_samples).
 
-    Each frame is `n_fft / hop` pieces; piece k of all frames lies side by side, k hops from the start.
+    Each frame is `n_fft / hop_length` pieces; piece k of all frames lies side by side, k hops from the start.
     """
     _, n_frames, n_fft = frames.shape
-    pieces = n_fft // hop
+    pieces = n_fft // hop_length
     total = 0
     for piece in range(pieces):
-        row = ops.reshape(frames[:, :, piece * hop : (piece + 1) * hop], (-1, n_frames * hop))
-        total = total + ops.pad(row, ((0, 0), (piece * hop, (pieces - 1 - piece) * hop)))
+        row = ops.reshape(frames[:, :, piece * hop_length : (piece + 1) * hop_length], (-1, n_frames * hop_length))
+        total = total + ops.pad(row, ((0, 0), (piece * hop_length, (pieces - 1 - piece) * hop_length)))
     return total
 
 
-def inverse_weight(n_frames: int, n_fft: int, hop: int) -> np.ndarray:
+def inverse_weight(n_frames: int, n_fft: int, hop_length: int) -> np.ndarray:
     """Return the factor of the overlap-added frames: (n_samples,), 0 where the windows are."""
-    _, weight = frames_istft(np.zeros((1, n_fft // 2 + 1, n_frames), np.complex64), n_fft, hop)
+    _, weight = frames_istft(np.zeros((1, n_fft // 2 + 1, n_frames), np.complex64), n_fft, hop_length)
     floor = 1e-3 * weight.max()  # the first and last samples, where dividing would blow up rounding
     return np.where(weight > max(floor, SMALLEST), 1 / np.maximum(weight, floor), 0).astype(np.float32)

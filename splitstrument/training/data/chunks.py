@@ -72,10 +72,10 @@ class SeekingReader:
 
     def _stft(self, path: Path, track: Track, first: int, last: int) -> NDArray[np.complex64]:
         """Frames ``[first, last)`` of the centred STFT: (n_bins, last - first)."""
-        n_fft, hop = self.model.spectrogram.n_fft, self.model.spectrogram.hop
-        begin, end = first * hop - n_fft // 2, (last - 1) * hop + n_fft - n_fft // 2
+        n_fft, hop_length = self.model.spectrogram.n_fft, self.model.spectrogram.hop
+        begin, end = first * hop_length - n_fft // 2, (last - 1) * hop_length + n_fft - n_fft // 2
         samples = _read_reflected(self.reader, path, track, begin, end)
-        return frames_stft(samples[:, None], n_fft, hop)[0]
+        return frames_stft(samples[:, None], n_fft, hop_length)[0]
 
 
 class ChunkSource:

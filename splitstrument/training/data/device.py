@@ -175,9 +175,9 @@ class DeviceSource:
     def _stft(self, wave: Any) -> tuple[Any, Any]:
         """As `splitstrument.spectrogram.frames_stft`: two of (batch, n_bins, n_frames)."""
         spectrogram = self.settings.model.spectrogram
-        hop, n_frames = spectrogram.hop, self.settings.model.n_frames
-        pieces = ops.reshape(wave, (len(wave), -1, hop))
-        frames = ops.concatenate([pieces[:, i : i + n_frames] for i in range(spectrogram.n_fft // hop)], axis=-1)
+        hop_length, n_frames = spectrogram.hop, self.settings.model.n_frames
+        pieces = ops.reshape(wave, (len(wave), -1, hop_length))
+        frames = ops.concatenate([pieces[:, i : i + n_frames] for i in range(spectrogram.n_fft // hop_length)], axis=-1)
         return tuple(ops.transpose(part, (0, 2, 1)) for part in ops.rfft(frames * hann(spectrogram.n_fft)))
 
     @cached_property

@@ -62,7 +62,7 @@ def in_a_room(audio: Float, decay_s: float, level: float, sample_rate_hz: int, r
 
 
 def shaped_spectrum(
-    spectrum: Complex, settings: MixingSettings, sample_rate_hz: int, hop: int, rng: np.random.Generator
+    spectrum: Complex, settings: MixingSettings, sample_rate_hz: int, hop_length: int, rng: np.random.Generator
 ) -> Complex:
     """Equalizer, comb, resonances and envelope, each in its share of the draws: (2, n_bins, n_frames)."""
     n_bins = spectrum.shape[1]
@@ -76,7 +76,7 @@ def shaped_spectrum(
     if formant:
         gains = gains * moved_resonances(power.sum(axis=1), 2 ** (rng.uniform(-1, 1) * FORMANT_SEMITONES / 12))
     if envelope:
-        frames = changed_envelope(power.sum(axis=0), sample_rate_hz / hop, rng)
+        frames = changed_envelope(power.sum(axis=0), sample_rate_hz / hop_length, rng)
     before, after = power.sum(), float(np.square(gains) @ power @ np.square(frames))
     gains = gains * np.float32(np.sqrt(before / after)) if after > 0 else gains
     return spectrum * (gains[:, None] * frames).astype(np.float32)
