@@ -155,7 +155,7 @@ class LoudnessMeter:
         true_peak = self._true_peak.peak() if self._true_peak else None
         return Loudness(
             _gated_mean(momentary),
-            _range(short_term),
+            loudness_range(short_term),
             _largest(momentary),
             _largest(short_term),
             None if true_peak is None else _decibels(max(true_peak, self._sample_peak)),
@@ -267,8 +267,18 @@ def _gated_mean(momentary: NDArray[np.float64]) -> float | None:
     return _mean_lufs(heard)
 
 
-def _range(short_term: NDArray[np.float64]) -> float | None:
-    """Loudness range of Tech 3342: 10th to 95th percentile above -70 LUFS and 20 LU below the mean."""
+def loudness_range(short_term: NDArray[np.float64]) -> float | None:
+    """Loudness range of Tech 3342 in LU: 10th to 95th percentile above -70 LUFS and 20 LU below the mean.
+
+    Parameters
+    ----------
+    short_term
+        Short-term loudness (n_windows,) in LUFS, a tenth of a second apart.
+
+    Returns
+    -------
+    None where nothing is above -70 LUFS.
+    """
     heard = short_term[short_term > ABSOLUTE_GATE_LUFS]
     if not len(heard):
         return None

@@ -52,12 +52,9 @@ def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, o
     splitstrument remix stems/song --gain guitar=+6 --eq guitar=warm:0.5 --pan rest=-0.3 -o mix.flac
     splitstrument remix stems/song --mute guitar --loudness -14 -o backing.wav
     """
-    if output.exists() and not overwrite:
-        raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
     if output.resolve() == song.resolve():
         raise SettingsError(f"{output} is the song itself: choose another --output.")
-    if output.suffix.lower() not in WRITTEN:
-        raise SettingsError(f"{output} cannot be written: end it in {', '.join(WRITTEN)}.")
+    check_target(output, overwrite)
     names, aliases = names_of(song, model)
     settings = settings_of(changes, loudness, ceiling, aliases)
     check_names(settings, names)
@@ -71,6 +68,19 @@ def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, o
     rows = [["song", *_levels(done.song)], ["mix", *_levels(done.mix)]]
     print_table(["", "LUFS", "range LU", "true peak dBTP"], rows)
     click.echo("\n".join([*done.notes, f"Written to {output}."]))
+
+
+def check_target(output: Path, overwrite: bool) -> None:
+    """Refuse an output that is there, or that cannot be written.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if output.exists() and not overwrite:
+        raise SettingsError(f"{output} exists already: give --overwrite or another --output.")
+    if output.suffix.lower() not in WRITTEN:
+        raise SettingsError(f"{output} cannot be written: end it in {', '.join(WRITTEN)}.")
 
 
 def _levels(loudness: Any) -> list[float | None]:
@@ -120,15 +130,16 @@ def stems_of(song: Path, model: str, quiet: bool) -> Iterator[dict[str, Path]]:
 
 
 def stems_in(folder: Path) -> dict[str, Path]:
-    """Audio files of a folder by their names; songs, masks and what `remix` wrote (with its sidecar) are left out."""
+    """Audio files of a folder by their names, without the folder's; songs, masks and what was mixed are left out."""
     stems: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         made_by_remix = path.with_name(f"{path.name}.json").is_file()
         if not is_audio_name(path) or not path.is_file() or path.stem.lower() in NOT_STEMS or made_by_remix:
             continue
-        if path.stem in stems:
-            raise SettingsError(f"{path} and {stems[path.stem]} are both called {path.stem}: take one away.")
-        stems[path.stem] = path
+        name = path.stem.removesuffix(f"_{folder.resolve().name}")  # as in the folders of datasets
+        if name in stems:
+            raise SettingsError(f"{path} and {stems[name]} are both called {name}: take one away.")
+        stems[name] = path
     if not stems:
         raise SettingsError(f"{folder} holds no stems: give a folder that `splitstrument separate` wrote.")
     return stems

@@ -1,8 +1,9 @@
 """Flags from settings: each field that has a `Flag` becomes an option of the command line, named, typed and defaulted
 by the field, so that a new one is written down once.
 
-``gate_db`` is ``--gate``, ``keep_mask`` ``--keep-mask``; fields of settings inside the settings are flags like the
-others. The settings check the values; where click can say more at once (a choice, a time), it does.
+``gate_db`` is ``--gate``, ``keep_mask`` ``--keep-mask``, and what is on by default has a ``--no-``; fields of settings
+inside the settings are flags like the others. The settings check the values; where click can say more at once (a
+choice, a time), it does.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from splitstrument.cli.common import Seconds, options
 from splitstrument.errors import SettingsError
 from splitstrument.settings import Flag, Settings
 
-UNIT = re.compile(r"_(s|db|hz)$")
+UNIT = re.compile(r"_(s|db|hz|lu|lufs|dbtp|bpm)$")
 
 
 class Words(click.ParamType):
@@ -68,6 +69,9 @@ def _flags(cls: type[Settings], inside: str | None = None) -> Iterator[tuple[str
 def _option(name: str, field: FieldInfo, flag: Flag, words: dict[str, str]) -> Callable[[Any], Any]:
     spellings = [*([flag.short] if flag.short else []), "--" + UNIT.sub("", name).replace("_", "-"), name]
     text = (flag.help.format(**words) if words else flag.help) or None
+    if field.annotation is bool and field.default:
+        plain, *others = spellings
+        return click.option(f"{plain}/--no-{plain[2:]}", *others, default=True, show_default=True, help=text)
     if field.annotation is bool:
         return click.option(*spellings, is_flag=True, default=field.default, help=text)
     shown = flag.show_default and field.default is not None

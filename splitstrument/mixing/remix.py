@@ -151,8 +151,7 @@ def remix_files(
         If a file cannot be read or written.
     """
     info, subtype = check_stems(stems, settings)
-    if any(path.resolve() == output.resolve() for path in stems.values()):
-        raise SettingsError(f"{output} is one of the stems of this mix: choose another output.")
+    check_output(stems, output)
     hashes = {name: sha256_of(path) for name, path in stems.items()}
     n_channels = 2 if info.n_channels == 1 and any(mix.pan for mix in settings.stems.values()) else info.n_channels
     song, mix = (LoudnessMeter(info.sample_rate_hz, count) for count in (info.n_channels, n_channels))
@@ -167,12 +166,12 @@ def remix_files(
     after = LoudnessMeter(info.sample_rate_hz, n_channels)
     with AudioWriter(output, info.sample_rate_hz, n_channels, subtype(output), info.n_samples) as writer:
         blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, info.sample_rate_hz, n_channels))
-        for block in _limited(blocks, info.sample_rate_hz, n_channels, ceiling) if limited else blocks:
+        for block in limited_blocks(blocks, info.sample_rate_hz, n_channels, ceiling) if limited else blocks:
             writer.write(block)
             after.add(block.astype(np.float32))
             report(len(block) / info.sample_rate_hz)
     heard = after.result()
-    notes = [*_notes(settings, limited, ceiling), *_clipped(heard, subtype(output))]
+    notes = [*_notes(settings, limited, ceiling), *clipping_notes(heard, subtype(output))]
     result = Remixed(output, before, heard, gain_db, limited, tuple(notes))
     made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
     made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
@@ -208,6 +207,17 @@ def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[Aud
     subtypes = {info.subtype for info in infos}
     held = subtypes.pop() if len(subtypes) == 1 else "FLOAT"
     return first, lambda path: output_subtype(path.suffix[1:].lower(), held)
+
+
+def check_output(stems: Mapping[str, Path], output: Path) -> None:
+    """Refuse an output that is a stem.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if any(path.resolve() == output.resolve() for path in stems.values()):
+        raise SettingsError(f"{output} is one of the stems of this mix: choose another output.")
 
 
 def check_names(settings: RemixSettings, stems: Iterable[str]) -> None:
@@ -260,7 +270,8 @@ def _placed(block: audio.Audio, mix: StemMix, effects: list[Effect]) -> Mix:
     return stem * np.minimum(1, [1 - mix.pan, 1 + mix.pan]) if mix.pan else stem
 
 
-def _limited(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:
+def limited_blocks(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:
+    """Send a mix through a true-peak limiter."""
     limiter = Limiter(sample_rate_hz, n_channels, ceiling_dbtp)
     return (block.astype(np.float64) for block in run([limiter], (block.astype(np.float32) for block in blocks)))
 
@@ -289,7 +300,7 @@ def _notes(settings: RemixSettings, limited: bool, ceiling_dbtp: float) -> Itera
         yield f"Peaks were turned down to {ceiling_dbtp:.1f} dBTP."
 
 
-def _clipped(mix: Loudness, subtype: str) -> Iterator[str]:
+def clipping_notes(mix: Loudness, subtype: str) -> Iterator[str]:
     """Say so where stems in floating point add up to more than the output holds; a limiter would change the song."""
     peak = mix.sample_peak_dbfs
     if peak is not None and peak > CLIP_DBFS and subtype not in ("FLOAT", "DOUBLE"):

@@ -1,0 +1,295 @@
+"""From a folder of stems to an automatic mix: measure, decide by rules, mix; block by block.
+
+The stems pass three times, the lead up to twice more where it is compressed or equalized: once to measure them, once to
+know how loud the mix comes out, once to write it. Memory grows by some numbers a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splitstrument import audio
+from splitstrument.audio import Audio, AudioInfo, AudioWriter
+from splitstrument.errors import SettingsError
+from splitstrument.files import sha256_of, write_json
+from splitstrument.loudness import Loudness, LoudnessMeter
+from splitstrument.mixing.automix import rules
+from splitstrument.mixing.automix.bands import BandMeter
+from splitstrument.mixing.automix.dynamics import Compression, RangeSearch, candidates
+from splitstrument.mixing.automix.rules import Decision
+from splitstrument.mixing.automix.settings import AutomixSettings
+from splitstrument.mixing.automix.tempo import TempoMeter
+from splitstrument.mixing.effects.chain import Effect, run
+from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer
+from splitstrument.mixing.effects.reverb import Reverb, room
+from splitstrument.mixing.remix import (
+    Mix,
+    RemixSettings,
+    Report,
+    check_output,
+    check_stems,
+    clipping_notes,
+    limited_blocks,
+)  # fmt: skip
+from splitstrument.provenance import provenance
+
+SEED = 0  # of the room's noise
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What the plots show: levels by octave, and loudness over time in LUFS, a tenth of a second apart."""
+
+    octaves_hz: tuple[float, ...]
+    levels_db: NDArray[np.float64] | None
+    short_term_lufs: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Automixed:
+    """Files that `automix_files` wrote.
+
+    Attributes
+    ----------
+    before, after
+        Loudness of the sum of the stems as they are, and of what was written.
+    before_curves, after_curves
+        For plots; levels are those of lead and backing (2, n_octaves).
+    """
+
+    path: Path
+    lead: str
+    decisions: tuple[Decision, ...]
+    before: Loudness
+    after: Loudness
+    before_curves: Curves = field(repr=False)
+    after_curves: Curves = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        loudness = {"before": self.before.as_dict(), "after": self.after.as_dict()}
+        decisions = [asdict(decision) for decision in self.decisions]
+        return {"path": str(self.path), "lead": self.lead, "decisions": decisions, **loudness,
+                "notes": list(self.notes)}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done to the lead, then to the mix."""
+
+    bands: tuple[Band, ...] = ()
+    compression: Compression | None = None
+    gain_db: float = 0.0
+    rt60_s: float | None = None
+    master_db: float = 0.0
+    ceiling_dbtp: float | None = None
+
+
+def automix_files(
+    stems: Mapping[str, Path],
+    output: Path,
+    settings: AutomixSettings | None = None,
+    report: Report = lambda seconds: None,
+) -> Automixed:
+    """Mix stems that lie in files by rules, with a sidecar (``<output>.json``) that says what was decided and why.
+
+    Parameters
+    ----------
+    stems
+        Name -> file; equally long, of one rate; at least two.
+    output
+        ``.wav``, ``.flac``, ``.mp3`` or ``.ogg``.
+    report
+        Called with seconds of music that were done, in all three times the song.
+
+    Raises
+    ------
+    SettingsError
+        If stems do not fit together, there are fewer than two, the lead is none of them, or the output is one.
+    AudioFileError
+        If a file cannot be read or written.
+    """
+    settings = settings or AutomixSettings()
+    info, subtype = check_stems(stems, RemixSettings())
+    check_output(stems, output)
+    if len(stems) < 2:
+        raise SettingsError(f"An automatic mix sets a lead against a backing: {next(iter(stems))} is the only stem.")
+    if settings.lead is not None and settings.lead not in stems:
+        raise SettingsError(f"There is no stem {settings.lead!r} to lead: these stems are {', '.join(stems)}.")
+    hashes = {name: sha256_of(path) for name, path in stems.items()}
+    work = _Work(stems, info, settings, report)
+    plan = work.decide()
+    result = work.write(plan, output, subtype(output))
+    made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
+    made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
+    write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
+    return result
+
+
+class _Work:
+    """The passes over one song."""
+
+    def __init__(self, stems: Mapping[str, Path], info: AudioInfo, settings: AutomixSettings, report: Report) -> None:
+        self.stems, self.settings, self.report = stems, settings, report
+        self.rate, self.n_channels, self.n_samples = info.sample_rate_hz, info.n_channels, info.n_samples
+        self.decisions: list[Decision] = []
+        self.lead = ""
+
+    def decide(self) -> Plan:
+        """Measure, and let every rule decide."""
+        lead, backing = self._measure()
+        plan, settings = Plan(), self.settings
+        if settings.equalizer:
+            plan = replace(plan, bands=self._note(*rules.equalize(self.before.octaves_hz, self.before.levels_db)))
+        if settings.compression:
+            plan = replace(plan, compression=self._note(*self._compress(plan, lead)))
+        if settings.level:
+            heard = self._lead_loudness(plan) if plan.bands or plan.compression else lead
+            plan = replace(plan, gain_db=self._note(*rules.set_level(heard, backing, settings.relative_lu)))
+        if settings.reverb:
+            tempo = settings.tempo_bpm or self.tempo.tempo_bpm()
+            plan = replace(plan, rt60_s=self._note(*rules.choose_room(tempo, settings.tempo_bpm is not None)))
+        self.unmastered = self._meter(true_peak=settings.master)
+        for lead_block, backing_block in self._processed(plan):
+            self.unmastered.add((lead_block + backing_block).astype(np.float32))
+            self.report(len(lead_block) / self.rate)
+        if settings.master:
+            gain_db, limited, decision = rules.set_master(
+                self.unmastered.result(), settings.loudness_lufs, settings.ceiling_dbtp
+            )
+            self.decisions.append(decision)
+            plan = replace(plan, master_db=gain_db, ceiling_dbtp=settings.ceiling_dbtp if limited else None)
+        self._name_switched_off()
+        return plan
+
+    def _note(self, outcome: Any, decision: Decision) -> Any:
+        self.decisions.append(decision)
+        return outcome
+
+    def _name_switched_off(self) -> None:
+        """Give every rule its line, in their order."""
+        said = {decision.rule: decision for decision in self.decisions}
+        order = ("lead", "equalizer", "compression", "level", "reverb", "master")
+        self.decisions = [said.get(rule) or rules.switched_off(rule) for rule in order]
+
+    def _measure(self) -> tuple[Loudness, Loudness]:
+        """Pass over all stems as they are; the loudness of lead and backing."""
+        self.lead = self._choose_lead()
+        bands, self.tempo = BandMeter(self.rate), TempoMeter(self.rate)
+        lead_meter, backing_meter, meter = (self._meter(true_peak=False) for _ in range(3))
+        for lead, backing in self._processed(Plan()):
+            lead_meter.add(lead.astype(np.float32))
+            backing_meter.add(backing.astype(np.float32))
+            meter.add((lead + backing).astype(np.float32))
+            if self.settings.reverb and self.settings.tempo_bpm is None:
+                self.tempo.add(lead + backing)
+            bands.add(lead, backing)
+            self.report(len(lead) / self.rate)
+        self.before_loudness = meter.result()
+        self.before = Curves(bands.octaves_hz, bands.levels_db(), meter.short_term())
+        self.lead_peak_dbfs = lead_meter.result().sample_peak_dbfs
+        return lead_meter.result(), backing_meter.result()
+
+    def _choose_lead(self) -> str:
+        names, wanted = list(self.stems), self.settings.lead
+        named = wanted is not None or any(name in rules.LEADS for name in names)
+        loudness = {} if named else {name: self._loudness_of(path) for name, path in self.stems.items()}
+        decision = rules.choose_lead(names, loudness, wanted)
+        self.decisions.append(decision)
+        return decision.decision
+
+    def _loudness_of(self, path: Path) -> float | None:
+        meter = self._meter(true_peak=False)
+        for block in audio.blocks(path):
+            meter.add(block)
+        return meter.result().integrated_lufs
+
+    def _compress(self, plan: Plan, lead: Loudness) -> tuple[Compression | None, Decision]:
+        """Try compressions where the range is too large."""
+        limit, peak = self.settings.range_lu, lead.sample_peak_dbfs
+        if not rules.needs_compression(lead.range_lu, limit) or peak is None:
+            return rules.compress(lead.range_lu, limit, [], [])
+        search = RangeSearch(candidates(peak), self.rate, self.n_channels)
+        for block in self._lead_blocks(plan):
+            search.add(block)
+        return rules.compress(lead.range_lu, limit, search.settings, search.ranges_lu())
+
+    def _lead_loudness(self, plan: Plan) -> Loudness:
+        meter = self._meter(true_peak=False)
+        for block in self._lead_blocks(plan):
+            meter.add(block)
+        return meter.result()
+
+    def write(self, plan: Plan, output: Path, subtype: str) -> Automixed:
+        """Mix for good."""
+        bands, gain = BandMeter(self.rate), 10 ** (plan.master_db / 20)
+        meter = self._meter(true_peak=True)
+
+        def mixed() -> Iterator[Mix]:
+            for lead, backing in self._processed(plan):
+                bands.add(lead, backing)
+                self.report(len(lead) / self.rate)
+                yield gain * (lead + backing)
+
+        blocks = mixed()
+        if plan.ceiling_dbtp is not None:
+            blocks = limited_blocks(blocks, self.rate, self.n_channels, plan.ceiling_dbtp)
+        with AudioWriter(output, self.rate, self.n_channels, subtype, self.n_samples) as writer:
+            for block in blocks:
+                writer.write(block)
+                meter.add(block.astype(np.float32))
+        after = meter.result()
+        curves = Curves(bands.octaves_hz, bands.levels_db(), meter.short_term())
+        notes = tuple(clipping_notes(after, subtype))
+        return Automixed(
+            output, self.lead, tuple(self.decisions), self.before_loudness, after, self.before, curves, notes
+        )
+
+    def _meter(self, true_peak: bool) -> LoudnessMeter:
+        return LoudnessMeter(self.rate, self.n_channels, true_peak)
+
+    def _lead_blocks(self, plan: Plan) -> Iterator[Audio]:
+        """The lead behind equalizer and compressor."""
+        effects: list[Effect] = []
+        if plan.bands:
+            effects.append(ParametricEqualizer(plan.bands, self.rate, self.n_channels))
+        if plan.compression:
+            effects.append(plan.compression.effect(self.rate, self.n_channels))
+        return run(effects, audio.blocks(self.stems[self.lead]))
+
+    def _processed(self, plan: Plan) -> Iterator[tuple[Mix, Mix]]:
+        """Lead and backing, before the master, in blocks of one length."""
+        gain = 10 ** (plan.gain_db / 20)
+        lead: Iterable[Audio] = self._lead_blocks(plan)
+        if plan.rt60_s:
+            response = room(plan.rt60_s, self.rate, self.n_channels, SEED)
+            lead = run([Reverb(response, self.n_channels, rules.WET_DB)], lead)
+        others = [audio.blocks(path) for name, path in self.stems.items() if name != self.lead]
+        backing = (
+            np.sum([block.astype(np.float64) for block in blocks], axis=0) for blocks in zip(*others, strict=True)
+        )
+        for lead_block, backing_block in aligned((block.astype(np.float64) for block in lead), backing):
+            yield gain * lead_block, backing_block
+
+
+def aligned(*streams: Iterable[Mix]) -> Iterator[list[Mix]]:
+    """Cut streams (n_samples, n_channels) of one length at the same places."""
+    iterators = [iter(stream) for stream in streams]
+    held: list[Mix | None] = [None] * len(streams)
+    while True:
+        for index, iterator in enumerate(iterators):
+            while held[index] is None or not len(held[index]):  # type: ignore[arg-type]
+                held[index] = next(iterator, None)
+                if held[index] is None:
+                    return
+        blocks = [block for block in held if block is not None]
+        n_samples = min(len(block) for block in blocks)
+        yield [block[:n_samples] for block in blocks]
+        held = [block[n_samples:] for block in blocks]
