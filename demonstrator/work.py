@@ -183,6 +183,7 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
         "sample_rate_hz": view.sample_rate_hz,
         "audible_share": round(target.audible_share, 4),
         "confidence": round(activity.confidence, 3),
+        "expected_db": round(target.quality.sdr_db, 1) if target.quality else None,
         "warnings": separated.warnings,
         "null_db": null_text(separated.null_db),
     }

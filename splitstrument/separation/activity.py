@@ -1,7 +1,8 @@
 """Are the instruments there at all, and does the separation look as if it had worked?
 
-Two measures that cost nothing: the level of every stem over time (`ActivityMeter`), and how decided the network was
-(`Certainty`). They look only at outputs, so they can be wrong; `warnings_of` says no more than they show.
+Two measures that cost nothing: the level of every stem over time (`ActivityMeter`), and how good the masks themselves
+lead one to expect the stems to be (`Expectation`). They look only at outputs, so they can be wrong; `warnings_of` says
+no more than they show.
 """
 
 from __future__ import annotations
@@ -11,14 +12,35 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitstrument.spectrogram import Float
 
 STEP_S = 0.1
 AUDIBLE_DBFS = -50.0  # the thesis's limit for silence (section 4.3.3)
 SILENT_DBFS = -100.0
-NONE_SHARE, ALL_DB, UNDECIDED = 0.02, -20.0, 0.35
+NONE_SHARE, ALL_DB, HARDLY_DB = 0.02, -20.0, 1.0
+MAX_SDR_DB = 100.0
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good an instrument is expected to be, by its masks (see `Expectation`).
+
+    Attributes
+    ----------
+    confidence
+        0 (as if one mask were right for all bins) to 1 (every bin is clearly the instrument's or clearly not): how much
+        of the error of the best constant mask the masks are expected to take away.
+    sdr_db
+        Expected SDR of the instrument. The SDR of the rest is expected to lie as much above that of the song as it is.
+    """
+
+    confidence: float
+    sdr_db: float
+
+    def summary(self) -> dict[str, float]:
+        """Plain numbers for a sidecar."""
+        return {"confidence": round(self.confidence, 4), "expected_sdr_db": round(self.sdr_db, 2)}
 
 
 @dataclass(frozen=True)
@@ -29,13 +51,12 @@ class StemActivity:
     ----------
     dbfs
         RMS level of each step, (n_steps,), not below -100.
-    confidence
-        0 (the network could not decide anywhere) to 1 (every bin is clearly the instrument's or clearly not), weighted
-        by energy; None for the rest.
+    quality
+        What to expect of an instrument; None for the rest.
     """
 
     dbfs: Float = field(repr=False)
-    confidence: float | None = None
+    quality: Quality | None = None
 
     @property
     def audible_share(self) -> float:
@@ -52,7 +73,7 @@ class StemActivity:
     def summary(self) -> dict[str, float]:
         """Plain numbers for a sidecar."""
         numbers = {"dbfs": round(self.mean_dbfs, 2), "audible_share": round(self.audible_share, 4)}
-        return numbers if self.confidence is None else numbers | {"confidence": round(self.confidence, 4)}
+        return numbers if self.quality is None else numbers | self.quality.summary()
 
 
 @dataclass(frozen=True)
@@ -73,7 +94,7 @@ class Activity:
     @property
     def confidence(self) -> float:
         """The confidence of the instrument; of several instruments the lowest."""
-        return min(stem.confidence for stem in self.stems.values() if stem.confidence is not None)
+        return min(stem.quality.confidence for stem in self.stems.values() if stem.quality is not None)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Plain numbers for a sidecar, stem by stem."""
@@ -126,38 +147,53 @@ class ActivityMeter:
         if self._filled == self._step:
             self._close()
 
-    def finish(self, confidences: Iterable[float]) -> Activity:
-        """The curves, with a confidence for each instrument; a last step that is not full counts by its own length."""
+    def finish(self, qualities: Iterable[Quality]) -> Activity:
+        """The curves, with the quality of each instrument; a last step that is not full counts by its own length."""
         if self._filled:
             self._close()
         powers = np.array(self._energies, np.float64).reshape(-1, len(self.stems))
         levels = 10 * np.log10(powers + 10 ** (SILENT_DBFS / 10)).T.astype(np.float32)
-        rated = [*map(float, confidences), None]
-        stems = zip(self.stems, levels, rated, strict=True)
-        return Activity(self.step_s, {name: StemActivity(dbfs, confidence) for name, dbfs, confidence in stems})
+        stems = zip(self.stems, levels, [*qualities, None], strict=True)
+        return Activity(self.step_s, {name: StemActivity(dbfs, quality) for name, dbfs, quality in stems})
 
     def _close(self) -> None:
         self._energies.extend(self._open / self._filled)
         self._open, self._filled = np.zeros(len(self.stems)), 0
 
 
-class Certainty:
-    """How decided the masks are: for each stem the energy-weighted mean of ``|2 mask - 1|``."""
+class Expectation:
+    """What the masks lead one to expect of the stems.
+
+    A mask that is right is the instrument's share of the energy of its bin, with phases that nobody knows. Then
+    ``mask * mixture`` is the best estimate there is, and its error has on average ``mask * (1 - mask)`` of the bin's
+    energy (the Wiener filter's error): none where it is sure, a quarter where it is not. On stems that are known, the
+    rank correlation of what is expected with what came out is in docs/models.md.
+    """
 
     def __init__(self, n_stems: int) -> None:
-        self._decided, self._energy = np.zeros(n_stems), 0.0
+        self._share, self._square, self._energy = np.zeros(n_stems), np.zeros(n_stems), 0.0
 
     def add(self, powers: Float, masks: Float) -> None:
         """Add a block of powers (see `splitstrument.separation.hearing`) with its masks (n_stems, n_views, ...)."""
         if masks.shape[1] == 1:
             powers = powers.sum(axis=0, keepdims=True)
+        flat = masks.reshape(len(masks), -1)
         self._energy += float(powers.sum(dtype=np.float64))
-        self._decided += np.abs(2 * masks - 1).reshape(len(masks), -1) @ powers.ravel()
+        self._share += flat @ powers.ravel()
+        self._square += np.square(flat) @ powers.ravel()
 
     @property
-    def values(self) -> NDArray[np.float64]:
-        """0 to 1 for each stem; 1 for silence, where there was nothing to decide."""
-        return self._decided / self._energy if self._energy > 0 else np.ones_like(self._decided)
+    def qualities(self) -> list[Quality]:
+        """Of each stem; in silence there is nothing to be wrong about."""
+        return [self._quality(*sums) for sums in zip(self._share, self._square, strict=True)]
+
+    def _quality(self, instrument: float, square: float) -> Quality:
+        """Energies of the instrument and of what its masks keep of that."""
+        error, undecided = instrument - square, instrument * (self._energy - instrument)
+        if error <= 1e-10 * self._energy:
+            return Quality(1.0, MAX_SDR_DB if instrument else 0.0)
+        confidence = float(np.clip(1 - error * self._energy / undecided, 0, 1))
+        return Quality(confidence, float(10 * np.log10(instrument / error)))
 
 
 def warnings_of(activity: Activity, names: Sequence[str]) -> list[str]:
@@ -183,9 +219,9 @@ def _warning_of(activity: Activity, stem: str, name: str) -> str | None:
         return f"Hardly any {name} was found: perhaps there is none in this song."
     if 10 * np.log10(sum(others)) - own.mean_dbfs < ALL_DB:
         return f"Nearly everything was taken for {name}: the song is {name} alone, or the separation has failed."
-    if own.confidence is not None and own.confidence < UNDECIDED:
+    if own.quality is not None and own.quality.sdr_db < HARDLY_DB:
         return (
-            f"The model was undecided about the {name} for most of the song (confidence {own.confidence:.2f}): "
-            "the separation has probably failed."
+            f"The model is unsure what in this song is {name}: without it, the rest is expected to be only "
+            f"{own.quality.sdr_db:.1f} dB closer to a song without {name} than the song itself."
         )
     return None

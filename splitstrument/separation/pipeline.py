@@ -19,7 +19,7 @@ from splitstrument.audio import resample_blocks, resampled_length
 from splitstrument.errors import CancelledError
 from splitstrument.model_folder import ModelFolder, find_model
 from splitstrument.network.settings import ModelSettings
-from splitstrument.separation.activity import Certainty
+from splitstrument.separation.activity import Expectation
 from splitstrument.separation.engines import Engine, open_engine
 from splitstrument.separation.gate import Gate, gated
 from splitstrument.separation.hearing import hearing_of
@@ -73,7 +73,7 @@ class SongSeparation:
 
     Attributes
     ----------
-    certainty
+    expectation
         Filled while the song passes.
     """
 
@@ -94,7 +94,7 @@ class SongSeparation:
         layout = ChunkLayout(model, options.overlap)
         self.frames_at_once = layout.step * layout.batch
         self.process = [MaskProcessor(options.mask, self.spectrogram, self.hearing.powers) for _ in range(self.n_stems)]
-        self.certainty = Certainty(self.n_stems)
+        self.expectation = Expectation(self.n_stems)
         self._blocks = blocks
         self._n_in = self._n_model = 0
 
@@ -129,7 +129,7 @@ class SongSeparation:
             for spectrum, masks in pairs:
                 if self.on_mask:
                     self.on_mask(masks)
-                self.certainty.add(self.hearing.powers(spectrum), masks)
+                self.expectation.add(self.hearing.powers(spectrum), masks)
                 processed = [process(mask, spectrum) for process, mask in zip(self.process, masks, strict=True)]
                 yield self.hearing.apply(spectrum, np.stack(processed)).reshape(-1, *spectrum.shape[1:])
 

@@ -127,7 +127,7 @@ class Separator:
                 n_samples = instruments.shape[1]
                 meter.add(*map(to_float32, write(waiting.pop(n_samples), list(instruments))))
                 report(n_samples)
-        return report.done, meter.finish(separation.certainty.values)
+        return report.done, meter.finish(separation.expectation.qualities)
 
     def warnings_of(self, activity: Activity) -> list[str]:
         """Plain sentences where the separation has probably failed (see `splitstrument.separation.activity`)."""

@@ -297,7 +297,7 @@ def test_json_describes_what_was_done(folder, splitstrument):
     assert status == 0
     assert song["null_db"] == "exact" and song["n_samples"] == 30000 and song["subtype"] == "PCM_16"
     assert set(song["stems"]) == set(song["activity"]) == {"instrument", "rest"}
-    assert set(song["activity"]["instrument"]) == {"audible_share", "confidence", "dbfs"}
+    assert set(song["activity"]["instrument"]) == {"audible_share", "confidence", "dbfs", "expected_sdr_db"}
 
 
 def test_parts_stems_and_formats(folder, splitstrument):

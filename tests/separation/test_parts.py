@@ -14,7 +14,7 @@ from tiny_models import band_kernel, band_settings, music, tiny_model, tiny_sett
 import splitstrument
 from splitstrument.audio import AudioWriter, write
 from splitstrument.errors import ModelError, SettingsError
-from splitstrument.separation.activity import ActivityMeter, warnings_of
+from splitstrument.separation.activity import ActivityMeter, Expectation, Quality, warnings_of
 from splitstrument.separation.masks import ChunkLayout, estimate_masks
 from splitstrument.separation.options import MaskOptions, SeparationOptions
 from splitstrument.separation.outputs import check_pattern, output_path
@@ -118,11 +118,11 @@ def test_activity_and_warnings(rng):
     rate = 8000
     silence, sound = np.zeros((rate, 2), np.float32), (0.1 * rng.standard_normal((rate, 2))).astype(np.float32)
 
-    def heard(instrument, rest, confidence=1.0):
+    def heard(instrument, rest, expected_db=20.0):
         meter = ActivityMeter(rate, ("instrument", "rest"))
         for start in range(0, len(rest), 77):
             meter.add(instrument[start : start + 77], rest[start : start + 77])
-        return meter.finish([confidence])
+        return meter.finish([Quality(0.5, expected_db)])
 
     activity = heard(np.concatenate([silence, sound]), np.concatenate([sound, sound]))
     instrument, rest = activity.stems.values()
@@ -132,7 +132,7 @@ def test_activity_and_warnings(rng):
     assert warnings_of(activity, ["guitar"]) == []
     assert "Hardly any guitar" in warnings_of(heard(silence, sound), ["guitar"])[0]
     assert "Nearly everything was taken for piano" in warnings_of(heard(sound, silence), ["piano"])[0]
-    assert "undecided about the guitar" in warnings_of(heard(sound, sound, 0.1), ["guitar"])[0]
+    assert "unsure what in this song is guitar" in warnings_of(heard(sound, sound, 0.1), ["guitar"])[0]
     assert warnings_of(heard(silence, silence), ["guitar"]) == ["The song is silent."]
     mostly_silent = np.concatenate([sound / 20, *[silence] * 20])  # -46 dBFS for a second, -59 dBFS in the mean
     assert "Nearly everything" in warnings_of(heard(mostly_silent, 0 * mostly_silent), ["guitar"])[0]
@@ -142,8 +142,14 @@ def test_each_instrument_has_warnings_of_its_own(rng):
     silence, sound = np.zeros((8000, 1), np.float32), (0.1 * rng.standard_normal((8000, 1))).astype(np.float32)
     meter = ActivityMeter(8000, ("guitar", "piano", "bass", "rest"))
     meter.add(sound, silence, sound, sound)
-    warnings = warnings_of(meter.finish([0.9, 0.9, 0.1]), ("guitar", "piano", "bass"))
-    assert len(warnings) == 2 and "Hardly any piano" in warnings[0] and "undecided about the bass" in warnings[1]
+    warnings = warnings_of(
+        meter.finish([Quality(0.9, 9), Quality(0.9, 9), Quality(0.1, 0.3)]), ("guitar", "piano", "bass")
+    )
+    assert (
+        len(warnings) == 2
+        and "Hardly any piano" in warnings[0]
+        and "only 0.3 dB closer to a song without bass" in warnings[1]
+    )
 
 
 def test_levels_do_not_depend_on_blocks(rng):
@@ -156,7 +162,7 @@ def test_levels_do_not_depend_on_blocks(rng):
         meter = ActivityMeter(rate, ("instrument", "rest"))
         for start in range(0, size, cut):
             meter.add(*stems[:, start : start + cut])
-        levels_db = [stem.dbfs for stem in meter.finish([1.0]).stems.values()]
+        levels_db = [stem.dbfs for stem in meter.finish([Quality(1.0, 20.0)]).stems.values()]
         assert np.allclose(levels_db, expected_db, atol=1e-3)
 
 
@@ -172,13 +178,37 @@ def test_threads_give_the_same_bytes(rng, tmp_path):
         assert one == two == three
 
 
-def test_confidence_follows_the_masks(rng, tmp_path):
-    decided = tiny_model(tmp_path / "a", kernel=np.full((3, 3), -40, np.float32))
-    undecided = tiny_model(tmp_path / "b", kernel=np.zeros((3, 3), np.float32))
-    song = music(rng, 20000)
-    sure, unsure = (splitstrument.separate(song, 22050, load_model(model.path)) for model in (decided, undecided))
-    assert sure.activity.confidence > 0.8 and unsure.activity.confidence < 0.3
-    assert "undecided" in unsure.warnings[0]
+def test_one_mask_for_everything_earns_no_confidence(rng, tmp_path):
+    halves = tiny_model(tmp_path / "m", kernel=np.zeros((3, 3), np.float32))
+    activity = splitstrument.separate(music(rng, 20000), 22050, load_model(halves.path)).activity
+    assert activity.confidence < 0.01
+
+
+def test_expectation_is_what_comes_out_where_masks_are_right(rng):
+    """Where a mask is the stem's share of each bin's energy, the SDR that is expected is the one that comes out."""
+    share = rng.uniform(0, 1, (1, 200, 300)) ** 3
+    parts = [
+        np.sqrt(part) * (rng.standard_normal(share.shape) + 1j * rng.standard_normal(share.shape))
+        for part in (share, 1 - share)
+    ]
+    mixture, expectation = sum(parts), Expectation(1)
+    for first in (0, 100):
+        block = slice(first, first + (100 if first == 0 else 200))
+        expectation.add(np.abs(mixture[..., block]) ** 2, share[None][..., block])
+    error = np.sum(np.abs(share * mixture - parts[0]) ** 2)
+    (quality,) = expectation.qualities
+    assert abs(quality.sdr_db - 10 * np.log10(np.sum(np.abs(parts[0]) ** 2) / error)) < 0.1
+    constant = np.sum(np.abs(share.mean() * mixture - parts[0]) ** 2)
+    assert abs(quality.confidence - (1 - error / constant)) < 0.02
+
+
+def test_expectation_of_silence_and_of_everything(rng):
+    powers = np.square(rng.standard_normal((1, 20, 30)))
+    for mask, sdr_db in ((0, 0), (1, 100)):
+        expectation = Expectation(1)
+        expectation.add(powers, np.full((1, 1, 20, 30), mask, np.float32))
+        assert expectation.qualities == [Quality(1.0, sdr_db)]
+    assert Expectation(2).qualities == [Quality(1.0, 0.0)] * 2
 
 
 @pytest.mark.parametrize(
