@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
@@ -12,6 +13,7 @@ from splitstrument.settings import Settings
 
 __all__ = ["BandUnetSettings", "HourglassSettings", "ModelSettings", "SpectrogramSettings", "Target"]
 Target = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+Curve = Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=2, max_length=257)]
 
 
 class SpectrogramSettings(Settings):
@@ -60,6 +62,8 @@ class ModelSettings(Settings):
     overlap
         Share of a chunk that the next one covers at separation; the masks are cross-faded by a Hann window. 0 is the
         thesis's way: chunks side by side.
+    calibration
+        Instrument -> curve from the network's mask to what it is worth (see `splitstrument.network.calibration`).
     gate_db, rest_gate_db
         At separation the instrument (the rest) fades out where it stays this far below the song for long (see
         `splitstrument.separation.gate`); negative numbers. None: it does not fade.
@@ -74,6 +78,7 @@ class ModelSettings(Settings):
     overlap: float = Field(0.0, ge=0, le=0.875)
     gate_db: float | None = Field(None, ge=-120, lt=0)
     rest_gate_db: float | None = Field(None, ge=-120, lt=0)
+    calibration: dict[Target, Curve] | None = None
     network: Annotated[SerializeAsAny[NetworkSettings], BeforeValidator(network_settings)] = HourglassSettings()
 
     @model_validator(mode="after")
@@ -95,6 +100,15 @@ class ModelSettings(Settings):
                 f"network.outputs must be {expected}, for {len(self.names)} stems and channels {self.channels}; "
                 f"it is {self.network.outputs}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _curves_fit(self) -> ModelSettings:
+        for name, curve in (self.calibration or {}).items():
+            if name not in self.names:
+                raise ValueError(f"calibration names {name!r}, which is none of the stems {', '.join(self.names)}")
+            if any(after < before for before, after in pairwise(curve)):
+                raise ValueError(f"the curve of {name} under calibration falls: a larger mask must be worth no less")
         return self
 
     @property

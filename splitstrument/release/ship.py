@@ -5,6 +5,7 @@
     python -m splitstrument.release.ship piano runs/joint_wide --output 1 --gate -16 --rest-gate -10
     python -m splitstrument.release.ship guitar runs/one runs/another  # two members: masks are averaged
     python -m splitstrument.release.ship band runs/band --stems guitar piano bass drums  # of a training on stem sets
+    python -m splitstrument.release.ship band runs/band --stems guitar piano --calibration results/calibration.yaml
 
 Takes the best weights of a run, or those that its name ends on (runs/joint_wide/last.weights.h5). Copies them, with
 kernels rounded to float16, and the provenance, writes model.yaml, exports model.onnx, compares the engines, and writes
@@ -46,6 +47,7 @@ from splitstrument.network.bandunet import member_of, weights_of_outputs
 from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
+from splitstrument.settings import read_yaml, validate
 
 WEIGHTS = "best.weights.h5"
 SAMPLES = {
@@ -69,10 +71,14 @@ def main() -> None:
     parser.add_argument("--rest-gate", dest="rest_gate_db", type=float, help="its gate of the rest")
     parser.add_argument("--output", type=int, default=0, help="of a joint training: 0 is its target, 1 the second one")
     parser.add_argument("--stems", nargs="+", default=[], help="of a training on stem sets: those that the model keeps")
+    parser.add_argument("--calibration", type=Path, help="what `splitstrument.release.calibration` wrote")
     arguments = parser.parse_args()
     chosen = {key: getattr(arguments, key) for key in ("n_frames", "overlap", "gate_db", "rest_gate_db")}
     changes = {key: value for key, value in chosen.items() if value is not None}
     what = arguments.stems or arguments.output
+    if arguments.calibration:
+        curves = read_yaml(arguments.calibration)
+        changes["calibration"] = {stem: curves[stem] for stem in arguments.stems or [arguments.name] if stem in curves}
     folder = ship(arguments.runs, arguments.name, arguments.summary, arguments.trained_on, what, changes)
     for engine in sorted(set(ENGINES) - {"keras"}):
         try:
@@ -105,7 +111,9 @@ def ship(
     place.mkdir(parents=True, exist_ok=True)
     kept, names = kept_outputs(source.settings, what, name)
     network = source.settings.network.model_copy(update={"members": len(weights), "outputs": len(kept)})
-    model = source.settings.model_copy(update={"network": network, **names, **changes})
+    model = validate(
+        source.settings.model_dump() | {"network": network.model_dump(), **names, **changes}, ModelSettings, name
+    )
     shipped = build_network(model)
     for index, file in enumerate(weights):
         single = build_network(read_model_folder(file.parent).settings)

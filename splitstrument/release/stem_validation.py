@@ -31,6 +31,7 @@ import numpy as np
 from splitstrument import audio
 from splitstrument.errors import ModelError
 from splitstrument.model_folder import read_model_folder, shipped_models
+from splitstrument.network.calibration import calibrated
 from splitstrument.network.registry import build_network
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
 from splitstrument.spectrogram import Complex, Float, istft, stft
@@ -71,7 +72,9 @@ class Model:
             part = slice(step * index, step * index + size)
             total[..., part] += answer * window
             weight[part] += window
-        return dict(zip(self.settings.names, (total / weight)[..., :n_frames].astype(np.float32), strict=True))
+        found = zip(self.settings.names, (total / weight)[..., :n_frames].astype(np.float32), strict=True)
+        curves = self.settings.calibration or {}
+        return {name: calibrated(mask, curves[name]) if name in curves else mask for name, mask in found}
 
     def _ask(self, chunks: Float) -> Float:
         """(n_chunks, 2, n_bins, size) magnitudes to (n_chunks, n_stems, 2, n_bins, size) masks."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from splitstrument.errors import ModelError
+from splitstrument.network.calibration import calibrated
 from splitstrument.network.chunks import chunk_count, normalisation_scale
 from splitstrument.network.settings import ModelSettings
 from splitstrument.network.stereo import cancels, exchanged
@@ -159,6 +160,9 @@ class _Asker:
         masks = np.empty((n_chunks, len(self.stems), n_views, n_bins, size), np.float32)
         for index, view in np.ndindex(masks.shape[1:3]):
             np.clip(answer[..., n_views * self.stems[index] + view], 0, 1, out=masks[:, index, view])
+        for index, stem in enumerate(self.stems):
+            if curve := (self.model.calibration or {}).get(self.model.names[stem]):
+                masks[:, index] = calibrated(masks[:, index], curve)
         return masks
 
 

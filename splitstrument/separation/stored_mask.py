@@ -27,7 +27,7 @@ from splitstrument.streams import ArrayQueue
 HEADER = "mask.json"
 MAX_HEADER_BYTES = 100_000
 # left out where they say nothing: versions that do not know these keys read such a mask, too
-NEWER: Any = {"stems": True, "model": {"stems": True, "channels": True, "network": {"inputs"}}}
+NEWER: Any = {"stems": True, "model": {"stems": True, "channels": True, "calibration": True, "network": {"inputs"}}}
 MAX_BLOCK_BYTES = 1 << 28
 # what zipfile, zlib and NumPy raise on bytes that are not theirs
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError, RuntimeError)

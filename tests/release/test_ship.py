@@ -24,8 +24,16 @@ def test_a_model_keeps_the_stems_that_it_is_told_to(tmp_path, monkeypatch, rng):
     again = settings.model_copy(update={"init_from": str(tmp_path / "first")})
     train(again, tmp_path / "run", quiet=True)
     monkeypatch.setattr(ship, "SHIPPED", tmp_path / "shipped")
-    folder = ship.ship([tmp_path / "run"], "band", "", "two songs", ["bass", "guitar"], {"overlap": 0.125})
+    folder = ship.ship(
+        [tmp_path / "run"],
+        "band",
+        "",
+        "two songs",
+        ["bass", "guitar"],
+        {"overlap": 0.125, "calibration": {"guitar": [0, 1]}},
+    )
     assert (folder.settings.names, folder.settings.target) == (("bass", "guitar"), "bass")
+    assert folder.settings.calibration == {"guitar": (0, 1)}
     run, shipped = build_network(settings.model), build_network(folder.settings)
     run.load_weights(tmp_path / "run" / "best.weights.h5")
     shipped.load_weights(folder.file("best.weights.h5"))

@@ -195,6 +195,21 @@ def test_stored_masks_stand_in_for_the_network(rng, tmp_path, either):
         reprocess_file(tmp_path / "song.wav", done.mask, tmp_path / "d", SeparationOptions(stems=("piano",)))
 
 
+def test_a_calibrated_instrument_is_worth_its_curve(rng, tmp_path, band):
+    """Also when it is separated by the masks that were stored, to which the curve is not applied again."""
+    model = _band(tmp_path / "model", calibration={"piano": (0.0, 0.3, 0.5)})
+    write(tmp_path / "song.wav", music(rng, 30000), 44100, "FLOAT")
+    plain, half = (
+        separate_file(tmp_path / "song.wav", tmp_path / name, found, SeparationOptions(keep_mask=True))
+        for name, found in (("a", band), ("b", model))
+    )
+    assert half.stems["bass"].read_bytes() == plain.stems["bass"].read_bytes()
+    before, after = (_wide(done.stems["piano"]) for done in (plain, half))
+    assert 0.45 < np.sum(before * after) / np.sum(before**2) < 0.65
+    again = reprocess_file(tmp_path / "song.wav", half.mask, tmp_path / "c")
+    assert np.abs(_wide(again.stems["piano"]) - after).max() < 0.01 * np.abs(after).max()
+
+
 def test_strength_and_channels(rng, band):
     song = music(rng, 30000)
     plain, strong = (
