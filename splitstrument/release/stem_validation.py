@@ -13,6 +13,9 @@ channels, of
 
 Medians per set and stem; of models also the worst tenth over the song itself, for instrument and rest, and the scale by
 which the instrument would come out best (1: calibrated; below: the model claims too much).
+
+With --limits also what a model does at the limits: the level in dB that is kept of the instrument alone (median, lowest
+tenth), and that of what it takes out of the song without the instrument, against that song (median, highest tenth).
 """
 
 from __future__ import annotations
@@ -36,6 +39,7 @@ from splitstrument.network.registry import build_network
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
 from splitstrument.spectrogram import Complex, Float, istft, stft
 from splitstrument.stem_set import SetTrack, StemSet, read_set
+from splitstrument.tables import markdown
 
 AUDIBLE = 10**-3.5  # of the mixture's energy
 STEMS = ("guitar", "piano", "bass", "drums")
@@ -181,6 +185,38 @@ def score_song(
             yield {"stem": stem, "system": name, **scores_of(estimate, target, mixture)}
 
 
+def limits_of(root: Path, models: list[Model], wanted: list[str], seconds: float) -> Iterator[Row]:
+    """For each song, audible stem and model: dB kept of the stem alone, and dB taken out of the song without it."""
+    listing = read_set(root)
+    for track in listing.tracks.values():
+        if not wanted or track.name in wanted:
+            for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
+                for model in models:
+                    if stem in model.settings.names:
+                        alone, without = (_answer_db(model, stem, sound) for sound in (target, mixture - target))
+                        row = {"set": root.name, "track": track.name, "stem": stem, "system": model.name}
+                        yield row | {"alone_db": alone, "without_db": without}
+
+
+def _answer_db(model: Model, stem: str, sound: Float) -> float:
+    """Level of what a model takes out of `sound`, against it."""
+    spectrum = spectrum_of(sound)
+    answer = istft(apply_mid_side(spectrum, model.masks(spectrum)[stem]), len(sound), N_FFT, HOP)
+    return decibels(float(np.sum(answer.astype(np.float64) ** 2)), float(np.sum(sound.astype(np.float64) ** 2)))
+
+
+def limits_table(rows: list[Row]) -> str:
+    """One line per set, stem and model."""
+    head = ["set", "stem", "model", "songs", "alone: kept", "lowest tenth", "without: taken", "highest tenth"]
+    lines = []
+    for key in sorted({(row["set"], row["stem"], row["system"]) for row in rows}):
+        here = [row for row in rows if (row["set"], row["stem"], row["system"]) == key]
+        alone, without = ([row[what] for row in here] for what in ("alone_db", "without_db"))
+        values = (np.median(alone), np.quantile(alone, 0.1), np.median(without), np.quantile(without, 0.9))
+        lines.append([*key, len(here), *(f"{value:.1f}" for value in values)])
+    return markdown(head, lines)
+
+
 def audible_stems(track: SetTrack, sounds: dict[str, Float]) -> Iterator[tuple[str, Float, Float]]:
     """Known stems that are heard in the song and are not all of it, with the mixture."""
     mixture = mixture_of(sounds)
@@ -217,14 +253,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", dest="sets", action="append", type=Path, required=True)
     parser.add_argument("--tracks", nargs="*", default=[])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--limits", action="store_true", help="also instruments alone, and songs without them")
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args(arguments)
     models = [Model(name) for name in options.models]
     rows = [row for root in options.sets for row in score_set(root, models, options.tracks, options.seconds)]
+    text, limits = table(rows), []
+    if options.limits:
+        limits = [row for root in options.sets for row in limits_of(root, models, options.tracks, options.seconds)]
+        text += "\n\n" + limits_table(limits)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps(rows, indent=1))
-    print(table(rows))
+        options.output.write_text(json.dumps(rows + limits, indent=1))
+    print(text)
 
 
 if __name__ == "__main__":

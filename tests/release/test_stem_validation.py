@@ -50,8 +50,11 @@ def test_every_system_is_scored_in_instrument_and_rest(folder, tmp_path, capsys)
     mono = model(tmp_path / "mono")
     stereo = model(tmp_path / "stereo", stems=("guitar", "bass"), channels="mid_side")
     output = tmp_path / "out" / "rows.json"
-    stem_validation.main([mono, stereo, "--set", str(folder), "-o", str(output)])
-    rows = json.loads(output.read_text())
+    stem_validation.main([mono, stereo, "--set", str(folder), "--limits", "-o", str(output)])
+    every = json.loads(output.read_text())
+    rows, limits = ([row for row in every if ("alone_db" in row) == at_limits] for at_limits in (False, True))
+    assert len(limits) == 2 * (1 + 2)  # two songs; the guitar of both models, the bass of one
+    assert all(-100 < row[what] < 0.1 for row in limits for what in ("alone_db", "without_db"))
     by_key = {(row["track"], row["stem"], row["system"]): row for row in rows}
     assert {row["stem"] for row in rows} == {"guitar", "bass"}  # nobody hears the drums
     assert by_key["a", "guitar", "song"]["si_sdr"] == pytest.approx(6.02, abs=0.1)
