@@ -90,6 +90,13 @@ class Handler:
             raise self.refuse("409 Conflict", "This song is not done yet.")
         return job
 
+    def separated_job(self, job_id: str) -> Job:
+        """A job that has stems; 409 if it is a mix, or has not got that far."""
+        job = self.done_job(job_id)
+        if job.kind == "remix":
+            raise self.refuse("409 Conflict", "This is a mix, which has no stems: go back to its song.")
+        return job
+
     def result_file(self, job: Job, name: str) -> Path:
         """A file in a job's result folder; `name` comes from this program, never from a request."""
         return self.site.store.job_folder(job.id) / "result" / name

@@ -15,6 +15,7 @@ import web
 from demonstrator import sniff
 from demonstrator.handler import Handler, see_other, wants_json
 from demonstrator.links import LinkError, check_link, refuse_private_host
+from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of
 from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file, send_zip
 from demonstrator.site import HERE, Busy, Site, clean_title
@@ -23,6 +24,7 @@ from demonstrator.uploads import Form
 from splitstrument import pictures
 from splitstrument.audio import reads_media
 from splitstrument.files import write_json
+from splitstrument.mixing.words import words
 from splitstrument.version import __version__
 
 ID = "([0-9a-f]{32})"
@@ -117,11 +119,16 @@ class Song(Handler):
         if job.state != "done":
             head = "refresh" if job.active else ""
             return self.page("waiting", job.title, job, status_of(self.site, job), self.token, owner, head=head)
+        if job.kind == "remix":
+            changes = changes_of(job, dict(self.site.mixed_stems(job)))
+            return self.page("mix", job.title, job, changes, self.token, owner)
         siblings = [
             other for other in self.site.store.of_song(job.song)
             if other.kind == "separate" and other.state == "done" and other.id != job.id
         ]  # fmt: skip
-        return self.page("result", job.title, job, siblings, self.token, owner, STRENGTHS)
+        return self.page(
+            "result", job.title, job, siblings, self.token, owner, STRENGTHS, words, LOUDNESS, FORMATS
+        )  # fmt: skip
 
 
 def status_of(site: Site, job: Job) -> dict[str, Any]:
@@ -156,28 +163,28 @@ class View(Handler):
     """Peaks and activity of a result as JSON."""
 
     def GET(self, job_id: str) -> Iterator[bytes]:
-        return send_file(self.result_file(self.done_job(job_id), "view.json"))
+        return send_file(self.result_file(self.separated_job(job_id), "view.json"))
 
 
 class Picture(Handler):
     """A spectrogram."""
 
     def GET(self, job_id: str, name: str) -> Iterator[bytes]:
-        return send_file(self.result_file(self.done_job(job_id), f"{name}.png"))
+        return send_file(self.result_file(self.separated_job(job_id), f"{name}.png"))
 
 
 class Play(Handler):
     """All stems in one file, for the player."""
 
     def GET(self, job_id: str) -> Iterator[bytes]:
-        return send_file(self.result_file(self.done_job(job_id), "play.flac"))
+        return send_file(self.result_file(self.separated_job(job_id), "play.flac"))
 
 
 class Download(Handler):
     """A stem or the sidecar, as the command line would have written it."""
 
     def GET(self, job_id: str, name: str) -> Iterator[bytes]:
-        job = self.done_job(job_id)
+        job = self.done_job(job_id) if name == "sidecar" else self.separated_job(job_id)
         path = self.result_file(job, job.files[name])
         return send_file(path, None if web.input(show=None).show else download_name(self.site, job, name, path.suffix))
 
@@ -201,7 +208,8 @@ def _formats() -> str:
 def download_name(site: Site, job: Job, stem: str, suffix: str) -> str:
     """Name to save a stem under: the song, then the instrument by its own name."""
     model = site.models.get(job.model)
-    names = {"instrument": model.target if model else "instrument", "rest": "rest", "sidecar": "separation"}
+    names = {"instrument": model.target if model else "instrument", "rest": "rest", "mix": "mix"}
+    names["sidecar"] = "mix" if job.kind == "remix" else "separation"
     strength = "" if job.strength == 100 else f" {job.strength}%"
     return f"{job.title} - {names[stem]}{strength}{suffix}"
 
@@ -230,6 +238,8 @@ class Again(Handler):
 
     def POST(self, job_id: str) -> str:
         form, job = self.form(), self.job(job_id)
+        if job.kind == "remix":
+            raise self.refuse("409 Conflict", "This is a mix: go back to its song.")
         model = form.get("model")
         if model not in self.site.models:
             raise self.refuse("400 Bad Request", f"There is no model {model[:60]!r} here.")
@@ -244,7 +254,7 @@ class Strength(Handler):
     """The same mask at another strength, without running the network again."""
 
     def POST(self, job_id: str) -> bytes:
-        form, job = self.form(), self.done_job(job_id)
+        form, job = self.form(), self.separated_job(job_id)
         text = form.get("strength")
         if not text.isdecimal() or int(text) not in STRENGTHS:
             raise self.refuse("400 Bad Request", "The strength must be one of the steps of the slider.")
@@ -262,7 +272,7 @@ class Pair(Handler):
 
     def pair(self, first: str, second: str) -> tuple[Job, Job]:
         """Both jobs, if they are done and on the same song."""
-        one, other = self.done_job(first), self.done_job(second)
+        one, other = self.separated_job(first), self.separated_job(second)
         if one.song != other.song:
             raise self.refuse("400 Bad Request", "Only two results on the same song can be compared.")
         return one, other
@@ -371,6 +381,7 @@ ROUTES = (
     Route(f"/songs/{ID}/delete", Delete),
     Route(f"/songs/{ID}/again", Again),
     Route(f"/songs/{ID}/strength", Strength),
+    Route(f"/songs/{ID}/mix", Mix),
     Route(f"/compare/{ID}/{ID}", Compare),
     Route(f"/compare/{ID}/{ID}/play", ComparePlay),
     Route(f"/compare/{ID}/{ID}/view", CompareView),

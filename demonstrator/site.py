@@ -16,9 +16,9 @@ from demonstrator.log import log
 from demonstrator.offered_models import offered_models
 from demonstrator.settings import DemonstratorSettings
 from demonstrator.store import Job, JobStore, new_id
-from demonstrator.work import Task
+from demonstrator.work import MixTask, Task
 from demonstrator.workers import Dispatcher
-from splitstrument.errors import ModelError
+from splitstrument.errors import ModelError, SettingsError
 from splitstrument.executor import available_cores
 from splitstrument.files import safe_name
 from splitstrument.recipes import recipes_folder
@@ -26,6 +26,7 @@ from splitstrument.recipes import recipes_folder
 HERE = Path(__file__).parent
 TITLE_LENGTH = 80
 EXAMPLE = ("sample", "example.ogg")
+FROM_PARENT = ("variant", "remix")  # kinds of jobs that work on the files of another job
 
 
 class Busy(Exception):
@@ -100,11 +101,28 @@ class Site:
             link_hosts=self.settings.link_hosts,
             max_bytes=int(self.settings.upload_limit_mb * 1e6),
             max_seconds=self.settings.length_limit_s,
-            source=str(self.store.job_folder(job.parent)) if job.parent and job.kind == "variant" else None,
+            source=str(self.store.job_folder(job.parent)) if job.parent and job.kind in FROM_PARENT else None,
+            mix=self._mix_of(job) if job.kind == "remix" else None,
             strength=job.strength,
             engine=self.settings.engine,
             threads=self.threads_per_worker,
         )
+
+    def _mix_of(self, job: Job) -> MixTask:
+        """The stems of a mix, which its parent has, and what is done to them."""
+        parent = self.store.get(job.parent or "")
+        if parent is None:
+            raise SettingsError("The song of this mix has been deleted: separate it again.")
+        stems = {name: path for name, path in parent.files.items() if name != "sidecar"}
+        return MixTask(stems, job.options["mix"], job.options["format"])
+
+    def mixed_stems(self, job: Job) -> list[tuple[str, str]]:
+        """Stems of a separation, or of the one that a mix is made of: names, and names for people."""
+        source = self.store.get(job.parent or "") if job.kind == "remix" else job
+        model = self.models.get(job.model)
+        shown = {"instrument": model.target if model else "instrument"}
+        names = [name for name in (source.files if source else {}) if name != "sidecar"]
+        return [(name, shown.get(name, name).capitalize()) for name in names]
 
     def check_room(self, address: str) -> None:
         """Refuse a new song while there is no room for it.
@@ -180,9 +198,11 @@ class Site:
         )  # fmt: skip
 
     def delete(self, job: Job) -> None:
-        """Remove a job with its files, and its variants."""
-        for other in self.store.of_song(job.song):
-            if other.id == job.id or other.parent == job.id:
+        """Remove a job with its files, and what was made of it: other strengths, mixes."""
+        gone = {job.id}
+        for other in self.store.of_song(job.song):  # oldest first: what a variant was mixed to comes behind it
+            if other.id in gone or other.parent in gone:
+                gone.add(other.id)
                 self.store.request_cancel(other.id)
                 self.store.delete(other.id)
                 shutil.rmtree(self.store.job_folder(other.id), ignore_errors=True)

@@ -41,7 +41,7 @@ class Job:
     Attributes
     ----------
     kind
-        ``separate``, or ``variant``: the mask of `parent` at another strength.
+        ``separate``, ``variant``: the mask of `parent` at another strength, or ``remix``: a mix of its stems.
     owner
         The visitor's cookie; only its bearer may cancel or delete.
     origin
@@ -155,8 +155,12 @@ class JobStore:
 
     def position(self, job: Job) -> int:
         """How many jobs are before this one in the queue."""
-        query = "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND (kind > ? OR (kind = ? AND number < ?))"
-        return int(self._read().execute(query, (job.kind, job.kind, job.number)).fetchone()[0])
+        whole = job.kind == "separate"
+        query = (
+            "SELECT COUNT(*) FROM jobs WHERE state = 'queued' AND "
+            "((kind = 'separate') < ? OR ((kind = 'separate') = ? AND number < ?))"
+        )
+        return int(self._read().execute(query, (whole, whole, job.number)).fetchone()[0])
 
     def mean_seconds(self) -> float:
         """Mean time of the last finished songs: what the estimate of the waiting time rests on."""
@@ -167,9 +171,9 @@ class JobStore:
         return float(self._read().execute(query).fetchone()[0] or 20.0)
 
     def claim(self) -> Job | None:
-        """Take the next job and mark it running; variants, which take moments, go first."""
+        """Take the next job and mark it running; variants and mixes, which take moments, go first."""
         with self._write() as db:
-            query = "SELECT * FROM jobs WHERE state = 'queued' ORDER BY kind DESC, number LIMIT 1"
+            query = "SELECT * FROM jobs WHERE state = 'queued' ORDER BY kind = 'separate', number LIMIT 1"
             row = db.execute(query).fetchone()
             if row is None:
                 return None

@@ -6,6 +6,7 @@ of requests, the database or the queue.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -26,13 +27,22 @@ _models: dict[tuple[str, str | None, int | None], Any] = {}
 
 
 @dataclass(frozen=True)
+class MixTask:
+    """A mix: stems by name (files in the source's result folder), `RemixSettings` as plain data, the file's ending."""
+
+    stems: dict[str, str]
+    settings: dict[str, Any]
+    format: str
+
+
+@dataclass(frozen=True)
 class Task:
     """One job's work.
 
     Attributes
     ----------
     kind
-        ``separate`` or ``variant``.
+        ``separate``, ``variant`` or ``remix``.
     folder
         The job's folder; results go into ``<folder>/result``.
     song
@@ -40,9 +50,11 @@ class Task:
     link, link_hosts, max_bytes
         What to fetch and its bounds.
     source
-        For a variant: the folder of the job whose mask is used.
+        For a variant or a mix: the folder of the job whose mask or stems are used.
     strength
         In percent.
+    mix
+        What a mix is made of.
     """
 
     kind: str
@@ -57,6 +69,7 @@ class Task:
     strength: int = 100
     engine: str | None = None
     threads: int | None = None
+    mix: MixTask | None = None
 
 
 def loaded_model(model: str, engine: str | None, threads: int | None) -> Any:
@@ -79,7 +92,9 @@ def run_task(task: Task, report: Report) -> dict[str, Any]:
     started = time.monotonic()
     result_folder = Path(task.folder) / "result"
     shutil.rmtree(result_folder, ignore_errors=True)
-    if task.kind == "variant":
+    if task.mix is not None:
+        result = _remix(task, task.mix, result_folder, report)
+    elif task.kind == "variant":
         result = _reprocess(task, result_folder, report)
     else:
         result = _separate(task, result_folder, report)
@@ -109,6 +124,34 @@ def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any
     separated = reprocess_file(song, mask, result_folder, _options(task), progress=_between(report, 0.0))
     forget_places(separated.sidecar, song.name)
     return _describe(separated, result_folder, report) | {"song": song.name}
+
+
+def _remix(task: Task, mix: MixTask, result_folder: Path, report: Report) -> dict[str, Any]:
+    from splitstrument.mixing.remix import RemixSettings, remix_files
+    from splitstrument.settings import validate
+
+    stems = {name: Path(task.source or "") / "result" / path for name, path in mix.stems.items()}
+    duration_s, done_s = probe(next(iter(stems.values()))).duration_s or 0.0, 0.0
+
+    def advance(seconds: float) -> None:
+        nonlocal done_s
+        done_s += seconds
+        report(min(1.0, done_s / max(2 * duration_s, 1e-9)), "mixing")
+
+    result_folder.mkdir(parents=True)
+    output = result_folder / f"mix.{mix.format}"
+    mixed = remix_files(stems, output, validate(mix.settings, RemixSettings, "The mix"), advance)
+    sidecar = output.with_name(f"{output.name}.json")
+    record = json.loads(sidecar.read_text("utf-8"))
+    record["provenance"]["command"] = None  # as in the sidecars of separations that leave this machine
+    write_json(sidecar, record)
+    return {
+        "files": {"mix": output.name, "sidecar": sidecar.name},
+        "duration_s": round(duration_s, 3),
+        "loudness": {"song": mixed.song.as_dict(), "mix": mixed.mix.as_dict()},
+        "notes": list(mixed.notes),
+        "warnings": [],
+    }
 
 
 def _options(task: Task) -> Any:

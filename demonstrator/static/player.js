@@ -64,6 +64,7 @@ window.Player = (() => {
       lane.element.classList.toggle("quiet-lane", !heard);
       if (heard) for (const stem of config.lanes[lane.key].stems) levels[stem] += (lane.volume.value / 100) ** 2;
     }
+    if (view) document.dispatchEvent(new CustomEvent("mixlevels", { detail: levels }));
     if (!context) return;
     gains.forEach((gain, stem) => gain.gain.setTargetAtTime(levels[stem], context.currentTime, 0.01));
     master.gain.setTargetAtTime((byId("master").value / 100) ** 2, context.currentTime, 0.01);

@@ -409,6 +409,31 @@ def test_delete_after_a_change_of_strength_leaves_the_original(page, server):
     assert [client.get(url[len(server.url) - 1 :]).status for url in (original, variant)] == [200, 404]
 
 
+def test_what_is_heard_is_exported(page, server, song_url, tmp_path, shots):
+    open_song(page, song_url)
+    fields = page.locator("#mix-form input[data-stem]")
+    assert [fields.nth(index).input_value() for index in (0, 1)] == ["0", "0"]
+    page.locator("[data-lane=instrument] .lane-volume input").fill("50")
+    page.click("[data-lane=rest] .mute")
+    until(page, "document.querySelector('#mix-form [name=gain_rest]').value === '-60'")
+    assert [fields.nth(index).input_value() for index in (0, 1)] == ["-12", "-60"]
+    page.select_option("#mix-form [name=loudness]", "off")
+    page.select_option("#mix-form [name=format]", "wav")
+    page.locator("#mix-form").screenshot(path=shots / "mix_form.png")
+    page.click("#mix-form button")
+    page.wait_for_selector("#mix")
+    page.screenshot(path=shots / "mix.png", full_page=True)
+    assert page.evaluate(CONTRAST) == []
+    with page.expect_download() as download:
+        page.click("#save-mix")
+    mix, _ = soundfile.read(download.value.path())
+    stem, _ = soundfile.read(io.BytesIO(Client(server.url).get(song_url[len(server.url) - 1 :] + "/instrument").body))
+    np.testing.assert_allclose(mix, 10 ** (-12 / 20) * stem, atol=2**-15)
+    assert download.value.suggested_filename == "Ten seconds - mix.wav"
+    page.click("text=Back to the song")
+    page.wait_for_selector(READY)
+
+
 def test_compare_two_models_without_a_gap(page, song_url, shots):
     open_song(page, song_url)
     page.select_option("#model", "piano")

@@ -295,6 +295,16 @@ for link in LINKS:
 # ---- values
 simple("a strength that is no number", "400", 400, lambda w: w.post(f"{w.done}/strength", {"strength": "1e9"}).status)
 simple("a strength off the scale", "400", 400, lambda w: w.post(f"{w.done}/strength", {"strength": "100000"}).status)
+for field, value in (
+    ("gain_rest", "1e9"), ("gain_rest", "nan"), ("gain_rest", "13"), ("gain_instrument", "-61"),
+    ("gain_rest", "9" * 5000), ("eq_rest", "<script>"), ("eq_rest", "warm:99"), ("loudness", "99"),
+    ("format", "../x"), ("format", "wav;"),
+):  # fmt: skip
+    shown = value if len(value) < 20 else f"{value[:4]}..., {len(value):,} digits"
+    simple(f"a mix with {field} `{shown}`", "400", 400,
+           lambda w, field=field, value=value: w.post(f"{w.done}/mix", {field: value}).status)  # fmt: skip
+simple("a mix of a song that does not exist", NOT_FOUND, 404, lambda w: w.post(f"/songs/{'a' * 32}/mix").status)
+simple("the mix of a song that is none", NOT_FOUND, 404, lambda w: w.get(f"{w.done}/mix"))
 simple("another model that does not exist", "400", 400, lambda w: w.post(f"{w.done}/again", {"model": "../x"}).status)
 simple("comparing a song with a job that does not exist", NOT_FOUND, 404,
        lambda w: w.get(f"/compare/{w.done[7:]}/{'a' * 32}"))  # fmt: skip

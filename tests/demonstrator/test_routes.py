@@ -18,6 +18,7 @@ from demonstrator.handler import Handler
 from demonstrator.routes import ROUTES
 from demonstrator.sending import parse_range
 from demonstrator.site import HERE
+from splitstrument.mixing.remix import RemixSettings, StemMix, WordStep, remix_files
 from splitstrument.separation.songs import separate_file
 
 
@@ -159,6 +160,40 @@ def test_another_model_can_be_asked_for_on_the_page_of_another_strength(client):
     client.wait(variant)
     other = client.post(f"{variant}/again", {"model": "piano"}).headers["location"]
     assert client.wait(other)["state"] == "done"
+
+
+def test_a_mix_is_what_the_command_line_would_write(done, tmp_path):
+    client, path = done
+    fields = {"gain_instrument": "-12", "gain_rest": "3.5", "eq_rest": "warm", "loudness": "-23", "format": "flac"}
+    mix = client.post(f"{path}/mix", fields).headers["location"]
+    client.wait(mix)
+    page = client.get(mix).text
+    assert "Guitar: -12.0 dB" in page and "Rest: +3.5 dB, warm" in page and "3.5 dB louder" in page
+    stems = {name: tmp_path / f"{name}.wav" for name in ("instrument", "rest")}
+    for name, file in stems.items():
+        file.write_bytes(client.get(f"{path}/{name}").body)
+    asked = {"instrument": StemMix(gain_db=-12), "rest": StemMix(gain_db=3.5, equalizer=(WordStep(word="warm"),))}
+    remix_files(stems, tmp_path / "mix.flac", RemixSettings(stems=asked, loudness=-23))
+    assert client.get(f"{mix}/mix").body == (tmp_path / "mix.flac").read_bytes()
+    sidecar = client.get(f"{mix}/sidecar")
+    assert sidecar.json()["settings"]["loudness"] == -23 and "/tmp" not in sidecar.text
+    assert client.post(f"{path}/mix", fields).headers["location"] == mix
+
+
+def test_a_mix_with_nothing_changed_is_the_song(client):
+    song = song_bytes(1.0, "WAV", "PCM_16", seed=5)
+    path = client.send(song)
+    client.wait(path)
+    mix = client.post(f"{path}/mix", {"format": "wav"}).headers["location"]
+    client.wait(mix)
+    np.testing.assert_array_equal(read_audio(client.get(f"{mix}/mix").body), read_audio(song))
+    assert client.get(f"{path}/mix").status == 404  # a song is no mix
+    for address in (f"{mix}/view", f"{mix}/play", f"{mix}/instrument", f"/compare/{path[7:]}/{mix[7:]}"):
+        assert client.get(address).status == 409
+    for action, fields in (("mix", {}), ("strength", {"strength": "200"}), ("again", {"model": "piano"})):
+        assert client.post(f"{mix}/{action}", fields).status == 409
+    client.post(f"{path}/delete")
+    assert client.get(mix).status == 404
 
 
 def test_a_song_without_the_instrument_gets_a_plain_warning(client):

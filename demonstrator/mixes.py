@@ -1,0 +1,121 @@
+"""A mix of a song that was taken apart: what is heard in the practice room, or asked for, as one file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import web
+
+from demonstrator.handler import Handler, see_other
+from demonstrator.sending import send_file
+from demonstrator.site import Busy, Site
+from demonstrator.store import Job, new_id
+from demonstrator.uploads import Form
+from splitstrument.errors import SettingsError
+from splitstrument.mixing.remix import RemixSettings
+from splitstrument.mixing.words import find_word
+from splitstrument.settings import validate
+
+FORMATS = ("flac", "wav", "mp3")
+LOUDNESS = {
+    "same": "as loud as the song",
+    "off": "as it comes",
+    "-14": "-14 LUFS (streaming)",
+    "-23": "-23 LUFS (radio)",
+}
+LEAST_DB, MOST_DB = -60.0, 12.0
+
+
+def stems_of(job: Job) -> dict[str, str]:
+    """Stems of a separation by their names: files in its result folder."""
+    return {name: path for name, path in job.files.items() if name != "sidecar"}
+
+
+def settings_from(form: Form, stems: list[str]) -> RemixSettings:
+    """Settings that a form asks for.
+
+    Raises
+    ------
+    SettingsError
+        If a field cannot be read or is out of bounds.
+    """
+    mixes: dict[str, Any] = {}
+    for stem in stems:
+        gain_db = _gain_db(form.get(f"gain_{stem}", "0"))
+        word = form.get(f"eq_{stem}")
+        steps = [{"word": find_word(word[:40]).name}] if word else []
+        changed = {"mute": True} if gain_db <= LEAST_DB else {"gain_db": gain_db}
+        mixes[stem] = {**changed, "equalizer": steps}
+    loudness = form.get("loudness", "same")
+    if loudness not in LOUDNESS:
+        raise SettingsError(f"The loudness must be one of {', '.join(LOUDNESS)}.")
+    wanted = loudness if loudness in ("same", "off") else float(loudness)
+    return validate({"stems": mixes, "loudness": wanted}, RemixSettings, "The mix")
+
+
+def _gain_db(text: str) -> float:
+    text = text.strip() or "0"
+    if not re.fullmatch(r"[+-]?\d{1,3}([.,]\d{1,3})?", text, re.ASCII):
+        raise SettingsError("A level is a number of decibels, such as -6 or 3.5.")
+    gain_db = float(text.replace(",", "."))
+    if not LEAST_DB <= gain_db <= MOST_DB:
+        raise SettingsError(f"A level lies between {LEAST_DB:g} dB, which leaves the stem out, and {MOST_DB:g} dB.")
+    return gain_db
+
+
+def add_mix(site: Site, job: Job, settings: RemixSettings, kind: str, owner: str, address: str) -> Job:
+    """Queue a mix of a separation; returns the one that there is already, if there is one.
+
+    Raises
+    ------
+    Busy
+        If there is no room for it.
+    """
+    options = {"mix": settings.model_dump(mode="json"), "format": kind}
+    for other in site.store.of_song(job.song):
+        if other.parent == job.id and other.options == options and other.state not in ("failed", "cancelled"):
+            return other
+    site.check_room(address)
+    job_id = new_id()
+    site.store.job_folder(job_id).mkdir()
+    return site.add_job(
+        job_id, kind="remix", owner=owner, address=address, title=job.title, model=job.model, origin=job.origin,
+        song=job.song, parent=job.id, options=options,
+    )  # fmt: skip
+
+
+class Mix(Handler):
+    """Ask for a mix of a song; get one that is done."""
+
+    def GET(self, job_id: str) -> Iterator[bytes]:
+        job = self.done_job(job_id)
+        if "mix" not in job.files:
+            raise self.refuse("404 Not Found", "This song is no mix.")
+        path = self.result_file(job, job.files["mix"])
+        return send_file(path, None if web.input(show=None).show else f"{job.title} - mix{path.suffix}")
+
+    def POST(self, job_id: str) -> str:
+        form, job = self.form(), self.separated_job(job_id)
+        kind = form.get("format", FORMATS[0])
+        if kind not in FORMATS:
+            raise self.refuse("400 Bad Request", f"A mix is written as {', '.join(FORMATS)}.")
+        try:
+            settings = settings_from(form, list(stems_of(job)))
+            mix = add_mix(self.site, job, settings, kind, self.visitor, web.ctx.address)
+        except SettingsError as error:
+            raise self.refuse("400 Bad Request", str(error)) from None
+        except Busy as busy:
+            raise self.busy(busy) from None
+        raise see_other(f"/songs/{mix.id}")
+
+
+def changes_of(job: Job, name_of: dict[str, str]) -> list[str]:
+    """What a mix did to each stem, for its page."""
+    said = []
+    for stem, mix in job.options["mix"]["stems"].items():
+        tone = "".join(f", {step['word']}" for step in mix["equalizer"])
+        level = "left out" if mix["mute"] else f"{mix['gain_db']:+.1f} dB"
+        said.append(f"{name_of.get(stem, stem).capitalize()}: {level}{'' if mix['mute'] else tone}")
+    return said
