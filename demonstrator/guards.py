@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import os
 import secrets
 import socket
+import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+from splitstrument.errors import SettingsError
 from splitstrument.files import atomic_path
 
 CONTENT_SECURITY_POLICY = (
@@ -29,6 +33,10 @@ HEADERS = {
 }
 VISITOR_COOKIE = "splitstrument_visitor"
 MAX_ADDRESSES = 10_000
+KEY_BYTES = 32
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # deprecated, but still routed inside of some networks
+IPV4_COMPATIBLE = ipaddress.ip_network("::/96")  # deprecated forms of IPv4 addresses
 ANY_ADDRESS = "any address"
 
 
@@ -36,11 +44,11 @@ class Tokens:
     """Visitor names and their form tokens; the key lives in the data folder, so that tokens outlive a restart."""
 
     def __init__(self, key_file: Path) -> None:
-        if not key_file.is_file():
+        if not os.path.lexists(key_file):
             with atomic_path(key_file) as temporary:
-                temporary.write_bytes(secrets.token_bytes(32))
+                temporary.write_bytes(secrets.token_bytes(KEY_BYTES))
             key_file.chmod(0o600)
-        self._key = key_file.read_bytes()
+        self._key = _read_key(key_file)
 
     def new_visitor(self) -> str:
         """Return a new visitor's name: random and signed, so that it cannot be chosen."""
@@ -62,6 +70,19 @@ class Tokens:
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose}:{text}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def _read_key(key_file: Path) -> bytes:
+    """The key, if it can be one that this program wrote for this user: of full length, no link, nobody else's."""
+    status = key_file.lstat()
+    key = key_file.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size == KEY_BYTES else b""
+    is_ours = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+    if len(key) != KEY_BYTES or not is_ours or len(set(key)) < KEY_BYTES // 4:
+        raise SettingsError(
+            f"The key {key_file} is not one that this server made for you alone: delete it; a new one is made at the "
+            "next start, and visitors can then no longer delete the songs of before."
+        )
+    return key
 
 
 class RateLimit:
@@ -89,7 +110,7 @@ class RateLimit:
 def host_allowed(host_header: str | None, allowed: Iterable[str]) -> bool:
     """Whether the Host header names this server: what keeps foreign names from being bound to its address."""
     host, names = host_name(host_header or ""), set(allowed)
-    return bool(host) and (host in names or "*" in names or (ANY_ADDRESS in names and _is_address(host)))
+    return bool(host) and (host in names or "*" in names or (ANY_ADDRESS in names and is_address(host)))
 
 
 def host_name(header: str) -> str:
@@ -103,7 +124,7 @@ def host_name(header: str) -> str:
 
 
 def _is_port(text: str) -> bool:
-    return text == "" or (text.isascii() and text.isdigit() and int(text) < 65536)
+    return text == "" or (len(text) <= 5 and text.isascii() and text.isdigit() and int(text) < 65536)
 
 
 def names_of(host: str) -> set[str]:
@@ -120,7 +141,8 @@ def names_of(host: str) -> set[str]:
     return names | {ANY_ADDRESS, own, f"{own.partition('.')[0]}.local"}
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an IP address."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -137,6 +159,20 @@ def same_origin(origin: str | None, fetch_site: str | None, host_header: str) ->
     return origin.partition("://")[2].lower() == host_header.strip().lower()
 
 
+def is_secure(trust_proxy: bool, environ: Mapping[str, Any]) -> bool:
+    """Whether the visitor's connection is encrypted, as the proxy says where there is one."""
+    told = str(environ.get("HTTP_X_FORWARDED_PROTO", "")) if trust_proxy else ""
+    return (told.rpartition(",")[2].strip() or environ.get("wsgi.url_scheme")) == "https"
+
+
+PROXY_HEADERS = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+
+def came_through_a_proxy(environ: Mapping[str, Any]) -> bool:
+    """Whether a request bears the mark of a proxy; then its address is the proxy's."""
+    return any(environ.get(name) for name in PROXY_HEADERS)
+
+
 def is_public_address(text: str) -> bool:
     """Whether an IP address is one that anybody may reach: neither private, loopback, link-local nor reserved."""
     try:
@@ -146,8 +182,10 @@ def is_public_address(text: str) -> bool:
     inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
     teredo = getattr(address, "teredo", None)
     hidden = [inner] if inner else list(teredo or ())
-    if address.version == 6 and address in ipaddress.ip_network("64:ff9b::/96"):
+    if address in NAT64:
         hidden.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     if any(not is_public_address(str(one)) for one in hidden):
+        return False
+    if address in SITE_LOCAL or address in IPV4_COMPATIBLE:
         return False
     return (address.is_global or bool(hidden)) and not address.is_multicast

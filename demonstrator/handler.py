@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import web
 
+from demonstrator.dispatcher import FULL
 from demonstrator.guards import same_origin
-from demonstrator.site import Busy, Site
-from demonstrator.store import Job
-from demonstrator.uploads import BadRequest, Form, Limits, read_form
+from demonstrator.job import Job
+from demonstrator.room import Busy
+from demonstrator.site import Site
+from demonstrator.uploads import BadRequest, Form, Limits, is_short_number, read_form
 
 NOT_YOURS = "Only the visitor who sent this song may do that: open the page in the browser that you sent it from."
 
@@ -25,7 +30,7 @@ class Refused(web.HTTPError):
         else:
             kind, title = "text/html; charset=utf-8", status.partition(" ")[2]
             text = str(site.render.layout(site.render.message(title, message), title, ""))
-        body = text.encode("utf-8")
+        body = text.encode("utf-8", "replace")
         fixed = {"Content-Type": kind, "Content-Length": str(len(body)), "Cache-Control": "no-store"}
         super().__init__(status, fixed | (headers or {}), body)
 
@@ -42,6 +47,24 @@ class Handler:
         body = getattr(self.site.render, template)(*values)
         return self._sent(str(self.site.render.layout(body, title, head)))
 
+    def kept_page(
+        self, template: str, title: str, values: Callable[[], list[Any]], files: Callable[[], Iterable[Path]] = tuple
+    ) -> bytes:
+        """Like `page`, for one that is the same for everybody: rendered again when one of `files()` has changed."""
+        kept = self.site.pages.get(template, files, lambda: self._rendered(template, title, *values()))
+        web.header("Content-Type", "text/html; charset=utf-8")
+        web.header("Cache-Control", "no-cache")
+        web.header("ETag", kept.tag)
+        if web.ctx.env.get("HTTP_IF_NONE_MATCH") == kept.tag:
+            web.ctx.status = "304 Not Modified"
+            return b""
+        web.header("Content-Length", str(len(kept.body)))
+        return kept.body
+
+    def _rendered(self, template: str, title: str, *values: Any) -> bytes:
+        body = getattr(self.site.render, template)(*values)
+        return str(self.site.render.layout(body, title, "")).encode("utf-8", "replace")
+
     def json(self, data: Any) -> bytes:
         """Answer with JSON."""
         web.header("Content-Type", "application/json")
@@ -50,7 +73,7 @@ class Handler:
 
     @staticmethod
     def _sent(text: str) -> bytes:
-        body = text.encode("utf-8")
+        body = text.encode("utf-8", "replace")
         web.header("Content-Length", str(len(body)))
         return body
 
@@ -58,9 +81,24 @@ class Handler:
         """An error page to be raised."""
         return Refused(self.site, status, message, {name.replace("_", "-"): value for name, value in headers.items()})
 
-    def busy(self, busy: Busy) -> Refused:
-        """The page of a full queue."""
-        return self.refuse(busy.status, str(busy), Retry_After=str(busy.retry_after_s))
+    @contextlib.contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Answer with a page where the queue or the disk is full; what can be freed is."""
+        try:
+            yield
+        except Busy as busy:
+            raise self.refuse(busy.status, str(busy), Retry_After=str(busy.retry_after_s)) from None
+        except (OSError, sqlite3.OperationalError) as error:
+            if getattr(error, "errno", None) not in FULL and "full" not in str(error):
+                raise
+            self.site.free_disk()
+            raise self.refuse("507 Insufficient Storage", "The server's disk is full: try again later.") from None
+
+    @property
+    def announced_bytes(self) -> int:
+        """Length of the body as its header has it, if that is a number that may be."""
+        text = web.ctx.env.get("CONTENT_LENGTH") or ""
+        return min(int(text), int(self.site.settings.upload_limit_mb * 1e6)) if is_short_number(text) else 0
 
     @property
     def visitor(self) -> str:

@@ -15,7 +15,8 @@ from urllib.parse import parse_qs
 
 import web
 
-from demonstrator.guards import HEADERS, host_allowed, host_name, names_of, same_origin
+from demonstrator.guards import HEADERS, came_through_a_proxy, host_allowed, host_name, names_of, same_origin
+from demonstrator.uploads import is_short_number
 from splitstrument.errors import SettingsError, SplitstrumentError
 
 HERE = Path(__file__).parent
@@ -50,7 +51,7 @@ class Page:
         if not same_origin(environ.get("HTTP_ORIGIN"), environ.get("HTTP_SEC_FETCH_SITE"), environ["HTTP_HOST"]):
             raise Refusal("403 Forbidden", "This form was sent from another site.")
         length = str(environ.get("CONTENT_LENGTH") or "")
-        if not length.isdigit() or int(length) > MAX_FORM_BYTES:
+        if not is_short_number(length) or int(length) > MAX_FORM_BYTES:
             raise Refusal("413 Content Too Large", f"Expected a form of at most {MAX_FORM_BYTES} bytes.")
         text = environ["wsgi.input"].read(int(length)).decode("utf-8", "replace")
         fields = {key: values[0] for key, values in parse_qs(text, max_num_fields=MAX_FIELDS).items()}
@@ -109,7 +110,7 @@ def guarded(handle: Any) -> Any:
     environ = web.ctx.env
     for name, value in HEADERS.items():
         web.header(name, value, unique=True)
-    if environ.get("REMOTE_ADDR") not in LOOPBACK:
+    if environ.get("REMOTE_ADDR") not in LOOPBACK or came_through_a_proxy(environ):
         raise Refusal("403 Forbidden", "This page is for the machine that it runs on.")
     if not host_allowed(environ.get("HTTP_HOST"), names_of("127.0.0.1")):
         host = host_name(environ.get("HTTP_HOST") or "")

@@ -9,9 +9,9 @@ from typing import Any
 import web
 
 from demonstrator.handler import Handler, see_other
+from demonstrator.job import Job, new_id
 from demonstrator.sending import send_file
-from demonstrator.site import Busy, Site
-from demonstrator.store import Job, new_id
+from demonstrator.site import Site
 from demonstrator.uploads import Form
 from splitstrument.errors import SettingsError
 from splitstrument.mixing.remix import RemixSettings
@@ -77,13 +77,13 @@ def add_mix(site: Site, job: Job, settings: RemixSettings, kind: str, owner: str
     for other in site.store.of_song(job.song):
         if other.parent == job.id and other.options == options and other.state not in ("failed", "cancelled"):
             return other
-    site.check_room(address)
-    job_id = new_id()
-    site.store.job_folder(job_id).mkdir()
-    return site.add_job(
-        job_id, kind="remix", owner=owner, address=address, title=job.title, model=job.model, origin=job.origin,
-        song=job.song, parent=job.id, options=options,
-    )  # fmt: skip
+    with site.room.place(address, 0):
+        job_id = new_id()
+        site.store.job_folder(job_id).mkdir()
+        return site.add_job(
+            job_id, kind="remix", owner=owner, address=address, title=job.title, model=job.model, origin=job.origin,
+            song=job.song, parent=job.id, options=options,
+        )  # fmt: skip
 
 
 class Mix(Handler):
@@ -103,11 +103,10 @@ class Mix(Handler):
             raise self.refuse("400 Bad Request", f"A mix is written as {', '.join(FORMATS)}.")
         try:
             settings = settings_from(form, list(stems_of(job)))
-            mix = add_mix(self.site, job, settings, kind, self.visitor, web.ctx.address)
         except SettingsError as error:
             raise self.refuse("400 Bad Request", str(error)) from None
-        except Busy as busy:
-            raise self.busy(busy) from None
+        with self.refusals():
+            mix = add_mix(self.site, job, settings, kind, self.visitor, web.ctx.address)
         raise see_other(f"/songs/{mix.id}")
 
 

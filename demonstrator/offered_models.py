@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from demonstrator.markdown import to_html
 from demonstrator.settings import DemonstratorSettings
 from splitstrument.errors import SettingsError
 from splitstrument.files import safe_name
@@ -13,6 +14,7 @@ from splitstrument.model_folder import ModelFolder
 from splitstrument.settings import Settings, read_yaml, validate
 
 FAILURES = "failures.yaml"
+MAX_CARD = 40_000  # characters: rendering takes the square of what is made to take time
 
 
 class FailureEntry(Settings):
@@ -59,11 +61,14 @@ class OfferedModel:
         """One line about it."""
         return self.folder.description.summary
 
-    @property
+    @cached_property
     def card(self) -> str:
-        """Its model card; empty if there is none."""
+        """Its model card as HTML, rendered once; empty if there is none."""
         path = self.folder.path / "card.md"
-        return path.read_text(encoding="utf-8", errors="replace")[:200_000] if path.is_file() else ""
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return to_html(file.read(MAX_CARD))
 
     @cached_property
     def failures(self) -> tuple[Failure, ...]:

@@ -9,21 +9,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import web
 
 from demonstrator import sniff
 from demonstrator.handler import Handler, see_other, wants_json
+from demonstrator.job import TITLE_LENGTH, Job, new_id
 from demonstrator.links import LinkError, check_link, refuse_private_host
 from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of
 from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file, send_zip
-from demonstrator.site import HERE, Busy, Site, clean_title
-from demonstrator.store import Job, new_id
+from demonstrator.site import HERE, Site, clean_title
 from demonstrator.uploads import Form
+from demonstrator.work import play_bytes
 from splitstrument import pictures
 from splitstrument.audio import reads_media
-from splitstrument.files import write_json
+from splitstrument.files import safe_name, write_json
 from splitstrument.mixing.words import words
 from splitstrument.version import __version__
 
@@ -31,6 +33,7 @@ ID = "([0-9a-f]{32})"
 PICTURES = ("mixture", "mask", "instrument", "rest")
 STATIC = {path.name: path for path in (HERE / "static").iterdir() if not path.name.startswith(".")}
 STRENGTHS = range(25, 401, 25)
+STRENGTH_TEXTS = frozenset(map(str, STRENGTHS))
 
 
 class Home(Handler):
@@ -47,19 +50,15 @@ class NewJob(Handler):
         raise see_other("/")
 
     def POST(self) -> str:
-        address = web.ctx.address
-        try:
-            self.site.check_room(address)
-        except Busy as busy:
-            raise self.busy(busy) from None
-        job_id = new_id()
+        address, job_id = web.ctx.address, new_id()
         folder = self.site.store.job_folder(job_id)
-        folder.mkdir()
-        with _removed_on_failure(folder):
-            form = self.form(folder / "upload")
-            model = self._model(form)
-            values = self._song(form, folder)
-            self.site.add_job(job_id, kind="separate", owner=self.visitor, address=address, model=model, **values)
+        with self.refusals(), self.site.room.place(address, self.announced_bytes):
+            folder.mkdir()
+            with _removed_on_failure(folder):
+                form = self.form(folder / "upload")
+                model = self._model(form)
+                values = self._song(form, folder)
+                self.site.add_job(job_id, kind="separate", owner=self.visitor, address=address, model=model, **values)
         raise see_other(f"/songs/{job_id}")
 
     def _model(self, form: Form) -> str:
@@ -88,8 +87,8 @@ class NewJob(Handler):
             refuse_private_host(link, self.site.settings.link_hosts)
         except LinkError as error:
             raise self.refuse("400 Bad Request", str(error)) from None
-        host = web.websafe(link.partition("://")[2].partition("/")[0])[:60]
-        return {"title": host, "origin": "link", "song": new_id(), "options": {"link": link}}
+        host = urlsplit(link).hostname or "link"
+        return {"title": safe_name(host, TITLE_LENGTH), "origin": "link", "song": new_id(), "options": {"link": link}}
 
     def _example(self, folder: Path) -> dict[str, Any]:
         if self.site.example is None:
@@ -243,10 +242,8 @@ class Again(Handler):
         model = form.get("model")
         if model not in self.site.models:
             raise self.refuse("400 Bad Request", f"There is no model {model[:60]!r} here.")
-        try:
+        with self.refusals():
             other = self.site.again(job, model, self.visitor, web.ctx.address)
-        except Busy as busy:
-            raise self.busy(busy) from None
         raise see_other(f"/songs/{other.id}")
 
 
@@ -256,12 +253,10 @@ class Strength(Handler):
     def POST(self, job_id: str) -> bytes:
         form, job = self.form(), self.separated_job(job_id)
         text = form.get("strength")
-        if not text.isdecimal() or int(text) not in STRENGTHS:
+        if text not in STRENGTH_TEXTS:
             raise self.refuse("400 Bad Request", "The strength must be one of the steps of the slider.")
-        try:
+        with self.refusals():
             other = self.site.variant(job, int(text), self.visitor, web.ctx.address)
-        except Busy as busy:
-            raise self.busy(busy) from None
         if wants_json():
             return self.json({"id": other.id, "state": other.state})
         raise see_other(f"/songs/{other.id}")
@@ -294,15 +289,20 @@ class ComparePlay(Pair):
         return send_file(self._files(one, other)[0])
 
     def _files(self, one: Job, other: Job) -> tuple[Path, Path]:
-        """The file to play and what is in it; made when they are first asked for."""
+        """The file to play and what is in it; made when they are first asked for, if there is room."""
         base = self.result_file(one, f"compare-{other.id}")
         play, view = base.with_suffix(".flac"), base.with_suffix(".json")
-        if not view.is_file():
-            stems = [self.result_file(job, job.files[stem]) for job in (one, other) for stem in STEMS]
+        if view.is_file():
+            return play, view
+        if web.ctx.method == "HEAD":
+            raise self.refuse("404 Not Found", "This comparison is made when it is first asked for by GET.")
+        stems = [self.result_file(job, job.files[stem]) for job in (one, other) for stem in STEMS]
+        with self.refusals(), self.site.room.bytes(sum(play_bytes(stem) for stem in stems)):
             gain = min(1.0, 1 / max(pictures.peak_of(stems), 1e-9))
             layout = pictures.write_play_file(play, stems, gain)
             peaks = [json.loads(self.result_file(job, "view.json").read_text()) for job in (one, other)]
             write_json(view, {"play": layout, "songs": peaks, "duration_s": peaks[0]["duration_s"]})
+            self.site.room.measure(one.id)
         return play, view
 
 
@@ -321,10 +321,14 @@ class Health(Handler):
     """For monitors: alive, and how busy."""
 
     def GET(self) -> bytes:
-        counts = self.site.store.counts()
+        troubles = self.site.troubles()
+        counts = {} if "database" in troubles else self.site.store.counts()
+        if troubles:
+            web.ctx.status = "503 Service Unavailable"
         return self.json(
             {
-                "status": "ok",
+                "status": "failing" if troubles else "ok",
+                "troubles": troubles,
                 "version": __version__,
                 "uptime_s": round(time.time() - self.site.started),
                 "queued": counts.get("queued", 0),

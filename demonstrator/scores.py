@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from demonstrator.handler import Handler
-from demonstrator.markdown import to_html
 from demonstrator.sending import send_file
 from splitstrument.errors import SplitstrumentError
 from splitstrument.recipes import recipes_folder
@@ -24,8 +23,9 @@ class Models(Handler):
     """The models on offer with their cards."""
 
     def GET(self) -> bytes:
-        cards = [(model, to_html(model.card)) for model in self.site.models.values()]
-        return self.page("models", "Models", cards)
+        return self.kept_page(
+            "models", "Models", lambda: [[(model, model.card) for model in self.site.models.values()]]
+        )
 
 
 class ModelSound(Handler):
@@ -43,7 +43,14 @@ class Scores(Handler):
     """Published numbers beside ours."""
 
     def GET(self) -> bytes:
-        return self.page("scores", "Scores", published(), measured(self.site.models.values()))
+        models = self.site.models.values()
+        return self.kept_page("scores", "Scores", lambda: [published(), measured(models)], lambda: score_files(models))
+
+
+def score_files(models: Iterable[Any]) -> list[Path]:
+    """The files that the scores are read from."""
+    beside = [path for model in models for pattern in SCORE_FILES for path in model.folder.path.glob(pattern)]
+    return sorted([*recipes_folder("trainings").glob("*.yaml"), *beside])
 
 
 def published() -> list[dict[str, Any]]:

@@ -12,7 +12,10 @@ from urllib.parse import quote
 
 import web
 
+from splitstrument.files import safe_name
+
 BLOCK = 1 << 17
+MAX_FILE_NAME = 200  # bytes
 TYPES = {
     ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".aiff": "audio/aiff",
     ".json": "application/json", ".png": "image/png", ".zip": "application/zip", ".css": "text/css; charset=utf-8",
@@ -89,9 +92,12 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
 
 
 def send_zip(files: Sequence[tuple[str, Path]], download_as: str) -> Iterator[bytes]:
-    """Answer with a zip of (name, file), made while it is sent; audio is stored, not compressed again."""
+    """Answer with a zip of (name, file), made while it is sent; audio is stored, not compressed again.
+
+    Members get names that are safe as such wherever they are unpacked.
+    """
     _head(".zip", download_as, "private, no-store")
-    return _zip(files)
+    return _zip([(safe_name(name, MAX_FILE_NAME), path) for name, path in files])
 
 
 def _zip(files: Sequence[tuple[str, Path]]) -> Iterator[bytes]:
@@ -135,5 +141,6 @@ def _head(suffix: str, download_as: str | None, cache: str) -> None:
     web.header("Content-Type", TYPES.get(suffix.lower(), "application/octet-stream"))
     web.header("Cache-Control", cache)
     if download_as is not None:
+        download_as = safe_name(download_as, MAX_FILE_NAME)
         plain = re.sub(r"[^A-Za-z0-9._ -]", "_", download_as)
         web.header("Content-Disposition", f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(download_as)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import socket
@@ -17,20 +18,24 @@ from typing import Any
 import web
 from cheroot.workers.threadpool import ThreadPool
 from cheroot.wsgi import Gateway_10
-from cheroot.wsgi import Server as WsgiServer
 
-from demonstrator.guards import HEADERS, VISITOR_COOKIE, host_allowed, names_of
+from demonstrator.connections import PatientServer
+from demonstrator.dispatcher import Dispatcher
+from demonstrator.guards import HEADERS, VISITOR_COOKIE, host_allowed, is_address, is_secure, names_of
 from demonstrator.handler import Refused
-from demonstrator.log import log, short_address
+from demonstrator.log import log, log_rarely, short_address
+from demonstrator.privacy import make_private
 from demonstrator.routes import mapping
 from demonstrator.settings import DemonstratorSettings
 from demonstrator.site import Site
-from demonstrator.workers import ClusterRunner, Dispatcher, ProcessRunner, Runner
+from demonstrator.supervision import Supervised
+from demonstrator.workers import ClusterRunner, ProcessRunner, Runner
 from splitstrument.errors import SettingsError
 
 SWEEP_EVERY_S = 300
 LINGER_BYTES, LINGER_S = 4_000_000, 2.0
 SOCKET_TIMEOUT_S = 20
+TOO_MANY = b"Too many requests: wait a little.\n"
 COOKIE_S = 365 * 24 * 3600
 PATHS_WITHOUT_COOKIE = ("/static/", "/health", "/favicon.ico", "/robots.txt")
 
@@ -52,6 +57,11 @@ def _mounted(site: Site) -> list[Any]:
         return []
     from demonstrator import quality
 
+    if site.settings.trust_proxy:
+        raise SettingsError(
+            "quality_dataset and trust_proxy exclude each other: the quality page is for the machine that it runs on, "
+            "and behind a proxy everybody seems to come from there; start a second demonstrator without a proxy for it."
+        )
     site.menu.append(("/quality/", "Quality"))
     return ["/quality", quality.application(site.settings.quality_dataset)]
 
@@ -67,9 +77,11 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
             seen.append(status)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
+        if site.rate.seconds_to_wait(_address(site.settings, environ)):
+            return _too_many(site, environ, start_response)
         _check_path(environ)
         body = inner(environ, start)
-        _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started)
+        _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started, _address(site.settings, environ))
         if environ["REQUEST_METHOD"] == "HEAD":
             for _ in body:
                 break
@@ -77,6 +89,16 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
         return body
 
     return wsgi
+
+
+def _too_many(site: Site, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """The answer to a visitor who asks too often: made before anything else is looked at, and logged once a minute."""
+    address = _address(site.settings, environ)
+    log_rarely("too_many_requests", address=short_address(address))
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(TOO_MANY)))]
+    retry = str(int(1 / site.rate.per_second) + 1)
+    start_response("429 Too Many Requests", [*headers, *HEADERS.items(), ("Retry-After", retry)])
+    return [b"" if environ["REQUEST_METHOD"] == "HEAD" else TOO_MANY]
 
 
 def _check_path(environ: dict[str, Any]) -> None:
@@ -100,30 +122,28 @@ def _guarded(site: Site, handle: Callable[[], Any]) -> Any:
             "421 Misdirected Request",
             "This server does not go by that name: use its address, or add the name to allowed_hosts.",
         )
-    wait = site.rate.seconds_to_wait(web.ctx.address)
-    if wait:
-        retry = {"Retry-After": str(int(wait) + 1)}
-        raise Refused(site, "429 Too Many Requests", "Too many requests: wait a little.", retry)
-    _recognise(site, environ["PATH_INFO"])
+    _recognise(site, environ)
     return handle()
 
 
-def _recognise(site: Site, path: str) -> None:
+def _recognise(site: Site, environ: dict[str, Any]) -> None:
     cookie = web.cookies().get(VISITOR_COOKIE)
     web.ctx.visitor = cookie if site.tokens.is_visitor(cookie) else site.tokens.new_visitor()
-    if web.ctx.visitor != cookie and not path.startswith(PATHS_WITHOUT_COOKIE):
-        secure = web.ctx.protocol == "https"
+    if web.ctx.visitor != cookie and not environ["PATH_INFO"].startswith(PATHS_WITHOUT_COOKIE):
+        secure = is_secure(site.settings.trust_proxy, environ)
         web.setcookie(
             VISITOR_COOKIE, web.ctx.visitor, expires=COOKIE_S, path="/", httponly=True, samesite="Lax", secure=secure
         )
 
 
 def _address(settings: DemonstratorSettings, environ: dict[str, Any]) -> str:
+    """The visitor's address: what the proxy says, where it is one, or where the connection comes from."""
     forwarded = environ.get("HTTP_X_FORWARDED_FOR", "") if settings.trust_proxy else ""
-    return forwarded.rpartition(",")[2].strip()[:64] or environ.get("REMOTE_ADDR") or "unknown"
+    told = forwarded.rpartition(",")[2].strip()
+    return told if is_address(told) else environ.get("REMOTE_ADDR") or "unknown"
 
 
-def _log_request(environ: dict[str, Any], status: str, seconds: float) -> None:
+def _log_request(environ: dict[str, Any], status: str, seconds: float, address: str) -> None:
     path = re.sub(r"[0-9a-f]{32}", "*", environ["PATH_INFO"])[:120]
     if path.startswith("/static/") or path.endswith("/status"):
         return
@@ -133,7 +153,7 @@ def _log_request(environ: dict[str, Any], status: str, seconds: float) -> None:
         path=path,
         status=int(status[:3]) if status[:3].isdigit() else 0,
         ms=round(seconds * 1000, 1),
-        address=short_address(environ.get("REMOTE_ADDR") or ""),
+        address=short_address(address),
     )
 
 
@@ -190,14 +210,17 @@ class Server:
         self, settings: DemonstratorSettings, host: str, port: int, scheduler: str | None = None,
         config_folder: Path = Path(),
     ) -> None:  # fmt: skip
-        settings.data_folder.mkdir(parents=True, exist_ok=True)
+        self._umask = make_private(settings.data_folder)
         self._lock = _lock_folder(settings.data_folder)
         self.site = Site(settings, host, config_folder)
         self._wsgi = _bind(self.site, host, port)
         runners: list[Runner] = [self._runner(scheduler) for _ in range(settings.workers)]
-        self.dispatcher = Dispatcher(self.site.store, runners, self.site.task_of, settings.job_limit_s)
+        self.dispatcher = Dispatcher(
+            self.site.store, self.site.room, runners, self.site.task_of, settings.job_limit_s, self.site.free_disk
+        )
         self.site.dispatcher = self.dispatcher
         self._stopping = threading.Event()
+        self.site.threads = [Supervised("sweep", self.site.sweep, self._stopping, SWEEP_EVERY_S)]
 
     def _runner(self, scheduler: str | None) -> Runner:
         return ClusterRunner(scheduler) if scheduler else ProcessRunner(self.site.warm_models())
@@ -213,7 +236,8 @@ class Server:
         """Serve from threads of its own, and return."""
         self.dispatcher.start()
         threading.Thread(target=self._wsgi.serve, daemon=True, name="web").start()
-        threading.Thread(target=self._sweep, daemon=True, name="sweep").start()
+        for thread in self.site.threads:
+            thread.start()
         log("started", url=self.url, models=list(self.site.models), workers=self.site.settings.workers)
 
     def stop(self) -> None:
@@ -223,6 +247,7 @@ class Server:
         self.dispatcher.stop()
         self.site.store.close()
         self._lock.close()
+        os.umask(self._umask)
         log("stopped")
 
     def wait(self) -> None:
@@ -232,16 +257,13 @@ class Server:
                 pass
         self.stop()
 
-    def _sweep(self) -> None:
-        while True:
-            self.site.sweep()
-            if self._stopping.wait(SWEEP_EVERY_S):
-                return
 
-
-def _bind(site: Site, host: str, port: int) -> WsgiServer:
+def _bind(site: Site, host: str, port: int) -> PatientServer:
     """A server that listens already, so that a taken port is told at once."""
-    server = WsgiServer((host, port), make_wsgi(site), numthreads=site.settings.threads, server_name="splitstrument")
+    server = PatientServer(
+        (host, port), make_wsgi(site), numthreads=site.settings.threads, server_name="splitstrument",
+        by_address=not site.settings.trust_proxy,
+    )  # fmt: skip
     server.gateway = PoliteGateway
     server.timeout = SOCKET_TIMEOUT_S
     server.max_request_header_size = 32_768
@@ -260,7 +282,7 @@ def _bind(site: Site, host: str, port: int) -> WsgiServer:
 
 def _log_server_error(message: str = "", level: int = 20, traceback: bool = False) -> None:
     kind = type(sys.exc_info()[1]).__name__ if traceback else None
-    log("server", message=str(message).strip().splitlines()[0][:200] if message else "", error=kind)
+    log_rarely("server", message=str(message).strip().splitlines()[0][:200] if message else "", error=kind)
 
 
 def _lock_folder(folder: Path) -> Any:

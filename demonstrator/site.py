@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
+import sqlite3
 import time
 from functools import cached_property
 from pathlib import Path
 
 import web
 
-from demonstrator.guards import RateLimit, Tokens
+from demonstrator.dispatcher import Dispatcher
+from demonstrator.guards import RateLimit, Tokens, is_secure
+from demonstrator.job import TITLE_LENGTH, Job, new_id
+from demonstrator.kept_pages import KeptPages
 from demonstrator.log import log
 from demonstrator.offered_models import offered_models
+from demonstrator.room import KEEP_FREE_BYTES, Room
 from demonstrator.settings import DemonstratorSettings
-from demonstrator.store import Job, JobStore, new_id
+from demonstrator.store import JobStore
+from demonstrator.supervision import Supervised
 from demonstrator.work import MixTask, Task
-from demonstrator.workers import Dispatcher
 from splitstrument.errors import ModelError, SettingsError
 from splitstrument.executor import available_cores
 from splitstrument.files import safe_name
 from splitstrument.recipes import recipes_folder
 
 HERE = Path(__file__).parent
-TITLE_LENGTH = 80
 EXAMPLE = ("sample", "example.ogg")
 FROM_PARENT = ("variant", "remix")  # kinds of jobs that work on the files of another job
-
-
-class Busy(Exception):
-    """No new song is taken now.
-
-    Attributes
-    ----------
-    status, retry_after_s
-        HTTP status line and when to try again.
-    """
-
-    def __init__(self, status: str, message: str, retry_after_s: int) -> None:
-        super().__init__(message)
-        self.status, self.retry_after_s = status, retry_after_s
 
 
 class Site:
@@ -56,10 +47,13 @@ class Site:
         self.settings, self.host = settings, host
         self.models = offered_models(settings, config_folder)
         self.store = JobStore(settings.data_folder)
+        self.room = Room(self.store, settings)
         self.tokens = Tokens(settings.data_folder / "key")
         self.rate = RateLimit(settings.requests_per_minute)
         self.started = time.time()
         self.dispatcher: Dispatcher | None = None
+        self.pages = KeptPages()
+        self.threads: list[Supervised] = []
         self.menu: list[tuple[str, str]] = []  # address and name of pages
 
     @property
@@ -85,8 +79,8 @@ class Site:
             for model in list(self.models.values())[:4]
         ]
 
-    def task_of(self, job: Job) -> Task:
-        """The work of a job."""
+    def task_of(self, job: Job, room_bytes: int) -> Task:
+        """The work of a job, whose results may take `room_bytes`."""
         folder = self.store.job_folder(job.id)
         model = self.models.get(job.model)
         if model is None:
@@ -99,8 +93,9 @@ class Site:
             song=song,
             link=job.options.get("link") if song is None else None,
             link_hosts=self.settings.link_hosts,
-            max_bytes=int(self.settings.upload_limit_mb * 1e6),
+            max_bytes=min(int(self.settings.upload_limit_mb * 1e6), room_bytes),
             max_seconds=self.settings.length_limit_s,
+            room_bytes=room_bytes,
             source=str(self.store.job_folder(job.parent)) if job.parent and job.kind in FROM_PARENT else None,
             mix=self._mix_of(job) if job.kind == "remix" else None,
             strength=job.strength,
@@ -124,38 +119,9 @@ class Site:
         names = [name for name in (source.files if source else {}) if name != "sidecar"]
         return [(name, shown.get(name, name).capitalize()) for name in names]
 
-    def check_room(self, address: str) -> None:
-        """Refuse a new song while there is no room for it.
-
-        Raises
-        ------
-        Busy
-            503 for a full queue or disk, 429 for one visitor's too many songs.
-        """
-        waiting = self.store.count_active()
-        retry = max(5, int(self.store.mean_seconds() / self.settings.workers))
-        if waiting >= self.settings.queue_limit:
-            raise Busy(
-                "503 Service Unavailable",
-                f"The queue is full ({waiting} songs): try again in about {_minutes(retry)}.",
-                retry,
-            )
-        if self.store.count_active(address) >= self.settings.jobs_per_visitor:
-            raise Busy(
-                "429 Too Many Requests",
-                f"You have {self.settings.jobs_per_visitor} songs waiting: wait until one is done.",
-                retry,
-            )
-        if self.disk_bytes() > self.settings.disk_limit_gb * 1e9:
-            raise Busy("503 Service Unavailable", "The server's disk is full: try again later.", 600)
-
-    def disk_bytes(self) -> int:
-        """Return the disk space of all jobs."""
-        folder = self.settings.data_folder / "jobs"
-        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
     def add_job(self, job_id: str, **values: object) -> Job:
         """Queue a job and wake the dispatcher."""
+        self.room.measure(job_id)
         job = self.store.add(id=job_id, **values)
         self.wake()
         log("job_queued", job=job.number, kind=job.kind, model=job.model)
@@ -166,16 +132,17 @@ class Site:
         for other in self.store.of_song(job.song):
             if other.model == model and other.kind == "separate" and other.state not in ("failed", "cancelled"):
                 return other
-        self.check_room(address)
-        job_id = new_id()
-        target = self.store.job_folder(job_id)
-        target.mkdir()
-        for path in self.store.job_folder(self._root(job).id).glob("song.*"):
-            _link_or_copy(path, target / path.name)
-        return self.add_job(
-            job_id, kind="separate", owner=owner, address=address, title=job.title, model=model, origin=job.origin,
-            song=job.song, options={key: value for key, value in job.options.items() if key == "link"},
-        )  # fmt: skip
+        songs = list(self.store.job_folder(self._root(job).id).glob("song.*"))
+        with self.room.place(address, sum(path.stat().st_size for path in songs)):
+            job_id = new_id()
+            target = self.store.job_folder(job_id)
+            target.mkdir()
+            for path in songs:
+                _link_or_copy(path, target / path.name)
+            return self.add_job(
+                job_id, kind="separate", owner=owner, address=address, title=job.title, model=model, origin=job.origin,
+                song=job.song, options={key: value for key, value in job.options.items() if key == "link"},
+            )  # fmt: skip
 
     def _root(self, job: Job) -> Job:
         """The job that a variant was made from, in whose folder the song lies; any other job itself."""
@@ -189,13 +156,13 @@ class Site:
         found = self.store.find_variant(root.id, strength)
         if found:
             return found
-        self.check_room(address)
-        job_id = new_id()
-        self.store.job_folder(job_id).mkdir()
-        return self.add_job(
-            job_id, kind="variant", owner=owner, address=address, title=root.title, model=root.model,
-            origin=root.origin, song=root.song, parent=root.id, options={"strength": strength},
-        )  # fmt: skip
+        with self.room.place(address, 0):
+            job_id = new_id()
+            self.store.job_folder(job_id).mkdir()
+            return self.add_job(
+                job_id, kind="variant", owner=owner, address=address, title=root.title, model=root.model,
+                origin=root.origin, song=root.song, parent=root.id, options={"strength": strength},
+            )  # fmt: skip
 
     def delete(self, job: Job) -> None:
         """Remove a job with its files, and what was made of it: other strengths, mixes."""
@@ -206,25 +173,46 @@ class Site:
                 self.store.request_cancel(other.id)
                 self.store.delete(other.id)
                 shutil.rmtree(self.store.job_folder(other.id), ignore_errors=True)
+                self.room.measure(other.id)
 
-    def sweep(self, now: float | None = None) -> int:
+    def sweep(self, now: float | None = None, lost_after_s: float = 3600) -> int:
         """Remove what has expired and folders that no job owns; return how many went."""
         now = time.time() if now is None else now
         expired = self.store.expired(now - self.settings.result_hours * 3600)
         for job in expired:
             self.delete(job)
-        known, lost = self.store.ids(), 0
-        for folder in (self.settings.data_folder / "jobs").iterdir():
-            if folder.name not in known and now - folder.stat().st_mtime > 3600:
+        folders = [(path, _changed(path)) for path in (self.settings.data_folder / "jobs").iterdir()]
+        known, lost = self.store.ids(), 0  # after the folders: a job that came in meanwhile is known
+        for folder, changed in folders:
+            if folder.name not in known and now - changed > lost_after_s:
                 shutil.rmtree(folder, ignore_errors=True)
+                self.room.measure(folder.name)
                 lost += 1
         if expired or lost:
             log("swept", expired=len(expired), lost=lost)
         return len(expired) + lost
 
+    def free_disk(self) -> None:
+        """Free what can be freed on a full disk: what has expired, and what lies about unowned for ten minutes."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            self.sweep(lost_after_s=600)
+
+    def troubles(self) -> list[str]:
+        """What does not work, for monitors: ``database``, ``disk``, or a thread with what it raised."""
+        found = []
+        try:
+            self.store.count_active()
+        except sqlite3.Error:
+            found.append("database")
+        if self.room.free_bytes < KEEP_FREE_BYTES:
+            found.append("disk")
+        threads = [*self.threads, *(self.dispatcher.threads if self.dispatcher else [])]
+        return found + [f"{thread.name}: {thread.state}" for thread in threads if thread.state != "ok"]
+
     def share_url(self, job: Job) -> str:
         """Address of a job's page, as the visitor's browser calls this server."""
-        return f"{web.ctx.protocol}://{web.ctx.env.get('HTTP_HOST', 'localhost')}/songs/{job.id}"
+        scheme = "https" if is_secure(self.settings.trust_proxy, web.ctx.env) else "http"
+        return f"{scheme}://{web.ctx.env.get('HTTP_HOST', 'localhost')}/songs/{job.id}"
 
     def player_config(self, job: Job) -> str:
         """Return the player's sources: the two stems, and the mixture, which is both."""
@@ -272,8 +260,12 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+def _changed(folder: Path) -> float:
+    """When a folder or a file in it was last changed; far ahead if it is going just now."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:
+        return float("inf")
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -7,19 +7,21 @@ a link can be shared and no other one guessed.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import secrets
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-ACTIVE = ("queued", "running")
-ID_BYTES = 16
+from demonstrator.job import Job, from_row, new_id, storable, to_row
+from splitstrument.errors import SettingsError
+
+FILE = "jobs.sqlite3"
+BROKEN_ROW = "The record of this song is damaged: send it again."
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -34,62 +36,6 @@ CREATE INDEX IF NOT EXISTS jobs_by_song ON jobs (song, number);
 """
 
 
-@dataclass
-class Job:
-    """One row.
-
-    Attributes
-    ----------
-    kind
-        ``separate``, ``variant``: the mask of `parent` at another strength, or ``remix``: a mix of its stems.
-    owner
-        The visitor's cookie; only its bearer may cancel or delete.
-    origin
-        ``upload``, ``example`` or the link.
-    song
-        Name for the song that jobs on the same upload share: what can be compared.
-    options, result
-        Plain data; the result lists the files, the activity and how long it took.
-    """
-
-    id: str
-    kind: str
-    owner: str
-    address: str
-    title: str
-    model: str
-    origin: str
-    song: str
-    parent: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-    state: str = "queued"
-    cancel: int = 0
-    attempts: int = 0
-    progress: float = 0.0
-    stage: str = ""
-    error: str | None = None
-    result: dict[str, Any] | None = None
-    created: float = 0.0
-    started: float | None = None
-    finished: float | None = None
-    number: int = 0
-
-    @property
-    def active(self) -> bool:
-        """Whether it waits or runs."""
-        return self.state in ACTIVE
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Files of a job that is done: name -> path in its result folder."""
-        return (self.result or {}).get("files", {})
-
-    @property
-    def strength(self) -> int:
-        """Strength of the mask in percent; 100 is the model's own."""
-        return int(self.options.get("strength", 100))
-
-
 class JobStore:
     """All jobs; every method is one transaction and may be called from any thread."""
 
@@ -99,9 +45,32 @@ class JobStore:
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._write_lock = threading.Lock()
+        with self._explained():
+            self._prepare()
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """One sentence and a way out for a database that cannot be used."""
+        path = self.folder / FILE
+        try:
+            yield
+        except sqlite3.Error as error:
+            reason = " ".join(str(error).split())[:200]
+            raise SettingsError(
+                f"The list of songs {path} cannot be used ({reason}): move it away, and start again with an empty "
+                "list, or choose another folder with --data."
+            ) from None
+
+    def _prepare(self) -> None:
+        found = self._read().execute("PRAGMA quick_check(1)").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(str(found))
         with self._write() as db:
             for statement in filter(str.strip, SCHEMA.split(";")):
                 db.execute(statement)
+        columns = {row[1] for row in self._read().execute("PRAGMA table_info(jobs)")}
+        if lacking := sorted({item.name for item in fields(Job)} - columns):
+            raise sqlite3.DatabaseError(f"another version made it: no column {lacking[0]!r}")
 
     def close(self) -> None:
         """Close every thread's connection."""
@@ -117,7 +86,7 @@ class JobStore:
     def add(self, **values: Any) -> Job:
         """Queue a job; its folder is made by the caller beforehand where files come first (see `new_id`)."""
         job = Job(id=values.pop("id", None) or new_id(), created=time.time(), **values)
-        row = _to_row(job)
+        row = to_row(job)
         row.pop("number")
         with self._write() as db:
             cursor = db.execute(
@@ -174,10 +143,11 @@ class JobStore:
         """Take the next job and mark it running; variants and mixes, which take moments, go first."""
         with self._write() as db:
             query = "SELECT * FROM jobs WHERE state = 'queued' ORDER BY kind = 'separate', number LIMIT 1"
-            row = db.execute(query).fetchone()
-            if row is None:
+            while (row := db.execute(query).fetchone()) is not None and (job := from_row(row)) is None:
+                query_broken = "UPDATE jobs SET state = 'failed', finished = ?, error = ? WHERE number = ?"
+                db.execute(query_broken, (time.time(), BROKEN_ROW, row["number"]))
+            if row is None or job is None:
                 return None
-            job = _from_row(row)
             job.state, job.started, job.attempts = "running", time.time(), job.attempts + 1
             db.execute(
                 "UPDATE jobs SET state = 'running', started = ?, attempts = ? WHERE id = ?",
@@ -189,20 +159,20 @@ class JobStore:
         """Note how far a running job is (0 to 1)."""
         with self._write() as db:
             query = "UPDATE jobs SET progress = ?, stage = ? WHERE id = ? AND state = 'running'"
-            db.execute(query, (min(max(progress, 0.0), 1.0), stage, job_id))
+            db.execute(query, (min(max(progress, 0.0), 1.0), storable(stage), job_id))
 
     def finish(self, job_id: str, state: str, error: str | None = None, result: dict[str, Any] | None = None) -> None:
         """End a job as done, failed or cancelled."""
         with self._write() as db:
             db.execute(
                 "UPDATE jobs SET state = ?, error = ?, result = ?, finished = ?, progress = ? WHERE id = ?",
-                (state, error, json.dumps(result), time.time(), float(state == "done"), job_id),
+                (state, storable(error), json.dumps(result), time.time(), float(state == "done"), job_id),
             )
 
     def rename(self, job_id: str, title: str) -> None:
         """Give a job the title that its link turned out to have."""
         with self._write() as db:
-            db.execute("UPDATE jobs SET title = ? WHERE id = ?", (title, job_id))
+            db.execute("UPDATE jobs SET title = ? WHERE id = ?", (storable(title), job_id))
 
     def request_cancel(self, job_id: str) -> None:
         """Cancel at once what waits; ask the dispatcher to stop what runs."""
@@ -259,14 +229,13 @@ class JobStore:
 
     def _jobs(self, where: str, *values: Any) -> Iterator[Job]:
         for row in self._read().execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall():
-            yield _from_row(row)
+            if job := from_row(row):  # one that is broken is no other's trouble
+                yield job
 
     def _read(self) -> sqlite3.Connection:
         connection = getattr(self._local, "connection", None)
         if connection is None:
-            connection = sqlite3.connect(
-                self.folder / "jobs.sqlite3", timeout=30, isolation_level=None, check_same_thread=False
-            )
+            connection = sqlite3.connect(self.folder / FILE, timeout=30, isolation_level=None, check_same_thread=False)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -274,31 +243,15 @@ class JobStore:
             self._connections.append(connection)
         return connection
 
-    @contextmanager
+    @contextlib.contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         connection = self._read()
         with self._write_lock:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # a full disk has rolled back already
+                    connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
-
-
-def new_id() -> str:
-    """Return a name that cannot be guessed: 32 hexadecimal digits."""
-    return secrets.token_hex(ID_BYTES)
-
-
-def _to_row(job: Job) -> dict[str, Any]:
-    row = {item.name: getattr(job, item.name) for item in fields(Job)}
-    return row | {"options": json.dumps(job.options), "result": json.dumps(job.result)}
-
-
-def _from_row(row: sqlite3.Row) -> Job:
-    values = dict(row)
-    values["options"] = json.loads(values["options"])
-    values["result"] = json.loads(values["result"]) if values["result"] else None
-    return Job(**values)

@@ -15,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from demonstrator.links import FetchRequest, fetch
-from splitstrument.audio import probe
+from splitstrument.audio import AudioInfo, probe
 from splitstrument.errors import AudioFileError
 from splitstrument.files import write_json
 
 Report = Callable[[float, str], None]
 VIEW_FILE, PLAY_FILE, TITLE_KEY = "view.json", "play.flac", "title"
 SHARE_FETCH, SHARE_DRAW = 0.25, 0.1
+N_STEMS = 2
+SAMPLE_BYTES, PLAY_SAMPLE_BYTES = 4, 3  # float32; FLAC of 24 bits
+MASK_BYTES = 8  # per sample of the song: bins over hop length, in two bytes, middle and side
+SMALL_FILES_BYTES = 3_000_000
 
 _models: dict[tuple[str, str | None, int | None], Any] = {}
 
@@ -49,6 +53,8 @@ class Task:
         File of the song in the job's folder; None if it must be fetched.
     link, link_hosts, max_bytes
         What to fetch and its bounds.
+    room_bytes
+        What all files of the result may take.
     source
         For a variant or a mix: the folder of the job whose mask or stems are used.
     strength
@@ -65,6 +71,7 @@ class Task:
     link_hosts: tuple[str, ...] = ()
     max_bytes: int = 200_000_000
     max_seconds: float = 1200.0
+    room_bytes: int = 1 << 62
     source: str | None = None
     strength: int = 100
     engine: str | None = None
@@ -106,7 +113,7 @@ def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]
     from splitstrument.separation.songs import separate_file
 
     song, extra, done = _song_of(task, report)
-    _check_length(song, task.max_seconds)
+    _check_size(song, task)
     report(done, "loading the model")
     model = loaded_model(task.model, task.engine, task.threads)
     separated = separate_file(song, result_folder, model, _options(task), progress=_between(report, done))
@@ -120,6 +127,7 @@ def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any
 
     source = Path(task.source or "")
     song = next(source.glob("song.*"))
+    _check_size(song, task)
     mask = source / "result" / "song" / "mask.zip"
     separated = reprocess_file(song, mask, result_folder, _options(task), progress=_between(report, 0.0))
     forget_places(separated.sidecar, song.name)
@@ -138,6 +146,11 @@ def _remix(task: Task, mix: MixTask, result_folder: Path, report: Report) -> dic
         done_s += seconds
         report(min(1.0, done_s / max(2 * duration_s, 1e-9)), "mixing")
 
+    if (needed := sum(map(mixed_bytes, stems.values()))) > task.room_bytes:
+        raise AudioFileError(
+            f"The mix may take {needed / 1e6:.0f} MB, more than the {task.room_bytes / 1e6:.0f} MB that are left here: "
+            "try again later."
+        )
     result_folder.mkdir(parents=True)
     output = result_folder / f"mix.{mix.format}"
     mixed = remix_files(stems, output, validate(mix.settings, RemixSettings, "The mix"), advance)
@@ -173,15 +186,41 @@ def _song_of(task: Task, report: Report) -> tuple[Path, dict[str, Any], float]:
     return song, {TITLE_KEY: title}, SHARE_FETCH
 
 
-def _check_length(song: Path, max_seconds: float) -> None:
-    info = probe(song, max_seconds)
+def _check_size(song: Path, task: Task) -> None:
+    """Refuse what is too long, or would become larger than there is room for."""
+    info = probe(song, task.max_seconds)
     if info.n_samples < 1:
         raise AudioFileError("The file holds no sound: export the song again.")
-    if info.duration_s > max_seconds:
+    if info.duration_s > task.max_seconds:
         raise AudioFileError(
-            f"The song is more than {max_seconds / 60:.1f} minutes long, the most that is taken here: cut it, "
+            f"The song is more than {task.max_seconds / 60:.1f} minutes long, the most that is taken here: cut it, "
             "or use `splitstrument separate` on the command line, which takes any length."
         )
+    if (needed := result_bytes(info)) > task.room_bytes:
+        shape = f"{info.n_channels} channels, {info.sample_rate_hz} Hz, {info.duration_s:.0f} s"
+        raise AudioFileError(
+            f"The result of this song may take {needed / 1e6:.0f} MB ({shape}), more than the "
+            f"{task.room_bytes / 1e6:.0f} MB that are left here: try again later, or with fewer channels."
+        )
+
+
+def result_bytes(info: AudioInfo) -> int:
+    """Most that the result of a song may take: two stems, the file to play, the mask, pictures and lists."""
+    stems = N_STEMS * info.n_channels * SAMPLE_BYTES
+    play = N_STEMS * info.n_channels * PLAY_SAMPLE_BYTES
+    return round(info.n_samples * (stems + play + MASK_BYTES)) + SMALL_FILES_BYTES
+
+
+def mixed_bytes(stem: Path) -> int:
+    """Most that a stem's part of a mix takes: the mix itself, and what is written on the way, in float32."""
+    info = probe(stem)
+    return info.n_samples * info.n_channels * SAMPLE_BYTES + SMALL_FILES_BYTES
+
+
+def play_bytes(stem: Path) -> int:
+    """Most that a stem takes in a file to play."""
+    info = probe(stem)
+    return info.n_samples * info.n_channels * PLAY_SAMPLE_BYTES + SMALL_FILES_BYTES
 
 
 def _between(report: Report, first: float) -> Callable[[float, float], None]:

@@ -1,32 +1,29 @@
-"""Workers: processes of this machine or a dask.distributed cluster, and the thread that hands jobs out.
+"""Workers: processes of this machine or a dask.distributed cluster.
 
 A worker process keeps its engines open, may be stopped in the middle of a job, and may crash on a hostile file without
-taking the server along. The dispatcher has one thread per worker: claim a job, run it, write down how it ended.
+taking the server along.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
-import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from demonstrator.log import log
-from demonstrator.store import Job, JobStore
+from demonstrator.privacy import PRIVATE_UMASK
 from demonstrator.work import Report, Task, loaded_model, run_task
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError, missing_extra
 
 POLL_S = 0.1
-IDLE_S = 0.5
 REPORT_EVERY_S = 0.2
 CANCEL_GRACE_S = 3.0
-MAX_ATTEMPTS = 3
 NICENESS = 10
 
 
@@ -105,6 +102,12 @@ class ProcessRunner:
                 "The separation process died on this song, perhaps for lack of memory: try a shorter song or another "
                 "file of it."
             ) from None
+        except (SplitstrumentError, OSError):
+            raise
+        except BaseException:  # a task that nobody waits for must not answer the next one
+            self._process.kill()
+            self._process.join()
+            raise
         finally:
             self._reap()
 
@@ -125,6 +128,8 @@ class ProcessRunner:
 def _outcome(kind: str, values: list[Any], reason: str | None) -> dict[str, Any]:
     if kind == "done":
         return values[0]
+    if kind == "full":
+        raise OSError(errno.ENOSPC, values[0])
     if kind == "cancelled":
         raise CancelledError(reason or "cancelled")
     raise SplitstrumentError(values[0]) if kind == "failed" else WorkerError(values[0])
@@ -134,6 +139,7 @@ def _serve(connection: Connection, warm: list[tuple[str, str | None, int | None]
     """Body of a worker process: answer tasks until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.umask(PRIVATE_UMASK)
     if hasattr(os, "nice"):
         os.nice(NICENESS)  # pages come first
     for key in warm:
@@ -156,6 +162,8 @@ def _answer(task: Task, report: Report) -> tuple[Any, ...]:
     except (EOFError, BrokenPipeError):
         raise
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return "full", str(error.strerror)
         return "broken", f"The server could not store the result ({error.strerror}): tell who runs it."
     except Exception as error:  # a bug of ours: the visitor gets a sentence, the log the type
         log("bug", error=f"{type(error).__name__}: {_without_folder(str(error), task)[:300]}")
@@ -245,99 +253,3 @@ def _cluster_task(task: Task, topic: str) -> tuple[Any, ...]:
         worker.log_event(topic, (share, stage))
 
     return _answer(task, _throttled(report))
-
-
-class Dispatcher:
-    """Hands the queue's jobs to the runners.
-
-    Parameters
-    ----------
-    task_of
-        Makes a job's task.
-    """
-
-    def __init__(
-        self, store: JobStore, runners: list[Runner], task_of: Callable[[Job], Task], job_limit_s: float
-    ) -> None:
-        self.store, self.runners, self.task_of, self.job_limit_s = store, runners, task_of, job_limit_s
-        self._stopping = threading.Event()
-        self._news = threading.Condition()
-        self._threads = [threading.Thread(target=self._loop, args=(runner,), daemon=True) for runner in runners]
-
-    def start(self) -> None:
-        """Put back what an earlier server left unfinished, then begin."""
-        for job in self.store.requeue_running(MAX_ATTEMPTS):
-            log("job_resumed", job=job.number, attempts=job.attempts)
-        for thread in self._threads:
-            thread.start()
-
-    def wake(self) -> None:
-        """Tell that a job was added."""
-        with self._news:
-            self._news.notify_all()
-
-    def stop(self) -> None:
-        """End: running jobs go back into the queue, for the next start."""
-        self._stopping.set()
-        self.wake()
-        for thread in self._threads:
-            thread.join(CANCEL_GRACE_S + 5)
-        for runner in self.runners:
-            runner.close()
-
-    def _loop(self, runner: Runner) -> None:
-        while not self._stopping.is_set():
-            job = self.store.claim()
-            if job:
-                self._run(job, runner)
-                continue
-            with self._news:
-                self._news.wait(IDLE_S)
-
-    def _run(self, job: Job, runner: Runner) -> None:
-        log("job_started", job=job.number, kind=job.kind, model=job.model, origin=job.origin.partition(":")[0])
-        try:
-            result = self._work(job, runner)
-        except CancelledError as error:
-            self._stopped(job, str(error))
-        except Exception as error:
-            known = isinstance(error, SplitstrumentError)
-            self.store.finish(job.id, "failed", str(error) if known else "The server failed; this is a bug.")
-            log("job_failed", job=job.number, error=type(error).__name__, reason=str(error)[:200])
-        else:
-            if title := result.pop("title", None):
-                self.store.rename(job.id, title)
-            self.store.finish(job.id, "done", result=result)
-            log("job_done", job=job.number, seconds=result["seconds"], song_s=result.get("duration_s"))
-
-    def _work(self, job: Job, runner: Runner) -> dict[str, Any]:
-        """Run the job's task; whatever goes wrong, no half result stays, even if the worker had to be killed."""
-        try:
-            return runner.run(
-                self.task_of(job), lambda share, stage: self.store.report(job.id, share, stage), self._stopper(job)
-            )
-        except BaseException:
-            shutil.rmtree(self.store.job_folder(job.id) / "result", ignore_errors=True)
-            raise
-
-    def _stopper(self, job: Job) -> Callable[[], str | None]:
-        limit = time.monotonic() + self.job_limit_s
-
-        def stop() -> str | None:
-            if self._stopping.is_set():
-                return "shutdown"
-            if time.monotonic() > limit:
-                return "timeout"
-            return "cancel" if self.store.cancel_requested(job.id) else None
-
-        return stop
-
-    def _stopped(self, job: Job, reason: str) -> None:
-        if reason == "shutdown":
-            self.store.put_back(job.id)
-        elif reason == "timeout":
-            minutes = self.job_limit_s / 60
-            self.store.finish(job.id, "failed", f"The separation took longer than {minutes:.0f} minutes: cut the song.")
-        else:
-            self.store.finish(job.id, "cancelled")
-        log("job_stopped", job=job.number, reason=reason)

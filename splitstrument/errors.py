@@ -37,6 +37,10 @@ class MissingExtraError(SplitstrumentError):
     """A command needs an optional part of the package, or a program, that is not installed."""
 
 
+class FolderInUseError(SplitstrumentError):
+    """Another process writes to the same place."""
+
+
 class CancelledError(SplitstrumentError):
     """The user, or a progress callback, asked to stop."""
 

@@ -16,7 +16,6 @@ rewritten whole after each track, lists only tracks that are there.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError
-from splitstrument.files import safe_name, write_yaml
+from splitstrument.files import safe_name, scratch_folder, write_yaml
 from splitstrument.pairs import Pair, check_pair, find_pairs
 from splitstrument.settings import read_yaml
 
@@ -156,7 +155,7 @@ def write_files(root: Path, name: str, sounds: Mapping[str, np.ndarray], sample_
         )
     folder = track_folder(root, name, sample_rate_hz)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=root) as part:
+    with scratch_folder(root, ".part-") as part:
         work = Path(part, name)
         work.mkdir()
         for stem, sound in sounds.items():

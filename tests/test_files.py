@@ -52,6 +52,21 @@ def test_safe_name_is_one_harmless_component(name):
     assert safe_name(safe) == safe
 
 
+@pytest.mark.parametrize(
+    "mark", ["\u202e", "\u2066", "\u200f", "\u061c", "\x85", "\x9b", "\x1b", "\ud83d", "\ufeff", "\u2028"]
+)
+def test_safe_name_has_no_marks_that_cannot_be_seen_or_turn_the_writing(mark):
+    assert safe_name(f"a{mark}b{mark * 3}.wav") == "a_b_.wav"
+
+
+def test_safe_name_keeps_joined_letters_and_pictures():
+    assert safe_name("می‌خواهم 👩‍🎤") == "می‌خواهم 👩‍🎤"
+
+
+def test_safe_name_of_a_huge_text_takes_no_time():
+    assert len(safe_name("ü" * 5_000_000).encode()) <= 120
+
+
 def test_safe_name_keeps_every_alphabet():
     assert safe_name("Björk – Jóga/Ё 音楽?.mp3") == "Björk – Jóga_Ё 音楽_.mp3"
 

@@ -66,24 +66,16 @@ class FfmpegReader(Reader):
         self.channel_mask, self.tags = mask_of_wav(head), _tags(head)
 
     def _command(self, is_mp4: bool) -> list[str]:
-        """Standard input cannot be sought in, which MP4 files with their index at the end need; the demuxers that may
-        read a path open no other."""
-        source = [f"file:{self.path.absolute()}"] if is_mp4 else ["pipe:0"]
-        protocols = "file,pipe" if is_mp4 else "pipe"
-        return [
-            *(
-                "ffmpeg",
-                "-nostdin",
-                "-v",
-                "error",
-                "-protocol_whitelist",
-                protocols,
-                "-format_whitelist",
-                DEMUXERS,
-                "-i",
-            ),
-            *(*source, "-map", "0:a:0", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"),
-        ]
+        """ffmpeg reads its standard input, whatever a song says, and opens no file and no address.
+
+        MP4 files, whose index may stand at the end, go through its cache, since a pipe cannot be sought in.
+        """
+        source = "cache:pipe:0" if is_mp4 else "pipe:0"
+        protocols = "cache,pipe" if is_mp4 else "pipe"
+        demuxers = ["-f", "mov"] if is_mp4 else []
+        allowed = ["-protocol_whitelist", protocols, "-format_whitelist", DEMUXERS, *demuxers]
+        output = ["-map", "0:a:0", "-c:a", "pcm_f32le", "-bitexact", "-f", "wav", "pipe:1"]
+        return ["ffmpeg", "-nostdin", "-v", "error", *allowed, "-i", source, *output]
 
     def _header(self) -> Iterator[bytes]:
         """The WAV header, up to the name of the chunk of the sound."""
@@ -110,7 +102,7 @@ class FfmpegReader(Reader):
         """The last thing that ffmpeg has said, without the file's name."""
         self._process.wait()
         self._errors.seek(0)
-        lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
+        lines = [line for line in self._errors.read().decode("utf-8", "replace").splitlines() if _says_why(line)]
         return lines[-1].rsplit(": ", 1)[-1].strip() if lines else "ffmpeg decodes no sound"
 
     def rewind(self) -> None:
@@ -124,6 +116,11 @@ class FfmpegReader(Reader):
         self._output.close()
         self._process.wait()
         self._errors.close()
+
+
+def _says_why(line: str) -> bool:
+    """Tell whether a line is a reason; the cache complains of every pipe."""
+    return bool(line.strip()) and not line.startswith("[cache @") and "Last message repeated" not in line
 
 
 def _tags(head: bytes) -> Tags:

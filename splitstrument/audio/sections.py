@@ -106,7 +106,9 @@ class SectionFile(io.RawIOBase):
         return n_read
 
     def _read_part(self, view: memoryview) -> int:
-        """Read up to where what is inserted begins or ends."""
+        """Read up to where what is inserted begins or ends; damaged files are sought beyond what a file can have."""
+        if self._position >= self._length:
+            return 0
         after = self._before + len(self._extra)
         if self._before <= self._position < after:
             part = self._extra[self._position - self._before :][: len(view)]

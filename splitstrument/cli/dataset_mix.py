@@ -63,6 +63,7 @@ def mix(
     from splitstrument.datasets.index import stems_of, track_folders
     from splitstrument.datasets.mix import MixSettings, mix_track
     from splitstrument.executor import run_batch, track_executor
+    from splitstrument.files import claimed
     from splitstrument.settings import validate
 
     given = {"sample_rates_hz": rates or None, "subtype": subtype or ("FLOAT" if suffix == "wav" else None)}
@@ -85,7 +86,7 @@ def mix(
     if dry_run:
         _preview(folders, settings, as_json)
         return
-    with track_executor(jobs, scheduler) as executor:
+    with claimed(output), track_executor(jobs, scheduler) as executor:
         work = partial(mix_track, output=output, settings=settings)
         batch = run_batch(work, folders, executor, "mix", lambda folder: folder.name, quiet)
     _show(batch, as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from splitstrument.audio import is_audio_name, probe
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
 from splitstrument.errors import SettingsError
+from splitstrument.files import scratch_folder
 from splitstrument.mixing.remix import RemixSettings, check_names, remix_files
 from splitstrument.mixing.words import find_word, words
 from splitstrument.model_folder import DEFAULT_MODEL
@@ -114,7 +114,7 @@ def stems_of(song: Path, model: str, quiet: bool) -> Iterator[dict[str, Path]]:
     from splitstrument.separation.options import SeparationOptions
     from splitstrument.separation.songs import separate_file
 
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+    with scratch_folder() as folder:
         total = probe(song).duration_s
         with progress(f"separating {song.name}", total, "s", quiet) as advance:
             done = 0.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from splitstrument.cli.common import (
 from splitstrument.cli.settings_flags import flags_of, from_flags
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
 from splitstrument.executor import available_cores, track_executor
+from splitstrument.files import scratch_folder
 from splitstrument.model_folder import DEFAULT_MODEL, ModelFolder, find_model
 from splitstrument.progress import progress as show_progress
 from splitstrument.separation.batch import Plan, make_plan, run_plan
@@ -177,7 +177,7 @@ def _standard_input(songs: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], P
         raise SettingsError(
             "Nothing comes in on standard input: send a song there, as in `... | splitstrument separate -`."
         )
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+    with scratch_folder() as folder:
         spooled = Path(folder) / "stdin"
         with spooled.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
@@ -216,7 +216,7 @@ def _standard_output(output: str, chosen: SeparationOptions, songs: tuple[str, .
         raise SettingsError(
             "Standard output takes one stem of one song: add --stems rest, or the name of an instrument."
         )
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+    with scratch_folder() as folder:
         yield Path(folder)
 
 
@@ -297,7 +297,7 @@ def rerun(
     audio = read_sidecar(sidecar).audio
     total = audio["n_samples"] / audio["sample_rate_hz"]
     with (
-        tempfile.TemporaryDirectory(prefix="splitstrument-") as scratch,
+        scratch_folder() as scratch,
         terminable(),
         show_progress("Separating again", total, "s", quiet) as advance,
     ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from splitstrument.corpus.charts import Chart
 from splitstrument.corpus.draws import pick, share_of
 from splitstrument.corpus.midi import Score, read_score
 from splitstrument.errors import DatasetError, MissingExtraError
+from splitstrument.files import scratch_folder
 
 INSTALL = "Composing songs needs MMA: run `apt-get install mma` and try again."
 LIBRARY = Path("/usr/share/mma/lib")
@@ -90,7 +90,7 @@ def play(text: str, title: str, extra: Sequence[str] = ()) -> Score:
     program = shutil.which("mma")
     if not program:
         raise MissingExtraError(INSTALL)
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+    with scratch_folder() as folder:
         source, out = Path(folder, "song.mma"), Path(folder, "song.mid")
         source.write_text(text, encoding="utf-8")
         command = [program, *extra, "-f", str(out), str(source)]

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 import zipfile
 from pathlib import Path
 
 from splitstrument.corpus.catalogue import PACKAGES, REAL_SONGS, Package
 from splitstrument.errors import DatasetError, MissingExtraError
+from splitstrument.files import scratch_folder
 
 TIMEOUT_S = 1800
 SOURCE_ARCHIVES = ("guitarsounds",)
@@ -35,7 +35,7 @@ def fetch(name: str, root: Path) -> Path:
         return folder
     root.mkdir(parents=True, exist_ok=True)
     root = root.resolve()  # the registries' tools run inside the work folder, where a relative path leads nowhere
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as work:
+    with scratch_folder(root, ".fetch-") as work:
         unpacked = Path(work, "unpacked")
         unpacked.mkdir()
         _unpack(known[name], Path(work), unpacked)

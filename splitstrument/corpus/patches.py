@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from splitstrument.audio import Audio
 from splitstrument.corpus.midi import Part, write_part
 from splitstrument.corpus.soundfonts import RATE_HZ, TIMEOUT_S
 from splitstrument.errors import DatasetError, MissingExtraError
+from splitstrument.files import scratch_folder
 
 INSTALL = "Rendering with Freepats needs timidity: run `apt-get install timidity` and try again."
 CONFIGURATION = Path("etc/timidity/freepats.cfg")
@@ -48,7 +48,7 @@ def render_patches(part: Part, package: Path, program: int) -> Audio:
     timidity = shutil.which("timidity")
     if not timidity:
         raise MissingExtraError(INSTALL)
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
+    with scratch_folder() as folder:
         score, raw, configuration = (Path(folder, name) for name in ("part.mid", "part.raw", "patches.cfg"))
         write_part(part, score, program)
         configuration.write_text(f"dir {(package / PATCHES).resolve()}\n{_configuration(package)}", encoding="utf-8")

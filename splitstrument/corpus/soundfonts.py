@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from splitstrument.audio import Audio
 from splitstrument.corpus.midi import Part, write_part
 from splitstrument.errors import DatasetError, MissingExtraError
+from splitstrument.files import scratch_folder
 
 RATE_HZ = 44_100
 TIMEOUT_S = 600
@@ -33,7 +33,7 @@ def render_part(part: Part, soundfont: Path, program: int, bank: int = 0) -> Aud
     fluidsynth = shutil.which("fluidsynth")
     if not fluidsynth:
         raise MissingExtraError("Rendering needs fluidsynth: run `apt-get install fluidsynth` and try again.")
-    with tempfile.TemporaryDirectory(prefix="splitstrument-", dir=_scratch()) as folder:
+    with scratch_folder(_scratch()) as folder:
         score, raw = Path(folder, "part.mid"), Path(folder, "part.raw")
         write_part(part, score, program, bank)
         command = [fluidsynth, "-ni", "-q", "-r", str(RATE_HZ), "-g", "0.5", "-O", "float", "-T", "raw", "-F", str(raw)]
@@ -46,6 +46,6 @@ def render_part(part: Part, soundfont: Path, program: int, bank: int = 0) -> Aud
         return np.fromfile(raw, "<f4").reshape(-1, 2)
 
 
-def _scratch() -> str | None:
+def _scratch() -> Path | None:
     """A folder in memory where the system has one: a stem is 20 MB a minute, read once."""
-    return str(MEMORY) if MEMORY.is_dir() else None
+    return MEMORY if MEMORY.is_dir() else None

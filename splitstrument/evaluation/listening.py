@@ -30,6 +30,7 @@ from splitstrument.errors import DatasetError, missing_extra
 from splitstrument.evaluation.report.data import Evaluation
 from splitstrument.evaluation.statistics import bootstrap_interval, sign_flip_p
 from splitstrument.files import inside, write_text
+from splitstrument.tables import csv_cell, csv_text_of
 
 Kind = Literal["mushra", "ab"]
 REFERENCE, ANCHOR = "hidden reference", "anchor (mixture)"
@@ -128,7 +129,7 @@ class Ratings:
         self.rows: list[dict[str, str]] = []
         if path.is_file():
             with path.open(encoding="utf-8", newline="") as file:
-                self.rows = list(csv.DictReader(file))
+                self.rows = [{key: csv_text_of(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
 
     def replace(self, rows: list[dict[str, Any]]) -> None:
         """Add the rows of one trial; an earlier answer of the same session to it is replaced."""
@@ -146,7 +147,7 @@ class Ratings:
         stream = io.StringIO()
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self.rows)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in self.rows)
         return stream.getvalue()
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -19,6 +18,7 @@ from splitstrument.evaluation.schema import ESTIMATE, Comparison, Record, Summar
 from splitstrument.evaluation.statistics import compare, holm, share_of_distance, summarise
 from splitstrument.evaluation.systems import BASES, CEILINGS, DESCRIPTIONS
 from splitstrument.settings import read_yaml
+from splitstrument.tables import csv_cell
 
 EVALUATION_FORMAT = 1
 EVALUATION_FILE = "evaluation.yaml"
@@ -96,13 +96,9 @@ def csv_text(record: Record) -> str:
                 values = track["scores"][system][source]
                 cells = ["" if values.get(key) is None else values[key] for key in metrics()]
                 mine = kinds if system == ESTIMATE else ""
-                writer.writerow([_harmless(record["name"]), _harmless(track["track"]), system, source, *cells, mine])
+                names = map(csv_cell, (record["name"], track["track"], system))
+                writer.writerow([*names, source, *cells, mine])
     return stream.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """Keep spreadsheets from taking a track's name for a formula."""
-    return re.sub(r"^([=+\-@\t])", r"'\1", text)
 
 
 def _summary(tracks: list[TrackRecord], system: str) -> dict[str, dict[str, Summary]]:

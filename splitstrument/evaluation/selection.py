@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from splitstrument.errors import DatasetError, ModelError
+from splitstrument.files import scratch_folder
 from splitstrument.model_folder import ModelFolder, copy_code, write_model_folder
 from splitstrument.pairs import Pair
 from splitstrument.settings import read_yaml
@@ -38,7 +38,7 @@ def model_with(model: ModelFolder, weights: str) -> Iterator[Path]:
     if LAST_FILE not in model.description.files:
         raise ModelError(f"{model.path} has no {LAST_FILE}: only a run folder keeps the last weights beside the best.")
     file = model.file(LAST_FILE).resolve()
-    with tempfile.TemporaryDirectory(prefix=".last-", dir=model.path) as temporary:
+    with scratch_folder(model.path, ".last-") as temporary:
         folder = Path(temporary)
         (folder / LAST_FILE).symlink_to(file)
         if (model.path / PROVENANCE).is_file():

@@ -7,14 +7,13 @@ is never a default. Needs the extra ``train`` (onnx).
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from splitstrument.errors import SettingsError, missing_extra
-from splitstrument.files import atomic_path
+from splitstrument.files import atomic_path, scratch_folder
 from splitstrument.model_folder import ONNX_FILE, ModelFolder, read_model_folder, write_model_folder
 from splitstrument.model_tools.song_chunks import normalised, song_chunks
 from splitstrument.network.settings import ModelSettings
@@ -46,7 +45,7 @@ def export_int8(folder: ModelFolder, songs: Sequence[Path], seed: int = 0) -> Mo
     chunks = calibration_chunks(folder.settings, songs, seed)
     if not chunks:
         raise SettingsError("There is nothing audible to calibrate on: give songs of the training by --calibrate.")
-    with tempfile.TemporaryDirectory() as scratch, atomic_path(folder.path / INT8_FILE) as temporary:
+    with scratch_folder() as scratch, atomic_path(folder.path / INT8_FILE) as temporary:
         prepared = Path(scratch) / "prepared.onnx"
         quant_pre_process(folder.file(ONNX_FILE), prepared, skip_symbolic_shape=True)
         quantize_static(

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ import splitstrument
 from splitstrument import audio
 from splitstrument.errors import SplitstrumentError
 from splitstrument.evaluation.metrics.si_sdr import si_sdr
+from splitstrument.files import scratch_folder
 from splitstrument.model_folder import ModelFolder, find_model, read_model_folder
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import INT8_FILE, open_engine
@@ -60,7 +60,7 @@ def compare(model: str, pairs: Path, calibrate_on: Path | None, seconds: float =
         Pairs for the int8 network; without them (None, or no such folder) it is left out.
     """
     excerpts = [excerpt(pair, seconds) for pair in find_pairs(pairs)]
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         folder = _with_int8(find_model(model), Path(scratch), calibrate_on)
         exact = _scores(folder, EXACT, excerpts)
         rows = []

@@ -6,14 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
 
 from splitstrument.audio import open_audio
 from splitstrument.errors import AudioFileError, SettingsError, SplitstrumentError
 from splitstrument.executor import Outcome, map_tracks
-from splitstrument.files import real_path, sha256_of
+from splitstrument.files import claimed, real_path, sha256_of
 from splitstrument.model_folder import ModelFolder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import LOSSY, SIDECAR, check_format, check_pattern, output_paths, output_subtype
@@ -35,6 +35,8 @@ class Planned:
         Its own pattern, and the files by it (`output_paths`).
     duration_s, n_bytes
         Length, None where it is not known, and size of the stems, roughly.
+    must_be_new
+        Outputs that are there when it is its turn are another process's: they are not replaced.
     """
 
     song: Path
@@ -42,6 +44,7 @@ class Planned:
     outputs: dict[str, Path]
     duration_s: float | None
     n_bytes: int
+    must_be_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class _Planner:
         if pattern is None:
             return None
         planned = _planned(song, pattern, self.outputs(song, pattern), self.options)
+        planned = replace(planned, must_be_new=self.existing == "refuse")
         self._check_outputs(planned)
         self.owners.update(dict.fromkeys(planned.outputs.values(), song))
         return planned
@@ -235,7 +239,12 @@ def separate_planned(
     """Separate one song in whatever process this is; the model stays loaded between songs."""
     loaded = loaded_model(model_path, options.engine, options.threads)
     options = options.model_copy(update={"filename": planned.pattern})
-    return separate_file(planned.song, folder, loaded, options, progress, outputs=planned.outputs)
+    outputs = list(planned.outputs.values())
+    name = str(outputs[0].relative_to(folder)) if outputs else planned.song.name
+    with claimed(folder, name):
+        if planned.must_be_new and (there := next(filter(Path.exists, outputs), None)):
+            raise SettingsError(f"{there} has just been written by another process: give --overwrite to replace it.")
+        return separate_file(planned.song, folder, loaded, options, progress, outputs=planned.outputs)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ starts in a tenth of the time, needs a third of the memory and no TensorFlow. Wh
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from splitstrument.errors import MissingExtraError, ModelError, missing_extra
 from splitstrument.executor import available_cores
 from splitstrument.model_folder import KERAS_FILES, ONNX_FILE, ModelFolder
 from splitstrument.registry import Registry
+from splitstrument.separation.onnx_graph import check_onnx
 from splitstrument.spectrogram import Float
 
 INT8_FILE = "model.int8.onnx"
@@ -55,6 +57,11 @@ class KerasEngine:
         from splitstrument.network.registry import build_network
 
         self._network = build_network(folder.settings, code=folder.code)
+        self._load(weights, folder)
+        if any(np.isnan(values).any() for values in self._network.get_weights()):
+            raise ModelError(f"{weights} holds weights that are not numbers (NaN): get the model again.")
+
+    def _load(self, weights: Path, folder: ModelFolder) -> None:
         try:
             with warnings.catch_warnings():
                 # Keras only warns where the file lacks a layer, and leaves that layer as it was drawn
@@ -83,8 +90,10 @@ class OnnxEngine:
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         path = folder.file(self.model_file)
+        check_onnx(path)
         import onnxruntime
 
+        onnxruntime.disable_telemetry_events()  # on Windows they are on by default
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = -(-threads // MAX_PARALLEL)
         self.chunks_at_once = threads // options.intra_op_num_threads
@@ -96,7 +105,10 @@ class OnnxEngine:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's errors share no class of their own
             raise _unreadable(path, error) from None
-        (self._input,) = self._session.get_inputs()
+        inputs = [one.name for one in self._session.get_inputs()]
+        if len(inputs) != 1:
+            raise ModelError(f"{path} takes {len(inputs)} inputs instead of one: it is no network of Splitstrument.")
+        self._input = inputs[0]
         self._output = self._session.get_outputs()[-1].name
         self._pool = ThreadPoolExecutor(self.chunks_at_once, "splitstrument-engine")
 
@@ -106,7 +118,7 @@ class OnnxEngine:
         return np.concatenate(list(self._pool.map(self._run, parts)))
 
     def _run(self, magnitudes: Float) -> Float:
-        return self._session.run([self._output], {self._input.name: np.ascontiguousarray(magnitudes)})[0]
+        return self._session.run([self._output], {self._input: np.ascontiguousarray(magnitudes)})[0]
 
 
 class OnnxInt8Engine(OnnxEngine):
@@ -122,6 +134,9 @@ class OpenVinoEngine:
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         path = folder.file(ONNX_FILE)
+        check_onnx(path)
+        # OpenVINO tells an address of Google about every import unless this package is missing
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
         try:
             import openvino
         except ImportError:

@@ -28,7 +28,9 @@ HEADER = "mask.json"
 MAX_HEADER_BYTES = 100_000
 # left out where they say nothing: versions that do not know these keys read such a mask, too
 NEWER: Any = {"stems": True, "model": {"stems": True, "channels": True, "calibration": True, "network": {"inputs"}}}
-MAX_BLOCK_BYTES = 1 << 28
+WRITTEN_BYTES, MAX_BLOCK_BYTES = 1 << 23, 1 << 26  # of a block unpacked: what is written, and what is read at most
+PIECE_FRAMES = 256
+MASK_OF_CODE = np.square(np.arange(256, dtype=np.float32) / 255)
 # what zipfile, zlib and NumPy raise on bytes that are not theirs
 DAMAGE = (zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, NotImplementedError, RuntimeError)
 
@@ -77,9 +79,11 @@ class MaskWriter:
     def add(self, mask: Float) -> None:
         """Append (n_stems, n_views, n_bins, n_frames)."""
         self._n_views = mask.shape[1]
-        codes = np.rint(255 * np.sqrt(mask)).astype(np.uint8)
-        self._write(f"{self._n_blocks:08d}", np.ascontiguousarray(codes).tobytes())
-        self._n_blocks += 1
+        n_frames = max(1, WRITTEN_BYTES // max(1, mask[..., 0].size))
+        for start in range(0, mask.shape[-1], n_frames):
+            codes = np.rint(255 * np.sqrt(mask[..., start : start + n_frames])).astype(np.uint8)
+            self._write(f"{self._n_blocks:08d}", np.ascontiguousarray(codes).tobytes())
+            self._n_blocks += 1
 
     def _write(self, name: str, data: bytes | str) -> None:
         """Add an entry without the time of day, so that the same mask has the same bytes whenever it is written."""
@@ -153,8 +157,9 @@ def _blocks(path: Path, header: MaskHeader) -> Iterator[Float]:
             for name in names:
                 if archive.getinfo(name).file_size > MAX_BLOCK_BYTES:
                     raise _damaged(path)
-                codes = np.frombuffer(archive.read(name), np.uint8)
-                yield np.square(codes.reshape(*shape, -1).astype(np.float32) / 255)
+                codes = np.frombuffer(archive.read(name), np.uint8).reshape(*shape, -1)
+                for start in range(0, codes.shape[-1], PIECE_FRAMES):
+                    yield MASK_OF_CODE[codes[..., start : start + PIECE_FRAMES]]
     except DAMAGE:
         raise _damaged(path) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import re
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,6 @@ import pytest
 from demonstrator_site import Client, make_model, multipart, running_server, settings_for, song_bytes
 
 from demonstrator.guards import RateLimit, Tokens, host_allowed, is_public_address, names_of, same_origin
-from demonstrator.links import FetchRequest, LinkError, check_link, fetch, refuse_private_host
 from demonstrator.markdown import to_html
 from demonstrator.server import Server
 from demonstrator.sniff import suffix_of
@@ -252,86 +249,6 @@ def test_wrapped_items_of_a_model_card_stay_one_item_each():
 @pytest.mark.parametrize("text", ["[" * 20_000, "*a " * 10_000, "[a](b" * 5_000, "`a" * 10_000])
 def test_a_card_of_open_marks_is_text(text):
     assert len(to_html(text)) >= len(text.strip())
-
-
-# ---- links
-
-
-@pytest.mark.parametrize(
-    "link", ["https://example.org/a.mp3", " http://93.184.216.34/x ", "https://xn--bcher-kva.example/"]
-)
-def test_links_that_may_be_tried(link):
-    refuse_private_host(check_link(link), ())
-
-
-@pytest.fixture
-def media(tmp_path):
-    """A server of songs on 127.0.0.1, and redirects away from it."""
-    (tmp_path / "song.wav").write_bytes(song_bytes(1))
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if self.path.startswith("/to/"):
-                self.send_response(302)
-                self.send_header("Location", f"http://{self.path[4:]}")
-                self.end_headers()
-            else:
-                super().do_GET()
-
-        do_HEAD = do_GET
-
-        def log_message(self, *args):
-            self.server.seen.append(self.path)
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=tmp_path)) as server:
-        server.seen = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
-
-
-def request(folder, link, *allowed):
-    folder.mkdir()
-    return FetchRequest(link, str(folder), 10_000_000, 600, allowed)
-
-
-def test_a_link_is_fetched_from_a_host_that_was_allowed(tmp_path, media):
-    seen = []
-    link = f"http://127.0.0.1:{media.server_port}/song.wav"
-    path, title = fetch(request(tmp_path / "a", link, "127.0.0.1"), seen.append)
-    assert path.read_bytes() == song_bytes(1) and title == "song" and seen[-1] == 1.0
-
-
-def test_redirects_into_a_private_network_end_at_the_socket(tmp_path, media):
-    """127.0.0.2 is loopback too, but not allowed: the first answer is fetched, the redirect is not followed."""
-    link = f"http://127.0.0.1:{media.server_port}/to/127.0.0.2:{media.server_port}/song.wav"
-    with pytest.raises(LinkError, match="private address"):
-        fetch(request(tmp_path / "a", link, "127.0.0.1"), lambda share: None)
-    assert not list((tmp_path / "a").iterdir())
-
-
-def test_names_that_resolve_to_loopback_end_at_the_socket():
-    """What a name resolves to does not matter before the connection is made."""
-    code = (
-        "import socket; from demonstrator.links import guard_sockets\n"
-        "server = socket.create_server(('127.0.0.1', 0)); guard_sockets()\n"
-        "import ssl, urllib.request\n"
-        "tls = ssl.create_default_context()\n"
-        "for make in (lambda: socket.create_connection(server.getsockname()),\n"
-        "             lambda: tls.wrap_socket(socket.socket(), server_hostname='x').connect(server.getsockname()),\n"
-        "             lambda: socket.socket().connect_ex(server.getsockname()),\n"
-        "             lambda: socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', server.getsockname()),\n"
-        "             lambda: urllib.request.urlopen('http://127.0.0.1:%d/' % server.getsockname()[1])):\n"
-        "    try: make(); print('open')\n"
-        "    except OSError as error: print('private' in str(error))\n"
-    )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert run.stdout.split() == ["True"] * 5
-
-
-def test_without_a_network_the_message_says_so(tmp_path):
-    with pytest.raises(LinkError, match=r"internet connection|could not be fetched"):
-        fetch(request(tmp_path / "a", "http://nosuchhost.invalid/a.mp3"), lambda share: None)
 
 
 # ---- workers

@@ -11,7 +11,6 @@ the false alarms. Prints Markdown tables.
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,6 +26,7 @@ from splitstrument.curation.checks.settings import CheckSettings
 from splitstrument.curation.checks.tracks import read_track
 from splitstrument.datasets.classes import MIX
 from splitstrument.datasets.index import track_folders
+from splitstrument.files import scratch_folder
 
 CHECK_NAMES = get_args(CheckName)
 SETTINGS = CheckSettings()
@@ -51,7 +51,7 @@ def main() -> None:
         kept = {name: excerpt for name, excerpt in found.items() if excerpt is not None}
         excerpts.update(dict(list(kept.items())[: options.tracks]))
         print(f"{dataset.name}: {min(len(kept), options.tracks)} tracks of {options.seconds:g} s")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder() as scratch:
         clean = print_false_alarms(excerpts, Path(scratch))
         print_recall(excerpts, clean, options.target, options.only, rng, Path(scratch))
 
