@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: help demo test test-slow test-tfio lint bench scores wheel clean
+.PHONY: help demo test test-slow test-tfio lint bench scores wheel locked audit clean
 help:            ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -34,6 +34,14 @@ scores: $(VENV)/.dev  ## the shipped models on every held-out set, beside baseli
 
 wheel: $(VENV)/.dev  ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist
+
+locked: | $(VENV)/bin/python  ## install exactly what requirements-hashes.lock lists, every file by its hash
+	$(PIP) --require-hashes --requirement requirements-hashes.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+
+audit: | $(VENV)/bin/python  ## look up known vulnerabilities of everything that requirements-hashes.lock lists
+	$(PIP) pip-audit
+	$(BIN)/python -m pip_audit --require-hashes --disable-pip --requirement requirements-hashes.lock
 
 clean:           ## remove what the targets above made (not data/ or runs/)
 	rm -rf $(VENV) $(VENV)-tfio dist build *.egg-info

@@ -134,7 +134,7 @@ def status_of(site: Site, job: Job) -> dict[str, Any]:
     """Return the status that a waiting page shows and asks for every second."""
     position = site.store.position(job) if job.state == "queued" else 0
     mean = site.store.mean_seconds()
-    elapsed = time.time() - job.started if job.started else 0.0
+    elapsed = max(0.0, time.time() - job.started) if job.started else 0.0
     if job.state == "running" and job.progress > 0.05:
         left: float | None = elapsed * (1 - job.progress) / job.progress
     else:
@@ -330,7 +330,7 @@ class Health(Handler):
                 "status": "failing" if troubles else "ok",
                 "troubles": troubles,
                 "version": __version__,
-                "uptime_s": round(time.time() - self.site.started),
+                "uptime_s": round(time.monotonic() - self.site.started),
                 "queued": counts.get("queued", 0),
                 "running": counts.get("running", 0),
                 "queue_limit": self.site.settings.queue_limit,

@@ -50,7 +50,7 @@ class Site:
         self.room = Room(self.store, settings)
         self.tokens = Tokens(settings.data_folder / "key")
         self.rate = RateLimit(settings.requests_per_minute)
-        self.started = time.time()
+        self.started = time.monotonic()
         self.dispatcher: Dispatcher | None = None
         self.pages = KeptPages()
         self.threads: list[Supervised] = []
@@ -178,7 +178,8 @@ class Site:
     def sweep(self, now: float | None = None, lost_after_s: float = 3600) -> int:
         """Remove what has expired and folders that no job owns; return how many went."""
         now = time.time() if now is None else now
-        expired = self.store.expired(now - self.settings.result_hours * 3600)
+        kept_s = self.settings.result_hours * 3600
+        expired = self.store.expired(now - kept_s, now + kept_s)
         for job in expired:
             self.delete(job)
         folders = [(path, _changed(path)) for path in (self.settings.data_folder / "jobs").iterdir()]

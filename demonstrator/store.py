@@ -134,7 +134,7 @@ class JobStore:
     def mean_seconds(self) -> float:
         """Mean time of the last finished songs: what the estimate of the waiting time rests on."""
         query = (
-            "SELECT AVG(t) FROM (SELECT finished - started AS t FROM jobs "
+            "SELECT AVG(t) FROM (SELECT MAX(0, finished - started) AS t FROM jobs "
             "WHERE state = 'done' AND kind = 'separate' ORDER BY number DESC LIMIT 20)"
         )
         return float(self._read().execute(query).fetchone()[0] or 20.0)
@@ -219,9 +219,10 @@ class JobStore:
         with self._write() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
-    def expired(self, before: float) -> list[Job]:
-        """Jobs that ended before this time."""
-        return list(self._jobs("state IN ('done','failed','cancelled') AND finished < ?", before))
+    def expired(self, before: float, after: float = float("inf")) -> list[Job]:
+        """Jobs that ended before one time, or after another, as those do that ended while the clock was far ahead."""
+        ended = "state IN ('done','failed','cancelled')"
+        return list(self._jobs(f"{ended} AND (finished < ? OR finished > ?)", before, after))
 
     def ids(self) -> set[str]:
         """All ids."""

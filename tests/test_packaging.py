@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import re
 import subprocess
 import sys
 import venv
@@ -21,6 +22,17 @@ def wheel(tmp_path_factory):
     run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
     return next(out.glob("*.whl"))
+
+
+def test_every_locked_version_has_hashes_of_its_files():
+    def versions(name: str) -> dict[str, str]:
+        lines = re.findall(r"^([A-Za-z0-9._-]+)==([^\s\\]+)", (ROOT / name).read_text(), re.MULTILINE)
+        return {re.sub(r"[._-]+", "-", package).lower(): version for package, version in lines}
+
+    assert versions("requirements-hashes.lock") == versions("requirements.lock")
+    parts = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements-hashes.lock").read_text(), flags=re.MULTILINE)[1:]
+    assert len(parts) == len(versions("requirements.lock")) > 100
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}$", part, re.MULTILINE) for part in parts)
 
 
 def test_setup_cfg_lists_every_package():

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ from splitstrument.version import __version__
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes are no answers to a command
 
+MOST_CHARACTERS = 4000  # of an error line
+NO_MEMORY = "There is not enough memory: close other programs, raise the limit (ulimit -v), or run fewer jobs at once."
+NO_ROOM_FOR_LIBRARY = ("failed to map segment", "Cannot allocate memory", "cannot allocate memory")
 # name -> (module:object, help in one line); the table keeps `--help` from importing any command
 COMMANDS: dict[str, tuple[str, str]] = {
     "separate": ("splitstrument.cli.separate:separate", "Take songs apart: one instrument and the rest."),
@@ -105,6 +109,12 @@ def _status(arguments: list[str]) -> int:
         return fail(str(error), 1)
     except BrokenPipeError:
         return 1
+    except MemoryError:
+        return fail(NO_MEMORY, 1)
+    except ImportError as error:
+        if not any(words in str(error) for words in NO_ROOM_FOR_LIBRARY):
+            raise
+        return fail(NO_MEMORY, 1)
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -112,6 +122,7 @@ def _status(arguments: list[str]) -> int:
 
 
 def fail(message: str, status: int) -> int:
-    """Print one error line; returns the exit status."""
-    print(f"splitstrument: {message}", file=sys.stderr)
+    """Print one error line, whatever characters a file has put into it; returns the exit status."""
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", message)
+    print(f"splitstrument: {line[:MOST_CHARACTERS]}", file=sys.stderr)
     return status

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from splitstrument.errors import ModelError, missing_extra
@@ -22,6 +25,7 @@ def export_onnx(folder: ModelFolder) -> ModelFolder:
     network = _inference_network(folder)
     with atomic_path(folder.path / ONNX_FILE) as temporary:
         network.export(str(temporary), format="onnx", verbose=False)
+        make_canonical(temporary)
     names = [name for name in folder.description.files if name != ONNX_FILE]
     write_model_folder(folder.path, folder.description, [*names, ONNX_FILE])
     exported = read_model_folder(folder.path)
@@ -31,6 +35,74 @@ def export_onnx(folder: ModelFolder) -> ModelFolder:
             f"{folder.path / ONNX_FILE} differs from the Keras weights by {error_db:.0f} dB: do not use it."
         )
     return exported
+
+
+def make_canonical(path: Path) -> None:
+    """Rewrite an ONNX file so that the same network has the same bytes, whenever and wherever it was exported.
+
+    Names of nodes and tensors, which count what a process has made before, follow the graph instead; nodes stand in the
+    order in which the outputs need them, weights in the order of their use.
+    """
+    import onnx
+
+    model = onnx.load(path)
+    graph = model.graph
+    nodes = _in_order_of_need(graph)
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    names = {name: name for name in kept}
+    used = []
+    for node in nodes:
+        for name in node.input:
+            if name in weights and name not in names:
+                names[name] = f"weight{len(used)}"
+                used.append(weights[name])
+        for name in node.output:
+            names.setdefault(name, f"tensor{len(names)}")
+    for index, node in enumerate(nodes):
+        node.name, node.doc_string = f"node{index}", ""
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+        attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
+        del node.attribute[:]
+        node.attribute.extend(attributes)
+    for tensor in used:
+        tensor.name, tensor.doc_string = names[tensor.name], ""
+    _replace(graph, nodes, used)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _in_order_of_need(graph: Any) -> list[Any]:
+    """Copies of the nodes, each behind those whose outputs it takes, first those of its first input."""
+    maker = {name: node for node in graph.node for name in node.output if name}
+    order: dict[int, Any] = {}
+    pending = [maker[value.name] for value in reversed(graph.output) if value.name in maker]
+    while pending:
+        node = pending[-1]
+        needed = [maker[name] for name in node.input if name in maker and id(maker[name]) not in order]
+        if id(node) in order or not needed:
+            pending.pop()
+            order.setdefault(id(node), node)
+        else:
+            pending.append(needed[0])
+    copies = []
+    for node in order.values():
+        copy = type(node)()
+        copy.CopyFrom(node)
+        copies.append(copy)
+    return copies
+
+
+def _replace(graph: Any, nodes: list[Any], weights: list[Any]) -> None:
+    """Give a graph its nodes and weights in their order; shapes of tensors in between are what readers find out."""
+    copies = [type(weight)() for weight in weights]
+    for copy, weight in zip(copies, weights, strict=True):
+        copy.CopyFrom(weight)
+    for field in ("node", "initializer", "value_info"):
+        graph.ClearField(field)
+    graph.node.extend(nodes)
+    graph.initializer.extend(copies)
+    graph.name = "network"
 
 
 def export_error_db(

@@ -278,6 +278,8 @@ def _try(engine: Engine, folder: ModelFolder) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
+    if "bad_alloc" in str(error) or isinstance(error, MemoryError):
+        return ModelError(f"There is not enough memory to open {path}: close other programs, or raise the limit.")
     return ModelError(f"{path} cannot be read as a network ({_first_line(error)}): get the file again.")
 
 

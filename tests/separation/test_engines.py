@@ -84,6 +84,17 @@ def exported(tmp_path_factory):
     return export_onnx(_keras_model(tmp_path_factory.mktemp("keras") / "m", tiny_settings()))
 
 
+def test_exporting_twice_gives_the_same_bytes(exported):
+    """The process has made other networks since: layers count on."""
+    from splitstrument.model_tools.onnx import export_onnx
+    from splitstrument.network.registry import build_network
+
+    before = (exported.path / "model.onnx").read_bytes()
+    build_network(tiny_settings())
+    export_onnx(exported)
+    assert (exported.path / "model.onnx").read_bytes() == before
+
+
 @pytest.fixture(scope="module", params=["thesis", "band"])
 def in_every_form(request, tmp_path_factory):
     """The exported model, or one of several instruments in mid and side, with a file for every engine."""
