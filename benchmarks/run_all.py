@@ -26,7 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "separation": (["guitar"], []),
     "effects": ([], []),
     "metrics": ([SONG], [SONG]),
-    "training": (["trainings/quickstart.yaml"], []),
+    "training": (["trainings/small_hourglass.yaml"], []),
     "datasets": ([], ["data/raw/sectoid"]),
     "rendering": ([], ["data/ingredients"]),
     "demonstrator_load": (["--model", "guitar"], []),

@@ -38,6 +38,8 @@ class ModelDescription(Settings):
     ----------
     files
         Weights file -> SHA-256.
+    licence
+        Of the weights; null where nobody has said, as of what somebody trains.
     code
         ``module:function`` that builds the network, where it is the user's own -> SHA-256 of its file.
     """
@@ -45,7 +47,7 @@ class ModelDescription(Settings):
     format: Literal[1] = 1
     name: str = Field(max_length=200)
     summary: str = ""
-    licence: str = "MIT"
+    licence: str | None = None
     trained_on: str = ""
     model: ModelSettings
     files: dict[str, str] = Field(default_factory=dict)

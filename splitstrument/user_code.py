@@ -7,6 +7,7 @@ in a model folder from elsewhere is refused until `splitstrument models allow-co
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -16,15 +17,16 @@ import re
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from splitstrument.errors import ModelError, SettingsError
+from splitstrument.errors import ModelError, SettingsError, SplitstrumentError
 from splitstrument.files import sha256_of, write_text
+from splitstrument.registry import Registry
 
 CODE_FOLDER = "code"
 REFERENCE = re.compile(r"(?P<module>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*)", re.ASCII)
@@ -47,14 +49,15 @@ class UserCode:
         The SHA-256 of each function's file; one that is not listed has none to keep.
     allowed
         Whether the user has asked for this code to be run. Otherwise it must be on this machine's list.
-    owner
-        Whose code it is, for messages.
+    owner, remedy
+        For messages: whose code it is, and how to allow it.
     """
 
     folders: tuple[Path, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     allowed: bool = False
     owner: str = "This model"
+    remedy: str = "run `splitstrument models allow-code` with the model's folder"
 
     def load(self, reference: str) -> Callable[..., Any]:
         """Load the function that `reference` names.
@@ -76,7 +79,7 @@ class UserCode:
         if not (self.allowed or is_allowed(reference, digest)):
             raise ModelError(
                 f"{self.owner} needs Python code of its own, {reference}, which may do anything on this machine: read "
-                f"{path}, and if you trust it, run `splitstrument models allow-code` with the model's folder."
+                f"{path}, and if you trust it, {self.remedy}."
             )
         module = self._module(reference, path, source, digest)
         function = getattr(module, _name(reference), None)
@@ -130,6 +133,32 @@ class UserCode:
                 shutil.copyfile(path, target)
 
 
+@contextlib.contextmanager
+def blaming(paths: Iterable[Path]) -> Iterator[None]:
+    """Turn an error that comes from the user's own Python files into one sentence with the file and the line.
+
+    Raises
+    ------
+    SettingsError
+        Instead of any error but one of ours whose traceback passes through one of `paths`.
+    """
+    try:
+        yield
+    except SplitstrumentError:
+        raise
+    except Exception as error:  # the user's code may fail in any way
+        for path in paths:
+            if _line_of(error, path):
+                raise SettingsError(f"{path} failed ({_failure(error, path)}): mend it.") from error
+        raise
+
+
+def plugin_files(registry: Registry[Any]) -> dict[str, Path]:
+    """The Python file of each member of a registry that comes from another package, found without importing it."""
+    files = {name: _installed(points[0].module) for name, points in registry.plugins.items()}
+    return {name: file for name, file in files.items() if file}
+
+
 def _in_folder(reference: str, folder: Path) -> Path:
     return folder.joinpath(*_module_name(reference).split(".")).with_suffix(".py")
 
@@ -180,11 +209,16 @@ def _executed(name: str, path: Path, source: bytes) -> ModuleType:
 
 def _failure(error: BaseException, path: Path) -> str:
     """Kind and message of an error in one line, with the line of `path` that it comes from."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
+    line = error.lineno if isinstance(error, SyntaxError) else _line_of(error, path)
     where = f"line {line}, " if line else ""
     message = error.msg if isinstance(error, SyntaxError) else (str(error).strip().splitlines() or ["no message"])[0]
     return f"{where}{type(error).__name__}: {message[:200]}"
+
+
+def _line_of(error: BaseException, path: Path) -> int | None:
+    """The last line of `path` that an error passed through."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None
 
 
 def _module_name(reference: str) -> str:

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "corpus": {"datasets"},
     "separation": {"network", "model_folder"},
     "mixing": {"network", "model_folder", "separation"},
-    "training": {"network", "model_folder"},
+    "training": {"network", "model_folder", "separation"},  # songs validate as they will be separated
     "model_tools": {"network", "model_folder", "separation"},
     "evaluation": {"network", "model_folder", "separation"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from splitstrument.cli.common import json_option, print_json, print_table
 from splitstrument.errors import SettingsError
 from splitstrument.settings import Loaded
 from splitstrument.training.backend import choose_backend
-from splitstrument.training.own_code import code_of
+from splitstrument.training.own_code import code_of, files_of
 from splitstrument.training.recipes import load_recipe
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.user_code import blaming
 
 EPILOG = """\b
 Examples:
@@ -29,21 +31,24 @@ Examples:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset lies.")
 @click.option("--published", is_flag=True, help="Of a folder of recipes: a table beside the published numbers.")
+@click.option("--allow-code", is_flag=True, help="Run Python code that lies beside the recipe to build its network.")
 @json_option
-def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published: bool, as_json: bool) -> None:
+def info(
+    recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published: bool, allow_code: bool, as_json: bool
+) -> None:
     """Print parameters, input, operations, datasets and settings (with their origin) of a recipe or a run."""
     if published:
         print_published(recipe, as_json)
         return
     loaded = load_recipe(settings_file(recipe), sets, places)
     choose_backend()
-    from splitstrument.training.describe import describe_data, describe_model
+    from splitstrument.training.describe import describe_data
 
     settings = loaded.settings
     described = {
         "name": settings.name,
         "target": settings.model.target,
-        "model": describe_model(settings.model, code_of(settings_file(recipe).parent, recipe.is_dir())),
+        "model": model_of(settings, settings_file(recipe), recipe.is_dir(), allow_code),
         "data": describe_data(settings, settings_file(recipe).parent),
         "run": run_progress(recipe),
         "settings": settings_with_origins(loaded),
@@ -52,6 +57,16 @@ def info(recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published
         print_json(described)
     else:
         print_description(described)
+
+
+def model_of(settings: TrainingSettings, file: Path, is_run: bool, allowed: bool) -> dict[str, Any]:
+    """Describe the network; code that it needs is run only where this machine or the user allows it."""
+    from splitstrument.training.describe import describe_model
+
+    code = code_of(file.parent, is_run)
+    code = replace(code, allowed=allowed, remedy="add --allow-code" if code.allowed else code.remedy)
+    with blaming(files_of(code, settings)):
+        return describe_model(settings.model, code)
 
 
 def print_published(folder: Path, as_json: bool) -> None:

@@ -29,7 +29,7 @@ def listen(
 
     \b
     splitstrument listen runs/a/evaluation/sectoid_pairs runs/b/evaluation/sectoid_pairs
-    splitstrument listen results/guitar/sample results/scores/htdemucs_6s --kind ab --port 9000
+    splitstrument listen results/guitar/sample results/scores/htdemucs_6s/references --kind ab --port 9000
     """
     from demonstrator.listening_test import Test, serve
     from splitstrument.evaluation.listening import make_trials

@@ -70,7 +70,7 @@ def show(model: str, as_json: bool) -> None:
         ["spectrogram", str(settings.spectrogram)],
         ["chunk", f"{settings.n_frames} frames, {settings.chunk_s:.2f} s, overlap {settings.overlap:g}"],
         ["gates", f"instrument {_decibels(settings.gate_db)}, rest {_decibels(settings.rest_gate_db)}"],
-        ["licence", description.licence],
+        ["licence", description.licence or "not said"],
         ["trained on", description.trained_on or "not recorded"],
         *[[f"file {name}", f"sha256 {digest} (checked)"] for name, digest in description.files.items()],
     ]
@@ -154,6 +154,23 @@ def adapt(
     with progress("adapting", sum(probe(file).duration_s for file in files), "s of audio", quiet) as advance:
         folder = adapted(find_model(model), heard, output, share, weights, advance)
     click.echo(f"{folder.path}: try `splitstrument separate SONG --model {folder.path}`.")
+
+
+@models.command("average")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="RUN...")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new model.")
+def average(sources: tuple[Path, ...], output: Path) -> None:
+    """Write a model with the mean of the weights of several runs, or of the best epochs that one has kept.
+
+    \b
+      splitstrument train trainings/quickstart.yaml --set records.keep_best=3
+      splitstrument models average runs/quickstart -o runs/quickstart_mean
+      splitstrument models average runs/a runs/b/top/epoch_00007.weights.h5 -o runs/mean
+    """
+    from splitstrument.model_tools.average import average_models
+
+    model = average_models(sources, output)
+    click.echo(f"{model.path}: {model.description.summary}")
 
 
 @models.command("allow-code")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from splitstrument.cli.common import dry_run_option, json_option, print_json, print_table
 from splitstrument.errors import TrainingError
 from splitstrument.files import write_text
-from splitstrument.training.queue import Job, Status, read_jobs, run_job, status_of
+from splitstrument.training.queue import Job, Status, over_seeds, read_jobs, status_of
+from splitstrument.training.queue_process import run_job
 
 EPILOG = """\b
 Examples:
@@ -86,6 +88,8 @@ def queue(
         run_jobs(jobs, retry, extra, click.get_current_context().find_root().obj if warm else None)
     found = [status_of(job) for job in jobs]
     print_status(found, as_json)
+    if not as_json:
+        print_seeds(over_seeds(jobs, found))
     failed = [one.name for one in found if one.state == "failed"]
     if failed and not status:
         raise TrainingError(f"{len(failed)} of {len(jobs)} trainings failed: {', '.join(failed)}; see the table.")
@@ -111,11 +115,19 @@ def run_jobs(jobs: list[Job], retry: bool, extra: tuple[str, ...] = (), main: Co
     """Run what is not finished, in order; `main` is the command line to fork, None to start it anew."""
     for index, job in enumerate(jobs, 1):
         state = status_of(job).state
-        if state == "finished" or (state == "failed" and not retry):
+        if state == "finished" or (state in ("failed", "pruned") and not retry):
             click.echo(f"[{index}/{len(jobs)}] {job.name}: {state} before", err=True)
             continue
         click.echo(f"[{index}/{len(jobs)}] {job.name}", err=True)
-        run_job(job, PROGRAM, extra, main)
+        others = [other.folder for other in jobs if other.group == job.group and other is not job]
+        run_job(job, PROGRAM, extra, main, others)
+
+
+def print_seeds(groups: list[dict[str, Any]]) -> None:
+    """Print mean and spread over seeds, where there are several."""
+    if groups:
+        header = ["best validation loss of", "seeds", "mean", "standard deviation", "lowest", "highest"]
+        print_table(header, [list(group.values()) for group in groups])
 
 
 def print_status(found: list[Status], as_json: bool) -> None:

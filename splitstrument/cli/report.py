@@ -33,7 +33,7 @@ def report(
     \b
     splitstrument report runs/quickstart
     splitstrument report runs/quickstart --rosetta
-    splitstrument report runs/table_06 runs/table_07 results/scores/htdemucs_6s -o results/peers --title "Peers"
+    splitstrument report runs/table_06 runs/table_07 results/scores/htdemucs_6s/references -o results/peers
     """
     from splitstrument.evaluation.report.write import rosetta_markdown, write_report
 

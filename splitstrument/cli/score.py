@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from splitstrument.cli.common import jobs_option, json_option, options, print_json, quiet_option, scheduler_option
-from splitstrument.files import safe_name
+from splitstrument.files import real_path, safe_name
 
 if TYPE_CHECKING:
     from splitstrument.evaluation.schema import Record
@@ -31,8 +31,12 @@ measuring = options(
 @click.argument("references", type=click.Path(path_type=Path))
 @click.argument("estimates", type=click.Path(path_type=Path))
 @click.option("--name", help="What to call the estimates in tables.")
+@click.option("--instrument", metavar="NAME", default="instrument", help="What the tool calls the instrument's files.")
+@click.option("--rest", metavar="NAME", default="rest", help="What it calls those of the rest.")
 @measuring
-def score(references: Path, estimates: Path, name: str | None, output: Path | None, **flags) -> None:
+def score(
+    references: Path, estimates: Path, name: str | None, instrument: str, rest: str, output: Path | None, **flags
+) -> None:
     """Score ESTIMATES against REFERENCES, whoever made them.
 
     Both are folders with <track>/instrument*.wav and <track>/rest*.wav; a track is known by the path of its folder.
@@ -43,12 +47,18 @@ def score(references: Path, estimates: Path, name: str | None, output: Path | No
 
     \b
     splitstrument score data/frets_on_fire stems
-    splitstrument score references demucs_output --name htdemucs_6s --eq-from data/training --jobs 0
+    splitstrument score references spleeter_output --instrument piano --rest accompaniment
+    splitstrument score references demucs_output --instrument guitar --rest no_guitar --name htdemucs_6s
     """
-    from splitstrument.evaluation.run import score_files
+    from splitstrument.evaluation.run import describe_data, score_files
 
-    folder = output or Path("results") / "scores" / safe_name(name or estimates.name)
-    record = score_files(references, estimates, folder, settings_of(flags), flags["eq_from"], workers_of(flags), name)
+    if instrument.lower() == rest.lower():
+        raise click.UsageError(f"--instrument and --rest are both {rest!r}: they must differ.")
+    names = {"instrument": Path(instrument).stem, "rest": Path(rest).stem}
+    place = Path("results") / "scores" / safe_name(name or real_path(estimates).name)
+    default = place / describe_data(references)["name"]
+    folder, settings, workers = output or default, settings_of(flags), workers_of(flags)
+    record = score_files(references, estimates, folder, settings, flags["eq_from"], workers, name, names)
     show(record, folder, flags["as_json"])
 
 

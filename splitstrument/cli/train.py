@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from splitstrument.cli.common import json_option, print_json, quiet_option
+from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
 from splitstrument.errors import SplitstrumentError, TrainingError
 from splitstrument.files import real_path
 from splitstrument.model_folder import read_model_folder
@@ -19,10 +19,11 @@ from splitstrument.training.team import Member
 EPILOG = """\b
 Examples:
   splitstrument train trainings/quickstart.yaml
-  splitstrument train trainings/quickstart.yaml -o runs/wide --set model.network.filters=48
+  splitstrument train trainings/quickstart.yaml -o runs/wide --set model.network.width=32
   splitstrument train --resume -o runs/quickstart
   splitstrument train trainings/table_06.yaml --dataset recorded_guitar=/data/guitar
   splitstrument train trainings/table_06.yaml --check
+  splitstrument train trainings/quickstart.yaml --find-rate
   splitstrument train trainings/table_06.yaml --stand-in data/corpus_development --epochs 5
   KERAS_BACKEND=jax splitstrument train trainings/joint_wide.yaml   (on a graphics card)
   splitstrument train guitar_pure.jsonc -o runs/imported
@@ -57,6 +58,7 @@ Examples:
     "--worker", metavar="N", type=click.IntRange(min=0), help="With --cluster: which of them this is; 0 is the chief."
 )
 @click.option("--check", is_flag=True, help="Only look at the data and try some steps for a minute; keep nothing.")
+@click.option("--find-rate", is_flag=True, help="Only try learning rates from 1e-6 to 1; keep nothing.")
 @click.option("--no-export", is_flag=True, help="Do not write model.onnx, which separation reads fastest.")
 @quiet_option
 @json_option
@@ -73,18 +75,25 @@ def train(
     cluster: str | None,
     worker: int | None,
     check: bool,
+    find_rate: bool,
     no_export: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Train a network by RECIPE and keep weights, history and settings in a run folder.
 
-    With --resume, RECIPE may be left out: the run folder knows its settings. Several processes give the result of one;
-    with --cluster, start the same command with its own --worker on every machine.
+    With --resume, the run folder's own settings count, and RECIPE may be left out; --set and --epochs change them.
+    Several processes give the result of one, but for rounding; with --cluster, start the same command with its own
+    --worker on every machine.
     """
     if recipe is None:
         recipe = resumed_recipe(output, resume)
     settings = load_recipe(recipe, sets, places, epochs).settings
+    own = (output or Path("runs") / settings.name) / "settings.yaml"
+    if resume and not stand_in and own.is_file() and real_path(own) != real_path(recipe):
+        changed, recipe = settings, own
+        settings = load_recipe(recipe, sets, places, epochs).settings
+        say_what_changed(changed, settings, own)
     if stand_in:
         from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
 
@@ -94,15 +103,19 @@ def train(
         raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     folder = output or Path("runs") / settings.name
     if check:
-        choose_backend()
+        choose_backend(deterministic=settings.compute.deterministic)
         is_run = resume and real_path(recipe.parent) == real_path(folder)
         print_check(settings, recipe.parent, is_run, as_json)
+        return
+    if find_rate:
+        choose_backend(deterministic=settings.compute.deterministic)
+        print_rates(settings, recipe.parent, as_json)
         return
     members = members_of(processes, cluster, worker)
     if members:
         result = train_together(settings, folder, members, resume, recipe.parent, quiet)
     else:
-        choose_backend()
+        choose_backend(deterministic=settings.compute.deterministic)
         from splitstrument.training.run import train as run_training
 
         result = run_training(settings, folder, resume, recipe.parent, quiet)
@@ -116,6 +129,19 @@ def train(
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
     done = f"{result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}"
     click.echo(f"{settings.name}, {result.reason}: {done}{best}: {folder}")
+    if result.verdict:
+        click.echo(f"{settings.name} is {result.verdict}" + (f": {result.hint}" if result.hint else "") + ".")
+
+
+def say_what_changed(recipe: TrainingSettings, own: TrainingSettings, file: Path) -> None:
+    """Tell where a recipe is not, or no longer, what the run goes on with."""
+    from splitstrument.training.checkpoint import changes, settings_fingerprint
+
+    found = changes(settings_fingerprint(recipe), settings_fingerprint(own))
+    if found:
+        click.echo(
+            f"The run goes on with its own settings, {file}; the recipe has another {', '.join(found)}.", err=True
+        )
 
 
 def members_of(processes: int, cluster: str | None, worker: int | None) -> list[Member]:
@@ -140,14 +166,38 @@ def print_check(settings: TrainingSettings, recipe_folder: Path, is_run: bool, a
         click.echo(
             f"{found.steps} steps tried: {found.step_s:.3f} s a step, {found.wait_share:.1%} of it waiting for data"
         )
-        baselines = "".join(f", {name} scores {value:.5g}" for name, value in found.baselines.items())
-        click.echo(f"loss {found.first_loss:.5g} at first, {found.last_loss:.5g} at last{baselines}")
+        click.echo(
+            f"training: loss {found.first_loss:.5g} at first, {found.last_loss:.5g} at last"
+            + masks_text(found.training_baselines)
+        )
+        if found.validation_loss is not None:
+            click.echo(f"validation: loss {found.validation_loss:.5g}" + masks_text(found.baselines))
         click.echo(
             f"an epoch of {found.steps_per_epoch} steps takes {duration(found.epoch_s)}, the whole training "
             f"{duration(found.training_s)}; {found.memory_mb:.0f} MB of memory"
         )
     if found.findings:
         raise TrainingError(" ".join(found.findings))
+
+
+def print_rates(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:
+    """Try learning rates and print the losses, every tenth of the sweep, with the rate to take."""
+    from splitstrument.training.rate_finder import find_rate
+
+    found = find_rate(settings, recipe_folder)
+    if as_json:
+        print_json(vars(found))
+        return
+    shown = range(0, len(found.rates), max(1, len(found.rates) // 10))
+    print_table(["learning rate", "loss"], [[f"{found.rates[i]:.2g}", f"{found.losses[i]:.5g}"] for i in shown])
+    if found.diverged:
+        click.echo(f"the loss grew beyond {found.rates[-1]:.2g}")
+    click.echo(f"steepest at {found.suggestion:g}: --set optimizer.learning_rate={found.suggestion:g}")
+
+
+def masks_text(baselines: dict[str, float]) -> str:
+    """The losses of the trivial masks on the same batches."""
+    return "".join(f", {name} scores {value:.5g}" for name, value in baselines.items())
 
 
 def duration(seconds: float) -> str:

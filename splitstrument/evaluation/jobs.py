@@ -19,7 +19,7 @@ from typing import Any, cast
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
 from splitstrument.evaluation.excerpts import write_excerpt
-from splitstrument.evaluation.metrics.registry import SOURCES, metrics
+from splitstrument.evaluation.metrics.registry import FAMILIES, SOURCES, metrics
 from splitstrument.evaluation.problems import Problem, SignalProblems, file_problems
 from splitstrument.evaluation.schema import ESTIMATE, TrackRecord
 from splitstrument.evaluation.systems import STEREO_ONLY, Eq
@@ -31,6 +31,7 @@ from splitstrument.separation.pipeline import LoadedModel, load_model
 from splitstrument.separation.samples import Native
 from splitstrument.separation.separator import Separator, SongStream
 from splitstrument.spectrogram import Float
+from splitstrument.user_code import blaming, plugin_files
 
 RECORD_FORMAT = 2
 
@@ -91,7 +92,8 @@ def evaluate_track(job: TrackJob) -> TrackRecord:
     stored = read_record(job.record_path)
     if stored and stored.get("key") == key:
         return stored
-    record = TrackRecord(format=RECORD_FORMAT, key=key, **_score_track(job))
+    with blaming(plugin_files(FAMILIES).values()):
+        record = TrackRecord(format=RECORD_FORMAT, key=key, **_score_track(job))
     write_json(job.record_path, record)
     return read_record(job.record_path) or record  # read back, so that a resumed evaluation ends with the same bytes
 
@@ -99,7 +101,7 @@ def evaluate_track(job: TrackJob) -> TrackRecord:
 def job_key(job: TrackJob) -> str:
     """Hash of all that influences a record: contents of the files, model, settings."""
     parts: list[Any] = [RECORD_FORMAT, job.pair.name, job.systems, job.n_fft, job.framewise, job.excerpts]
-    parts.append(list(metrics()))
+    parts += [list(metrics()), *(sha256_of(file) for file in plugin_files(FAMILIES).values())]
     parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
     if isinstance(job.estimates, ModelEstimates):
         model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)

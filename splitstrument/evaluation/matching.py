@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from splitstrument.audio import is_audio_name
@@ -19,15 +19,19 @@ from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.pairs import Pair, find_pairs, unique_names
 from splitstrument.unread import folders_once, unread_reason
 
-EXPECTED = "expected <track>/instrument*.wav and <track>/rest*.wav"
-# a source's name and no more letters: `instrumental.wav` is no instrument
-SOURCE = re.compile(rf"({'|'.join(SOURCES)})(?![^\W\d_])", re.IGNORECASE)
+OUR_NAMES = {source: source for source in SOURCES}
 
 
-def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
+def find_stems(folder: Path, names: Mapping[str, str] = OUR_NAMES) -> dict[Path, dict[str, Path]]:
     """Folder of a track -> source -> file, for every folder below `folder` that holds ``instrument*`` or ``rest*``.
 
     ``instrument.wav`` is the instrument, whatever longer names (``instrument_preview.wma``) stand beside it.
+
+    Parameters
+    ----------
+    names
+        Source -> what its files are called: ``{"instrument": "guitar", "rest": "no_guitar"}``. Letter case and what
+        follows the name do not matter, but a longer word is another name: `instrumental.wav` is no instrument.
 
     Raises
     ------
@@ -35,19 +39,27 @@ def find_stems(folder: Path) -> dict[Path, dict[str, Path]]:
         If there is no such folder, or one has two files for one source.
     """
     if not folder.is_dir():
-        raise DatasetError(f"There is no folder {folder}: {EXPECTED}.")
+        raise DatasetError(f"There is no folder {folder}: {expected(names)}.")
+    sources = {name.lower(): source for source, name in names.items()}
+    pattern = re.compile(rf"({'|'.join(map(re.escape, sources))})(?![^\W\d_])", re.IGNORECASE)
     found_at: dict[Path, dict[str, list[Path]]] = {}
     for path in sorted(place / name for place, names in folders_once(folder) for name in names):
-        if (found := SOURCE.match(path.name)) and (is_audio_name(path) or unread_reason(path)):
-            found_at.setdefault(path.parent, {}).setdefault(found[1].lower(), []).append(path)
+        if (found := pattern.match(path.name)) and (is_audio_name(path) or unread_reason(path)):
+            found_at.setdefault(path.parent, {}).setdefault(sources[found[1].lower()], []).append(path)
     return {
-        place: {source: _only(source, paths) for source, paths in track.items()} for place, track in found_at.items()
+        place: {source: _only(source, names[source], paths) for source, paths in track.items()}
+        for place, track in found_at.items()
     }
 
 
-def _only(source: str, paths: list[Path]) -> Path:
+def expected(names: Mapping[str, str] = OUR_NAMES) -> str:
+    """Where the files of a track should lie, for messages."""
+    return "expected " + " and ".join(f"<track>/{name}*.wav" for name in names.values())
+
+
+def _only(source: str, name: str, paths: list[Path]) -> Path:
     """The file whose name is the source's and no more or, where there is none, the one there is."""
-    candidates = [path for path in paths if path.stem.lower() == source] or paths
+    candidates = [path for path in paths if path.stem.lower() == name.lower()] or paths
     if len(candidates) > 1:
         raise DatasetError(f"{candidates[0]} and {candidates[1]} could both be the {source}: keep one of them.")
     return candidates[0]
@@ -63,7 +75,7 @@ def find_references(folder: Path) -> list[Pair]:
         return sorted(find_pairs(folder))
     stems = find_stems(folder)
     if not stems:
-        raise DatasetError(f"{folder} holds no references: {EXPECTED}.")
+        raise DatasetError(f"{folder} holds no references: {expected()}.")
     for files in stems.values():
         if len(files) < len(SOURCES):
             raise DatasetError(f"{next(iter(files.values()))} stands alone: a reference needs instrument and rest.")

@@ -19,6 +19,8 @@ from splitstrument.evaluation.tracks import EstimateFiles, pair_blocks
 from splitstrument.pairs import Pair
 
 SWAP_MARGIN_DB = 3.0
+SWAP_RESEMBLANCE = 0.05  # squared correlation: what is late by some milliseconds resembles neither reference
+INVERTED_CORRELATION = -0.5
 MAX_SHIFT_S = 1.0
 EXCERPT_S = 20.0
 SHIFT_CORRELATION = 0.3
@@ -36,7 +38,7 @@ class Problem:
     ----------
     kind
         Short name: missing, unreadable, empty, silent, wrong length, wrong rate, wrong channels, swapped, shifted,
-        clipped.
+        inverted, clipped.
     sentence
         What was found, what was expected and what was done.
     """
@@ -137,6 +139,13 @@ class SignalProblems:
                     f"{name} is {abs(shift)} samples ({1000 * abs(shift) / self.rate:.1f} ms) {late}; "
                     "it was scored as it is, align it first.",
                 )
+            elif self._correlation(index) < INVERTED_CORRELATION:
+                yield Problem("inverted", f"{name} has the opposite polarity of its reference; it was scored as it is.")
+
+    def _correlation(self, index: int) -> float:
+        """Correlation of an estimate with its own reference, in [-1, 1]."""
+        norm = np.sqrt(self.energy[index] * self.reference_energy[index])
+        return float(self.products[index, index] / norm) if norm else 0.0
 
     def _swapped(self) -> bool:
         """Both estimates resemble the other's reference more than their own."""
@@ -144,7 +153,8 @@ class SignalProblems:
             return False
         match = self.products**2 / np.outer(self.energy, self.reference_energy)
         margin = 10 ** (SWAP_MARGIN_DB / 10)
-        return bool(match[0, 1] > margin * match[0, 0] and match[1, 0] > margin * match[1, 1])
+        crossed = match[0, 1] > margin * match[0, 0] and match[1, 0] > margin * match[1, 1]
+        return bool(crossed and min(match[0, 1], match[1, 0]) > SWAP_RESEMBLANCE)
 
 
 def clipped_samples(signal: NDArray) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from splitstrument.audio import probe
 from splitstrument.errors import DatasetError, SplitstrumentError
 from splitstrument.evaluation.jobs import FileEstimates, ModelEstimates, TrackJob, evaluate_track
-from splitstrument.evaluation.matching import EXPECTED, find_references, find_stems, match
+from splitstrument.evaluation.matching import OUR_NAMES, expected, find_references, find_stems, match
 from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.evaluation.record import EVALUATION_FILE, build_record, csv_text
 from splitstrument.evaluation.report.text import text_report
@@ -138,13 +138,20 @@ def score_files(
     eq_from: Path | None = None,
     workers: Workers | None = None,
     name: str | None = None,
+    names: Mapping[str, str] = OUR_NAMES,
 ) -> Record:
-    """Score estimates that any tool has made, matched to the references by the paths of their folders (`match`)."""
+    """Score estimates that any tool has made, matched to the references by the paths of their folders (`match`).
+
+    Parameters
+    ----------
+    names
+        Source -> what the tool calls its files.
+    """
     settings, workers = settings or EvaluationSettings(), workers or Workers()
     pairs = find_references(references)
-    theirs = find_stems(estimates)
+    theirs = find_stems(estimates, names)
     if not theirs:
-        raise DatasetError(f"{estimates} holds no estimates: {EXPECTED}.")
+        raise DatasetError(f"{estimates} holds no estimates: {expected(names)}.")
     matched = match(pairs, references, theirs, estimates)
     if not matched:
         some = ", ".join(sorted(folder.name for folder in theirs)[:3])

@@ -14,7 +14,7 @@ from splitstrument.errors import missing_extra
 BACKENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
-def choose_backend(start: bool = True) -> str:
+def choose_backend(start: bool = True, deterministic: bool = True) -> str:
     """Give the Keras backend to use: what KERAS_BACKEND says, or the first that is installed.
 
     Also keeps TensorFlow's start-up notes off the terminal.
@@ -23,6 +23,8 @@ def choose_backend(start: bool = True) -> str:
     ----------
     start
         Let TensorFlow compute something first; not where processes are still to be joined into a team.
+    deterministic
+        Let TensorFlow compute one operation at a time (`one_operation_at_a_time`).
 
     Raises
     ------
@@ -38,9 +40,25 @@ def choose_backend(start: bool = True) -> str:
         with silent_stderr():
             import tensorflow as tf
 
+            if deterministic:
+                one_operation_at_a_time()
             if start:
                 tf.zeros(1)  # the first operation starts the runtime, which notes what the processor can do
     return backend
+
+
+def one_operation_at_a_time() -> bool:
+    """Give TensorFlow one thread between operations, which alone makes a training exact; False if it is too late.
+
+    With several, the order in which operations end depends on the machine's load, and ``AddN`` of three or more
+    gradients (those of batch normalization) begins with the one whose memory nobody else holds any longer: another
+    order of rounding. Each operation still uses all cores.
+    """
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):  # it has begun to compute
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    return tf.config.threading.get_inter_op_parallelism_threads() == 1
 
 
 @contextlib.contextmanager

@@ -15,8 +15,9 @@ from splitstrument.network.losses.registry import make_loss
 from splitstrument.network.registry import build_network
 from splitstrument.network.widen import widen
 from splitstrument.training.checkpoint import SEPARATION_KEYS, differing_keys
+from splitstrument.training.compute import check_compute, prepare_backend
 from splitstrument.training.optimizers import make_optimizer
-from splitstrument.training.settings import ComputeSettings, TrainingSettings
+from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Alone, Team, Workers
 from splitstrument.training.trainer import Trainer
 from splitstrument.user_code import UserCode
@@ -37,8 +38,12 @@ def build_trainer(settings: TrainingSettings, team: Team | None = None, code: Us
     SettingsError, ModelError
         If the loss or one of its options is unknown, or code of the user's own cannot be loaded or is not allowed.
     """
-    if settings.optimizer.ema_batches and isinstance(team, Workers):
-        raise SettingsError("Setting optimizer.ema_batches is for one process: set it to 0 for a training on several.")
+    if settings.optimizer.batches_for_statistics and isinstance(team, Workers):
+        raise SettingsError(
+            "Settings optimizer.ema_batches and statistics_batches are for one process: set them to 0 for a training "
+            "on several."
+        )
+    check_compute(settings.compute)
     prepare_backend(settings.compute, settings.seed)
     try:
         loss = make_loss(settings.loss.name, settings.loss.options, settings.model, code)
@@ -58,28 +63,6 @@ def make_trainer(network: keras.Model, loss: Callable[[dict[str, Any], Any], Any
     from splitstrument.training.part_trainer import PartTrainer
 
     return PartTrainer(network, loss, team)
-
-
-def prepare_backend(compute: ComputeSettings, seed: int) -> None:
-    """Seed the backend, make it deterministic and set its precision; call before building anything."""
-    keras.utils.set_random_seed(seed)
-    bfloat16 = compute.precision == "bfloat16"
-    on_processor = keras.backend.backend() == "tensorflow" and not _has_graphics_card()
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if bfloat16 and not on_processor else "float32")
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        if compute.deterministic:
-            tf.config.experimental.enable_op_determinism()
-        # oneDNN chooses per operation what to compute in bfloat16; Keras's own policy is slow on processors
-        options = {"auto_mixed_precision_onednn_bfloat16": bfloat16 and on_processor}
-        tf.config.optimizer.set_experimental_options(options)
-
-
-def _has_graphics_card() -> bool:
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def load_initial_weights(trainer: Trainer, settings: TrainingSettings) -> None:

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from splitstrument.training.build import build_trainer
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Stream
-from splitstrument.training.data.tracks import load_tracks
-from splitstrument.training.doctor import PATIENT_STEPS, data_findings, mask_baselines, mask_findings
-from splitstrument.training.own_code import code_of
+from splitstrument.training.data.tracks import TrackSets, load_tracks
+from splitstrument.training.doctor import (
+    PATIENT_STEPS,
+    PROBED_BATCHES,
+    data_findings,
+    mask_baselines,
+    mask_findings,
+    sampled_numbers,
+)
+from splitstrument.training.own_code import code_of, files_of
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.training.trainer import Trainer
+from splitstrument.training.trainer import Trainer, weights_to_keep
+from splitstrument.user_code import UserCode, blaming
 
 CHECK_S = 40.0
 FIRST_STEPS = 3  # the first one builds the graph, the next two still warm up
@@ -33,7 +43,11 @@ class Check:
     step_s
         Seconds per step, and the share of them that the network waited for data.
     first_loss, last_loss
-        Mean over the first and the last tenth of the steps that were tried.
+        Mean training loss over the first and the last tenth of the steps that were tried.
+    training_baselines
+        What a mask of 1 and of 0 score on the batches of that last tenth.
+    validation_loss, baselines
+        The network after these steps, and those masks, on the same validation batches; None and empty without any.
     epoch_s, training_s
         Extrapolated seconds of an epoch and of all epochs.
     """
@@ -48,6 +62,8 @@ class Check:
     epoch_s: float
     training_s: float
     memory_mb: float
+    training_baselines: dict[str, float] = field(default_factory=dict)
+    validation_loss: float | None = None
     baselines: dict[str, float] = field(default_factory=dict)
 
 
@@ -68,13 +84,21 @@ def check_training(
     """
     code = code_of(recipe_folder, is_run)
     tracks = load_tracks(settings, recipe_folder)
+    with blaming(files_of(code, settings)):
+        return _checked(settings, tracks, code, seconds)
+
+
+def _checked(settings: TrainingSettings, tracks: TrackSets, code: UserCode, seconds: float) -> Check:
     streams = open_streams(settings, tracks, code)
     findings = data_findings(tracks, streams)
     trainer = build_trainer(settings, code=code)
     losses, step_s, wait_share = try_steps(trainer, streams.training, settings, seconds)
     tenth = max(1, len(losses) // 10)
     first, last = (sum(part) / tenth for part in (losses[:tenth], losses[-tenth:]))
-    findings += step_findings(trainer, streams.validation or streams.training, losses)
+    last_tried = range(len(losses) - tenth, len(losses))[-PROBED_BATCHES:]
+    with weights_to_keep(trainer, settings.optimizer, _mixtures(streams.training, len(losses), settings)):
+        findings += step_findings(trainer, streams.validation or streams.training, losses)
+        validation_loss, baselines = _validation(trainer, streams.validation)
     epoch_s = step_s * streams.training.steps_per_epoch
     return Check(
         findings,
@@ -87,8 +111,27 @@ def check_training(
         epoch_s,
         epoch_s * settings.epochs,
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        mask_baselines(trainer, streams.validation) if streams.validation else {},
+        mask_baselines(trainer, streams.training, last_tried),
+        validation_loss,
+        baselines,
     )
+
+
+def _mixtures(stream: Stream, first: int, settings: TrainingSettings) -> Iterator[Any]:
+    """Network inputs of the batches after those that were tried, as many as the training would take."""
+    return (stream.batch(first + index)["mixture"] for index in range(settings.optimizer.batches_for_statistics))
+
+
+def _validation(trainer: Trainer, stream: Stream | None) -> tuple[float | None, dict[str, float]]:
+    """Loss of the network and of the trivial masks on the same sample of validation batches."""
+    if stream is None:
+        return None, {}
+    numbers = sampled_numbers(stream)
+    losses = []
+    for index in numbers:
+        trainer.reset_metrics()
+        losses.append(float(trainer.test_on_batch(stream.batch(index), return_dict=True)["loss"]))
+    return sum(losses) / len(losses), mask_baselines(trainer, stream, numbers)
 
 
 def step_findings(trainer: Trainer, stream: Stream, losses: list[float]) -> list[str]:

@@ -22,7 +22,7 @@ from splitstrument.files import atomic_path
 
 STATE_FILE = Path("state") / "state.npz"
 PROVENANCE_FILE = "provenance.json"
-HARMLESS_KEYS = ("summary", "epochs", "early_stopping", "records", "doctor", "published", "init_from")
+HARMLESS_KEYS = ("summary", "epochs", "early_stopping", "records", "doctor", "published", "init_from", "licence")
 HARMLESS_DATA_KEYS = ("cache", "reader", "backend", "workers", "prefetch")
 SEPARATION_KEYS = {"overlap", "gate_db", "rest_gate_db"}  # of a model: they do not touch its training
 
@@ -39,6 +39,8 @@ class Position:
         Sum of the batch losses of the epoch at hand.
     best_loss, best_epoch
         Lowest validation loss so far and the epoch (from 1) that had it.
+    best_si_sdr
+        Highest median over validation songs, where `best_by` says so; `best_loss` and `best_epoch` are that epoch's.
     waiting
         Epochs since the validation loss last fell by `min_delta`; `reference` is what it fell to.
     drops
@@ -52,6 +54,7 @@ class Position:
     best_loss: float | None = None
     best_epoch: int = 0
     reference: float | None = None
+    best_si_sdr: float | None = None
     waiting: int = 0
     plateau: int = 0
     drops: int = 0
@@ -103,11 +106,41 @@ def settings_fingerprint(settings: Any) -> dict[str, Any]:
         data["data"].pop(key)
     if data["data"]["place"] == "files":  # runs of before there was a choice say nothing about it
         data["data"].pop("place")
+    if data["best_by"] == "loss":
+        data.pop("best_by")
+    if not data["optimizer"]["statistics_batches"]:  # nor about this
+        data["optimizer"].pop("statistics_batches")
     if data["data"]["source"] != "stems":  # nor about this
         data.pop("mixing")
         data["model"] = {key: value for key, value in data["model"].items() if key not in ("stems", "channels")}
         data["model"]["network"].pop("inputs", None)
     return data
+
+
+def changes(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """Say what differs between two fingerprints: ``batch_size (4, now 8)``.
+
+    Where the datasets lie is no difference: their tracks are compared by name.
+    """
+    now, before = _without_places(now), _without_places(before)
+    keys = [key for key in differing_keys(now, before) if key.removeprefix("model.") not in SEPARATION_KEYS]
+    return [f"{key} ({_short(before, key)}, now {_short(now, key)})" for key in keys]
+
+
+def _without_places(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    datasets = []
+    for source in fingerprint.get("datasets", ()):
+        label = source.get("name") or str(source.get("path", "")).rstrip("/").rsplit("/", 1)[-1]
+        second = source.get("second_path") is not None
+        datasets.append({**source, "name": label, "path": None, "second_path": second})
+    return {**fingerprint, "datasets": datasets}
+
+
+def _short(data: Any, dotted: str) -> str:
+    """The value of a dotted key, for a message."""
+    for key in dotted.split("."):
+        data = data.get(key, "not set") if isinstance(data, dict) else "not set"
+    return str(data)[:40]
 
 
 def differing_keys(ours: dict[str, Any], theirs: dict[str, Any], prefix: str = "") -> list[str]:

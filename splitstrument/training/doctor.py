@@ -19,6 +19,7 @@ PATIENT_STEPS = 200
 SAME_DB = -40.0
 CONSTANT_SPREAD = 1e-3
 STUCK_EPOCHS = 5
+SHORT_STEPS = 2000  # after them the moving statistics of batch normalization (momentum 0.99) have caught up
 STUCK_SHARE = 0.01  # of the distance between the losses of the two trivial masks
 
 
@@ -138,9 +139,13 @@ def curve_findings(rows: Sequence[Mapping[str, Any]], baselines: Mapping[str, fl
 
 
 def _sample(stream: Stream) -> list[Batch]:
-    """Batches spread evenly over the first epoch."""
+    return [stream.batch(number) for number in sampled_numbers(stream)]
+
+
+def sampled_numbers(stream: Stream) -> list[int]:
+    """Numbers of a few batches that are spread evenly over the first epoch."""
     indices = np.linspace(0, stream.steps_per_epoch - 1, min(PROBED_BATCHES, stream.steps_per_epoch))
-    return [stream.batch(int(index)) for index in indices]
+    return [int(index) for index in indices]
 
 
 def _content(track: Track) -> tuple[str, ...]:
@@ -155,11 +160,45 @@ def _relative_db(difference: Float, reference: Float) -> float:
 PASS_THROUGH, SILENCE = "mask 1", "mask 0"
 
 
-def mask_baselines(trainer: Trainer, stream: Stream) -> dict[str, float]:
-    """Mean loss over a stream of the mask that passes everything and of the one that passes nothing."""
+def mask_baselines(trainer: Trainer, stream: Stream, numbers: Sequence[int] | None = None) -> dict[str, float]:
+    """Mean loss of the mask that passes everything and of the one that passes nothing.
+
+    Parameters
+    ----------
+    numbers
+        Of the stream's batches; None is an epoch.
+    """
     losses: dict[str, list[float]] = {PASS_THROUGH: [], SILENCE: []}
-    for index in range(stream.steps_per_epoch):
+    for index in range(stream.steps_per_epoch) if numbers is None else numbers:
         batch = stream.batch(index)
         for name, value in ((PASS_THROUGH, 1.0), (SILENCE, 0.0)):
             losses[name].append(float(trainer.separation_loss(batch, np.full_like(batch["target"], value))))
     return {name: float(np.mean(values)) for name, values in losses.items()}
+
+
+def verdict(best_loss: float | None, baselines: Mapping[str, float]) -> str | None:
+    """Say whether a training has brought anything, by its best validation loss; None without validation."""
+    if best_loss is None or not baselines:
+        return None
+    for name, what in ((PASS_THROUGH, "the mixture"), (SILENCE, "silence")):
+        if best_loss >= baselines[name]:
+            return f"worse than {what}"
+    return "better than the mixture"
+
+
+def hint(rows: Sequence[Mapping[str, Any]], baselines: Mapping[str, float], statistics_batches: int) -> str:
+    """Advise on what to do about a training that is worse than no network, in one sentence.
+
+    Parameters
+    ----------
+    rows
+        Finished epochs with ``steps`` and ``loss``.
+    statistics_batches
+        Batches that estimate the statistics of batch normalization before validation.
+    """
+    learned = rows[-1]["loss"] < min(baselines.values())
+    if learned and not statistics_batches and sum(row["steps"] for row in rows) < SHORT_STEPS:
+        return "its loss on training batches is lower: set optimizer.statistics_batches to 30, or train longer"
+    if learned:
+        return "its loss on training batches is lower: give it more songs, or more augmentation"
+    return "train longer, with another learning rate, or look at the data with --check"

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from splitstrument.errors import CancelledError, TrainingError
+from splitstrument.pairs import Pair
 from splitstrument.progress import Advance, progress
 from splitstrument.training.checkpoint import Position, settings_fingerprint
 from splitstrument.training.data.examples import ALL
 from splitstrument.training.data.stream import Streams
-from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, mask_baselines, mask_findings
+from splitstrument.training.doctor import PATIENT_STEPS, curve_findings, hint, mask_baselines, mask_findings, verdict
 from splitstrument.training.optimizers import rate_factor
+from splitstrument.training.profiling import StepProfiler
 from splitstrument.training.run_folder import BEST_FILE, HISTORY_COLUMNS, LAST_FILE, Result, RunFolder
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.stop_signals import StopSignals
 from splitstrument.training.team import any_of, rows_of
-from splitstrument.training.trainer import Trainer, averaged_weights
+from splitstrument.training.top_weights import keep_top
+from splitstrument.training.trainer import Trainer, weights_to_keep
 
 PLOT_EVERY_S = 20.0
 
@@ -51,7 +53,10 @@ class Loop:
         streams: Streams,
         position: Position,
         quiet: bool = False,
+        songs: Sequence[Pair] = (),
     ) -> None:
+        self.songs = songs if settings.best_by == "si_sdr" and trainer.team.index == 0 else ()
+        self.profiler = StepProfiler(run.path, settings.records.profile_steps if trainer.team.index == 0 else 0)
         self.settings, self.run, self.trainer, self.position, self.quiet = settings, run, trainer, position, quiet
         self.team = trainer.team
         self.training = replace(streams.training, rows=rows_of(self.team, settings.batch_size))
@@ -85,6 +90,8 @@ class Loop:
         self._plot()
         self.run.log(f"{reason} after {len(self.position.rows)} epochs")
         result = self._result(reason)
+        if not result.learned:
+            self.run.log(f"doctor: {result.verdict}: {result.hint}")
         self.run.write_result({key: value for key, value in vars(result).items() if key != "folder"})
         return result
 
@@ -113,7 +120,8 @@ class Loop:
         factor = rate_factor(optimizer.schedule, position.step, self.total_steps, position.drops)
         self.trainer.optimizer.learning_rate = optimizer.learning_rate * factor
         self.trainer.reset_metrics()
-        loss = float(self.trainer.train_on_batch(batch, return_dict=True)["loss"])
+        with self.profiler.step():
+            loss = float(self.trainer.train_on_batch(batch, return_dict=True)["loss"])
         if not np.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} at step {position.step + 1} of {self.settings.name}: lower "
@@ -125,13 +133,17 @@ class Loop:
     def _finish_epoch(self, seconds: float, waited: float, cpu_s: float) -> None:
         position = self.position
         steps = self.training.steps_per_epoch
-        with averaged_weights(self.trainer, self.settings.optimizer, self._next_mixtures()):
-            val_loss = self._validate()
+        with weights_to_keep(self.trainer, self.settings.optimizer, self._next_mixtures()):
+            val_loss, si_sdr = self._validate(), self._song_si_sdr()
             findings = self._mask_findings()
             self.run.write_weights(self.trainer.network, LAST_FILE)
-            if val_loss is None or position.best_loss is None or val_loss < position.best_loss:
-                position.best_loss, position.best_epoch = val_loss, self.epoch_of_step
+            if self._is_best(val_loss, si_sdr):
+                position.best_loss, position.best_si_sdr = val_loss, si_sdr
+                position.best_epoch = self.epoch_of_step
                 self.run.write_weights(self.trainer.network, BEST_FILE)
+            if self.settings.records.keep_best and self.team.index == 0:
+                this = {"epoch": self.epoch_of_step, "val_loss": val_loss}
+                keep_top(self.run, self.trainer.network, [*position.rows, this], self.settings.records.keep_best)
         rate = float(self.trainer.optimizer.learning_rate)
         row = (
             self.epoch_of_step,
@@ -142,6 +154,7 @@ class Loop:
             round(seconds, 3),
             waited / seconds,
             round(cpu_s, 3),
+            si_sdr,
         )
         position.rows.append(dict(zip(HISTORY_COLUMNS, row, strict=True)))
         position.loss_sum = 0.0
@@ -149,10 +162,26 @@ class Loop:
         self._record()
         act_on_findings(self.settings, self.run, findings + self._curve_findings())
 
+    def _is_best(self, val_loss: float | None, si_sdr: float | None) -> bool:
+        best = self.position
+        if si_sdr is not None:
+            return best.best_si_sdr is None or si_sdr > best.best_si_sdr
+        return val_loss is None or best.best_loss is None or val_loss < best.best_loss
+
+    def _song_si_sdr(self) -> float | None:
+        """Median over whole validation songs, where the settings ask for it."""
+        if not self.songs:
+            return None
+        from splitstrument.training.song_validation import song_si_sdr
+
+        return song_si_sdr(self.trainer.network, self.settings.model, self.songs)
+
     def _next_mixtures(self) -> Iterator[Any]:
-        """Network inputs of the batches that come next, for the statistics of averaged weights."""
-        first = self.position.step
-        batches = self.training.batches(first, first + self.settings.optimizer.ema_batches)
+        """Network inputs on which to estimate statistics: batches that come next, spread over an epoch of chunks."""
+        first, count = self.position.step, self.settings.optimizer.batches_for_statistics
+        in_order = self.settings.data.source == "chunks"  # in which a few batches may all be of one track
+        stride = max(1, self.training.steps_per_epoch // count) if in_order and count else 1
+        batches = self.training.batches(first, first + count * stride, stride)
         return (batch["mixture"] for batch in batches)
 
     def _mask_findings(self) -> list[str]:
@@ -239,6 +268,9 @@ class Loop:
 
     def _result(self, reason: str) -> Result:
         position = self.position
+        judged = verdict(position.best_loss, self.baselines)
+        worse = judged is not None and judged.startswith("worse")
+        batches = self.settings.optimizer.batches_for_statistics
         return Result(
             self.run.path,
             len(position.rows),
@@ -247,28 +279,6 @@ class Loop:
             position.best_loss,
             position.best_epoch,
             reason,
+            judged,
+            hint(position.rows, self.baselines, batches) if worse else None,
         )
-
-
-class StopSignals:
-    """Inside ``with``, the first SIGINT or SIGTERM sets `asked`; the second ends the program at once.
-
-    Off the main thread, where signals cannot be caught, nothing is changed.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def _ask(self, number: int, frame: Any) -> None:
-        self.asked = True
-        signal.signal(number, signal.default_int_handler)
-
-    def __exit__(self, *exception: Any) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

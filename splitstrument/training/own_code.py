@@ -9,7 +9,7 @@ from splitstrument.model_folder import MODEL_FILE, read_model_folder
 from splitstrument.settings import load_settings
 from splitstrument.training.checkpoint import PROVENANCE_FILE, STATE_FILE
 from splitstrument.training.settings import TrainingSettings
-from splitstrument.user_code import CODE_FOLDER, UserCode, is_reference
+from splitstrument.user_code import CODE_FOLDER, UserCode, is_reference, plugin_files
 
 
 def references(settings: TrainingSettings) -> list[str]:
@@ -39,6 +39,16 @@ def _keeps_code(folder: Path) -> bool:
     """Tell whether it is a run folder with functions of its own; the lock alone, in ``state/``, makes none."""
     records = (MODEL_FILE, STATE_FILE, PROVENANCE_FILE)
     return (folder / CODE_FOLDER).is_dir() and any((folder / record).is_file() for record in records)
+
+
+def files_of(code: UserCode, settings: TrainingSettings) -> list[Path]:
+    """The Python files of a training's loss and network that are not ours: the user's own, and those of plug-ins."""
+    from splitstrument.network.losses.registry import LOSSES
+    from splitstrument.network.registry import NETWORKS
+
+    plugins = plugin_files(LOSSES), plugin_files(NETWORKS)
+    named = (plugins[0].get(settings.loss.name), plugins[1].get(settings.model.network.kind))
+    return [*(code.file_of(reference) for reference in references(settings)), *filter(None, named)]
 
 
 def digests(code: UserCode, settings: TrainingSettings) -> dict[str, str]:

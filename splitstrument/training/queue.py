@@ -6,14 +6,11 @@ when it is started again, and nothing can disagree.
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import signal
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+import re
+import statistics
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,14 +19,13 @@ import yaml
 from pydantic import Field
 
 from splitstrument.errors import SettingsError, TrainingError
-from splitstrument.files import safe_name, write_json
+from splitstrument.files import safe_name
 from splitstrument.settings import Settings, home_expanded, read_yaml, validate
 from splitstrument.training.checkpoint import STATE_FILE, read_record
-from splitstrument.training.forked_process import ForkedProcess
 from splitstrument.training.run_folder import FAILURE_FILE, RESULT_FILE, is_locked
+from splitstrument.training.search import PruneSettings, SearchSettings
 
-INTERRUPTED_STATUS = 130
-Process = subprocess.Popen[str] | ForkedProcess
+PRUNED_FILE = "pruned.json"
 
 
 class QueuedTraining(Settings):
@@ -45,6 +41,8 @@ class QueuedTraining(Settings):
         Dotted settings to change.
     grid
         Dotted settings with a list of values each: one training for every combination, named after its values.
+    search
+        Dotted settings to draw at random: one training for every trial.
     scale
         Of stand-ins: changes to ``--scale``, so that what the queue varies is not scaled away.
     """
@@ -53,7 +51,15 @@ class QueuedTraining(Settings):
     name: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, list[Any]] = Field(default_factory=dict)
+    search: SearchSettings | None = None
     scale: dict[str, Any] = Field(default_factory=dict)
+
+    def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every combination of the grid's values and every trial, each with a suffix that names it."""
+        trials = self.search.draws() if self.search else [{}]
+        for suffix, changes in _combinations(self.grid):
+            for number, drawn in enumerate(trials):
+                yield suffix + (f"-trial_{number:03}" if self.search else ""), {**changes, **drawn}
 
 
 class QueueSettings(Settings):
@@ -74,13 +80,23 @@ class QueueSettings(Settings):
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a queue, with its run folder."""
+    """One training of a queue, with its run folder.
+
+    Attributes
+    ----------
+    group
+        What it is a seed or a trial of.
+    prune
+        Whether to give it up where the other trials of its group are better.
+    """
 
     name: str
     recipe: Path
     folder: Path
     changes: dict[str, Any] = field(default_factory=dict)
     scale: dict[str, Any] = field(default_factory=dict)
+    group: str = ""
+    prune: PruneSettings | None = None
 
     def arguments(self, extra: Sequence[str] = ()) -> list[str]:
         """Return the arguments of ``splitstrument`` that start or resume it."""
@@ -95,7 +111,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Status:
-    """State of a job: ``waiting``, ``running``, ``interrupted``, ``failed`` or ``finished``."""
+    """State of a job: ``waiting``, ``running``, ``interrupted``, ``failed``, ``pruned`` or ``finished``."""
 
     name: str
     state: str
@@ -143,9 +159,11 @@ def _read_status(job: Job) -> Status:
     position = read_record(job.folder)[0] if (job.folder / STATE_FILE).is_file() else None
     state, message = "waiting", ""
     if (job.folder / RESULT_FILE).is_file():
-        state, message = "finished", _recorded(job.folder / RESULT_FILE, "reason")
+        state, message = "finished", _ending(job.folder / RESULT_FILE)
     elif (job.folder / FAILURE_FILE).is_file():
         state, message = "failed", _recorded(job.folder / FAILURE_FILE, "message")
+    elif (job.folder / PRUNED_FILE).is_file():
+        state, message = "pruned", _recorded(job.folder / PRUNED_FILE, "message")
     elif is_locked(job.folder):
         state = "running"
     elif position:
@@ -158,89 +176,44 @@ def _read_status(job: Job) -> Status:
     return Status(job.name, state, len(rows), position.step, loss, position.best_loss, seconds, message, cpu_s)
 
 
-def _recorded(path: Path, key: str) -> str:
-    """One entry of a JSON file of a run folder."""
+def _ending(path: Path) -> str:
+    """Why a training ended, and whether it was for nothing."""
+    reason, verdict = _recorded(path, "reason"), _recorded(path, "verdict", "None")
+    return f"{reason}, {verdict}" if verdict.startswith("worse") else reason
+
+
+def _recorded(path: Path, key: str, default: str | None = None) -> str:
+    """One entry of a JSON file of a run folder; an error where it is missing and has no default."""
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))[key])
-    except (OSError, ValueError, KeyError, TypeError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return str(record[key] if default is None else record.get(key, default))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise TrainingError(f"{path} is damaged: remove it, and the queue goes on with this training.") from None
 
 
-def run_job(
-    job: Job, program: Sequence[str], extra: Sequence[str] = (), main: Callable[[list[str]], object] | None = None
-) -> Status:
-    """Run one training in a process of its own, so that nothing of it (memory, crash) reaches the next.
+def over_seeds(jobs: Sequence[Job], found: Sequence[Status]) -> list[dict[str, Any]]:
+    """Mean and spread of the best validation loss over the seeds of the same training, where two have finished.
 
-    Parameters
-    ----------
-    program
-        What starts the command line, such as ``python -m splitstrument``.
-    extra
-        Further options of ``train``.
-    main
-        The command line as a function: run in a fork of this process, which has the framework imported already. None
-        starts `program`.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If the user stopped it; it has saved its state.
+    Returns
+    -------
+    A dict each: ``training``, ``seeds``, ``mean``, ``deviation`` (of the sample), ``lowest``, ``highest``.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
-    (job.folder / FAILURE_FILE).unlink(missing_ok=True)
-    arguments = job.arguments(extra)
-    process = ForkedProcess(main, arguments) if main else _started([*program, *arguments])
-    with _passing_on_signals(process) as asked:
-        last_line = _echo(process)
-        code = process.wait()
-    if asked or code in (INTERRUPTED_STATUS, -signal.SIGINT, -signal.SIGTERM):
-        raise KeyboardInterrupt
-    if code:
-        message = last_line if code > 0 else f"ended by signal {-code}"
-        write_json(job.folder / FAILURE_FILE, {"message": message.removeprefix("splitstrument: "), "status": code})
-    return status_of(job)
-
-
-def _started(command: Sequence[str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
-    )
-
-
-def _echo(process: Process) -> str:
-    """Show on stderr what the training prints, as it comes; give back its last line, the error if there was one.
-
-    Standard output is the queue's own, for its table or its JSON.
-    """
-    last = ""
-    for line in process.stdout or ():
-        sys.stderr.write(line)
-        sys.stderr.flush()
-        last = line.strip() or last
-    return last
-
-
-@contextlib.contextmanager
-def _passing_on_signals(process: Process) -> Iterator[list[int]]:
-    """Pass Ctrl-C and kill on to the training, which saves its state and ends.
-
-    Yields the signals that came: a training that has just been started, or is about to end, may miss them.
-    """
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-
-    def pass_on(number: int, _frame: object) -> None:
-        asked.append(number)
-        process.send_signal(signal.SIGINT)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    groups: dict[str, list[float]] = {}
+    for job, status in zip(jobs, found, strict=True):
+        if status.state == "finished" and status.best_loss is not None and "seed" in job.changes:
+            groups.setdefault(job.group, []).append(status.best_loss)
+    return [
+        {
+            "training": group,
+            "seeds": len(losses),
+            "mean": statistics.mean(losses),
+            "deviation": statistics.stdev(losses),
+            "lowest": min(losses),
+            "highest": max(losses),
+        }
+        for group, losses in groups.items()
+        if len(losses) > 1
+    ]
 
 
 def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
@@ -254,9 +227,12 @@ def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
         recipe = path.parent / entry.recipe
         if not recipe.is_file():
             raise SettingsError(f"{path} lists {entry.recipe}, but there is no {recipe}: check the name.")
-        for suffix, changes in _combinations(entry.grid):
+        for suffix, changes in entry.variants():
             name = safe_name((entry.name or recipe.stem) + suffix)
-            yield Job(name, recipe, folder / name, {**queue.set, **entry.set, **changes, "name": name}, entry.scale)
+            changes = {**queue.set, **entry.set, **changes}
+            group = re.sub(r"-(seed|trial)_\d+", "", name)
+            prune = entry.search and entry.search.prune
+            yield Job(name, recipe, folder / name, {**changes, "name": name}, entry.scale, group, prune)
 
 
 def _combinations(grid: dict[str, list[Any]]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from pathlib import Path
@@ -38,8 +39,15 @@ def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSetti
             known = ", ".join([*sources, *seconds])
             raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {known}.")
         moved, part = (seconds[name], "second_path") if name in seconds else (name, "path")
-        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path})
+        held_out = _there(path, sources[moved].exclude) if part == "path" else sources[moved].exclude
+        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path, "exclude": held_out})
     return settings.model_copy(update={"datasets": tuple(sources.values())})
+
+
+def _there(folder: str, tracks: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a recipe's held-out tracks that other data have: what is not there need not be held out."""
+    place = Path(folder)
+    return tuple(name for name in tracks if not place.is_dir() or any(place.glob(f"tracks_*/{glob.escape(name)}")))
 
 
 def _assignment(text: str) -> tuple[str, Any]:

@@ -9,24 +9,24 @@ from splitstrument.files import real_path
 from splitstrument.training.build import build_trainer, load_initial_weights
 from splitstrument.training.checkpoint import (
     PROVENANCE_FILE,
-    SEPARATION_KEYS,
     Position,
-    differing_keys,
+    changes,
     read_record,
     restore_state,
     settings_fingerprint,
 )
+from splitstrument.training.compute import check_compute, in_force
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Streams
-from splitstrument.training.data.tracks import TrackSets, load_tracks, locate
+from splitstrument.training.data.tracks import TrackSets, load_tracks, locate, placed_absolutely
 from splitstrument.training.doctor import data_findings
 from splitstrument.training.loop import Loop, act_on_findings
-from splitstrument.training.own_code import check_same_code, code_of, digests
+from splitstrument.training.own_code import check_same_code, code_of, digests, files_of
 from splitstrument.training.run_folder import NoRecords, Result, RunFolder, track_names
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Alone, Member, Workers
 from splitstrument.training.trainer import Trainer
-from splitstrument.user_code import UserCode
+from splitstrument.user_code import UserCode, blaming
 
 
 def train(
@@ -50,27 +50,33 @@ def train(
 
     Raises
     ------
+    SettingsError
+        If the settings ask for what the backend would leave out.
     TrainingError
         If the folder is taken, or there is nothing (or another training) to resume.
     CancelledError
         On Ctrl-C, after the state was saved.
     """
+    check_compute(settings.compute)
     run = RunFolder(folder) if member is None or member.index == 0 else NoRecords(folder)
     recorded = run.recorded("tracks") if resume else None
     tracks = load_tracks(settings, recipe_folder, recorded)  # before anything is written: data may be missing
     with run.locked():
         position = _resumed_position(run, settings, tracks) if resume else Position()
         code = _code(run, settings, recipe_folder, resume)
-        run.prepare(settings, resume)
+        run.prepare(placed_absolutely(settings, recipe_folder), resume)
         run.keep_code(code, settings)
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
-        streams = open_streams(settings, tracks, code)
-        if settings.doctor != "off" and not resume:
-            act_on_findings(settings, run, data_findings(tracks, streams))
-        trainer = build_trainer(settings, Workers(member) if member else Alone(), code)
-        _set_weights(trainer, settings, run, resume)
-        run.log(_first_line(trainer, tracks, streams, position, resume))
-        return Loop(settings, run, trainer, streams, position, quiet).run_all()
+        with blaming(files_of(code, settings)):
+            streams = open_streams(settings, tracks, code)
+            if settings.doctor != "off" and not resume:
+                act_on_findings(settings, run, data_findings(tracks, streams))
+            trainer = build_trainer(settings, Workers(member) if member else Alone(), code)
+            _set_weights(trainer, settings, run, resume)
+            run.write_in_force(in_force(settings.compute))
+            run.log(_first_line(trainer, tracks, streams, position, resume))
+            songs = [track.pair for track in tracks.validation if hasattr(track, "pair")]
+            return Loop(settings, run, trainer, streams, position, quiet, songs).run_all()
 
 
 def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None, resume: bool) -> UserCode:
@@ -101,8 +107,7 @@ def _first_line(trainer: Trainer, tracks: TrackSets, streams: Streams, position:
 
 def _resumed_position(run: RunFolder, settings: TrainingSettings, tracks: TrackSets) -> Position:
     position, fingerprint = read_record(run.path)
-    differing = differing_keys(settings_fingerprint(settings), fingerprint)
-    differing = [key for key in differing if key.removeprefix("model.") not in SEPARATION_KEYS]
+    differing = changes(settings_fingerprint(settings), fingerprint)
     if differing:
         raise TrainingError(
             f"{run.path} was trained with another {', '.join(differing[:5])}: resume with the same settings, or train "

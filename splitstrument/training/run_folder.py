@@ -20,6 +20,7 @@ from splitstrument.provenance import provenance
 from splitstrument.training.checkpoint import PROVENANCE_FILE, STATE_FILE, Position, save_state
 from splitstrument.training.data.tracks import TrackSets
 from splitstrument.training.own_code import digests
+from splitstrument.training.plot import plot_losses
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.user_code import UserCode, allow
 
@@ -27,7 +28,17 @@ SETTINGS_FILE, HISTORY_FILE, PLOT_FILE, LOG_FILE = "settings.yaml", "history.csv
 LOCK_FILE = Path("state") / "lock"
 RESULT_FILE, FAILURE_FILE = "result.json", "failure.json"
 BEST_FILE, LAST_FILE = "best.weights.h5", "last.weights.h5"
-HISTORY_COLUMNS = ("epoch", "steps", "loss", "val_loss", "learning_rate", "seconds", "wait_share", "cpu_s")
+HISTORY_COLUMNS = (
+    "epoch",
+    "steps",
+    "loss",
+    "val_loss",
+    "learning_rate",
+    "seconds",
+    "wait_share",
+    "cpu_s",
+    "val_si_sdr",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,11 @@ class Result:
     ----------
     reason
         ``finished``, or ``early stopping``.
+    verdict
+        ``better than the mixture``, ``worse than the mixture`` or ``worse than silence``, by the best validation loss
+        and those of a mask of 1 and of 0; None without validation.
+    hint
+        What to do where it is worse.
     """
 
     folder: Path
@@ -47,6 +63,13 @@ class Result:
     best_loss: float | None
     best_epoch: int
     reason: str
+    verdict: str | None = None
+    hint: str | None = None
+
+    @property
+    def learned(self) -> bool:
+        """False where the network is known to be worse than no network."""
+        return self.hint is None
 
 
 class RunFolder:
@@ -126,6 +149,13 @@ class RunFolder:
         with self.writing():
             write_json(self.path / PROVENANCE_FILE, record)
 
+    def write_in_force(self, computing: dict[str, Any]) -> None:
+        """Add to the provenance what the training computes with, and log it."""
+        record = json.loads((self.path / PROVENANCE_FILE).read_text(encoding="utf-8"))
+        with self.writing():
+            write_json(self.path / PROVENANCE_FILE, {**record, "compute": computing})
+        self.log("computes with " + ", ".join(f"{key} {value}" for key, value in computing.items()))
+
     def keep_code(self, code: UserCode, settings: TrainingSettings) -> None:
         """Copy the user's own functions that lie beside the recipe, and remember that they are allowed here."""
         self.code = digests(code, settings)
@@ -157,6 +187,7 @@ class RunFolder:
         description = ModelDescription(
             name=settings.name,
             summary=settings.summary,
+            licence=settings.licence,
             trained_on=trained_on,
             model=settings.model,
             code={name: sha for name, sha in self.code.items() if name == settings.model.network.kind} or None,
@@ -217,6 +248,9 @@ class NoRecords(RunFolder):
     def write_provenance(self, settings: TrainingSettings, tracks: TrackSets, folders: list[Path]) -> None:
         """Leave it to the chief."""
 
+    def write_in_force(self, computing: dict[str, Any]) -> None:
+        """Leave it to the chief."""
+
     def write_weights(self, network: Any, name: str) -> None:
         """Leave it to the chief."""
 
@@ -257,26 +291,3 @@ def is_locked(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def plot_losses(rows: list[dict[str, Any]], title: str, baselines: dict[str, float], path: Path) -> None:
-    """Draw training and validation loss per epoch into a PNG file."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise missing_extra("The loss plot", "train") from None
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    epochs = [row["epoch"] for row in rows]
-    for (column, label), colour in zip(
-        (("loss", "training"), ("val_loss", "validation")), ("#0b6e99", "#c2410c"), strict=True
-    ):
-        values = [row[column] for row in rows]
-        if any(value is not None for value in values):
-            axes.plot(epochs, [float("nan") if v is None else v for v in values], marker=".", color=colour, label=label)
-    for (name, value), style in zip(baselines.items(), ("--", ":"), strict=False):
-        axes.axhline(value, color="0.4", linestyle=style, linewidth=1, label=f"validation, {name}")
-    axes.set(xlabel="epoch", ylabel="loss", title=title)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path, dpi=120)

@@ -10,104 +10,8 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
 from splitstrument.stem_set import STEMS
 from splitstrument.training.augment import AugmentationSettings
+from splitstrument.training.data_settings import DatasetSource, DataSettings
 from splitstrument.training.mixing import MixingSettings
-
-
-class DatasetSource(Settings):
-    """One dataset of instrument/rest pairs.
-
-    Attributes
-    ----------
-    path
-        Its folder; relative paths count from the working folder, then from the folder above the recipe's.
-    second_path
-        Pairs of a second instrument from the same songs, for source ``joint``; a song may be in either folder or in
-        both. Output 1 of the network extracts it, and ``--dataset NAME.second=PATH`` finds it elsewhere. A dataset
-        without it has no song with that instrument.
-    name
-        What tables and ``--dataset NAME=PATH`` call it; the last part of `path` unless set.
-    ratio
-        Share among the datasets: of tracks for source ``chunks`` (the thesis's rule), of draws for ``segments``.
-    tracks
-        Take only these tracks.
-    exclude
-        Leave these tracks out: how a recipe holds out evaluation tracks by name.
-    role
-        ``both``: the first `validation_ratio` of the tracks by MD5 validate, the others train; ``training`` and
-        ``validation`` give the whole dataset to one side.
-    """
-
-    path: str = Field(min_length=1)
-    second_path: str | None = None
-    name: str | None = None
-    ratio: float = Field(1.0, gt=0)
-    tracks: tuple[str, ...] | None = None
-    exclude: tuple[str, ...] = ()
-    role: Literal["both", "training", "validation"] = "both"
-
-    @property
-    def label(self) -> str:
-        """Name for tables and messages."""
-        return self.name or self.path.rstrip("/").rsplit("/", 1)[-1]
-
-    @property
-    def second(self) -> DatasetSource | None:
-        """The pairs of the second instrument as a dataset of their own, ``NAME.second``."""
-        if self.second_path is None:
-            return None
-        return self.model_copy(update={"name": f"{self.label}.second", "path": self.second_path, "second_path": None})
-
-
-class DataSettings(Settings):
-    """How examples are cut from the tracks.
-
-    Attributes
-    ----------
-    source
-        ``chunks``: the thesis's chunks, side by side over every track; ``segments``: as many random segments as the
-        steps ask for, augmented before the STFT; ``joint``: such segments for two instruments at once, which share
-        the network but for its last layer; ``stems``: segments of songs that are mixed anew from stem sets, in stereo,
-        for any number of instruments (`MixingSettings` says how).
-    place
-        Where random segments are made: from ``files``, as they are needed, by the processor; or on the ``device`` that
-        trains, in whose memory all audio of the training then lies (16 bits, 0.16 GB an hour and side at 22.05 kHz):
-        for graphics cards, which no processor can keep busy.
-    track_limit
-        At most this many tracks in all, validation included; null is all (``chunks`` only).
-    chunks_per_track
-        A fresh random subset of this many chunks of a track per epoch, scaled by 1536 / n_fft as in the thesis; null
-        is all.
-    chunk_step
-        Frames from one chunk to the next; null is the chunk's length.
-    order
-        ``listed``: dataset by dataset, tracks by MD5, chunks shuffled inside a track, as in the thesis; ``md5``: the
-        tracks of all datasets together by MD5; ``shuffled``: chunks shuffled across all tracks.
-    cache
-        Folder for spectrograms computed once; entries are found by the content of the audio. Null computes each chunk
-        from the audio file when it is needed.
-    reader
-        Who decodes: soundfile, or tensorflow-io (extra ``tfio``).
-    backend
-        ``tf.data``, or ``threads`` for trainings on JAX or PyTorch; ``auto`` takes tf.data where the network computes
-        with TensorFlow. The batches are the same.
-    workers
-        Batches prepared in parallel.
-    validation_chunks
-        Validate on at most this many chunks, spread evenly over the validation tracks; null is all.
-    """
-
-    source: Literal["chunks", "segments", "joint", "stems"] = "chunks"
-    place: Literal["files", "device"] = "files"
-    track_limit: int | None = Field(None, ge=1)
-    chunks_per_track: int | None = Field(None, ge=1)
-    chunk_step: int | None = Field(None, ge=1)
-    order: Literal["listed", "md5", "shuffled"] = "listed"
-    cache: str | None = None
-    reader: Literal["soundfile", "tfio"] = "soundfile"
-    backend: Literal["auto", "tf.data", "threads"] = "auto"
-    workers: int = Field(2, ge=1, le=256)
-    prefetch: int = Field(4, ge=1, le=256)
-    validation_chunks: int | None = Field(None, ge=1)
 
 
 class LossSettings(Settings):
@@ -151,6 +55,10 @@ class OptimizerSettings(Settings):
         So many training batches, as they come next, tell the average's own statistics for batch normalization before it
         validates and is saved; 0 leaves it those that followed the weights, which fit less while the learning rate is
         high. For one process.
+    statistics_batches
+        Likewise without an average: a training that is short against the memory of batch normalization (a hundred
+        steps) is judged and saved with statistics of the weights that it has come to, not of those it had. 0 is the
+        thesis's way.
     """
 
     name: Literal["adam", "adamw", "muon", "sgd"] = "adam"
@@ -161,6 +69,12 @@ class OptimizerSettings(Settings):
     accumulate: int = Field(1, ge=1, le=1024)
     ema: float | None = Field(None, gt=0, lt=1)
     ema_batches: int = Field(0, ge=0, le=1000)
+    statistics_batches: int = Field(0, ge=0, le=1000)
+
+    @property
+    def batches_for_statistics(self) -> int:
+        """Batches that estimate the statistics of what is validated and saved."""
+        return max(self.statistics_batches, self.ema_batches if self.ema else 0)
 
 
 class EarlyStoppingSettings(Settings):
@@ -179,9 +93,11 @@ class ComputeSettings(Settings):
         ``float32``; ``bfloat16``: on processors through oneDNN's automatic mixed precision, elsewhere Keras's
         ``mixed_bfloat16`` policy. Weights stay float32.
     xla
-        Compile the step with XLA; slower on processors, faster on most graphics cards.
+        Compile the step with XLA; slower on processors, faster on most graphics cards. On TensorFlow it needs
+        `deterministic` to be false; JAX compiles always.
     deterministic
-        Same weights from the same command, bit for bit on the same machine.
+        Same weights from the same command, bit for bit on the same machine at any load (TensorFlow; the others promise
+        nothing). TensorFlow then computes one operation at a time.
     """
 
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -198,10 +114,16 @@ class RecordSettings(Settings):
         Save the whole state, for ``--resume``, at least this often inside an epoch; every epoch's end saves it too.
     tensorboard
         Also write TensorBoard event files.
+    keep_best
+        Also keep the weights of so many best epochs, in ``top/``; `splitstrument models average` makes a model of them.
+    profile_steps
+        Trace so many steps, after the first five, into ``profile/``: for TensorBoard's profiler, or Perfetto.
     """
 
     save_every_s: float = Field(300.0, ge=0)
     tensorboard: bool = False
+    keep_best: int = Field(0, ge=0, le=1000)
+    profile_steps: int = Field(0, ge=0, le=1000)
 
 
 class Scores(Settings):
@@ -249,6 +171,12 @@ class TrainingSettings(Settings):
         mono models, one or several: from the body of the first, and for each stem from the model that has it as target.
     mixing
         For source ``stems``.
+    best_by
+        What makes an epoch the best: the lowest ``loss`` on validation chunks, or the highest median ``si_sdr`` of the
+        instrument over whole validation songs, separated as `splitstrument separate` does. Early stopping and the
+        plateau schedule go by the loss.
+    licence
+        Of the weights, for ``model.yaml``; nobody's to guess, so null unless said.
     doctor
         A training that learns nothing: ``stop`` it with a diagnosis, ``warn`` in the log, or ``off``.
     published
@@ -273,8 +201,16 @@ class TrainingSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     records: RecordSettings = RecordSettings()
     init_from: str | tuple[str, ...] | None = None
+    best_by: Literal["loss", "si_sdr"] = "loss"
+    licence: str | None = Field(None, max_length=200)
     doctor: Literal["stop", "warn", "off"] = "stop"
     published: Published | None = None
+
+    @field_validator("doctor", mode="before")
+    @classmethod
+    def _off_is_no_boolean(cls, value: Any) -> Any:
+        """Take YAML's bare ``off``, which it reads as false, for what it says."""
+        return "off" if value is False else value
 
     @field_validator("datasets", mode="before")
     @classmethod
@@ -298,6 +234,8 @@ class TrainingSettings(Settings):
         if self.data.place == "device" and self.data.source in ("chunks", "stems"):
             raise ValueError("data.place: device makes random segments: use the source segments or joint")
         self._check_joint()
+        if self.best_by == "si_sdr" and self.data.source in ("joint", "stems"):
+            raise ValueError("best_by: si_sdr is for trainings of one instrument: set it to loss")
         return self
 
     def _check_stems(self) -> None:

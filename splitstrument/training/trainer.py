@@ -39,23 +39,23 @@ class Trainer(keras.Model):
 
 
 @contextlib.contextmanager
-def averaged_weights(trainer: Trainer, settings: OptimizerSettings, mixtures: Iterable[Any] = ()) -> Iterator[None]:
-    """Put the moving average in the place of the weights, where one is kept, and take it out again.
+def weights_to_keep(trainer: Trainer, settings: OptimizerSettings, mixtures: Iterable[Any] = ()) -> Iterator[None]:
+    """Put in the place of the weights those that validate and are saved, and take them out again.
+
+    These are the moving average, where one is kept, and statistics of batch normalization estimated on `mixtures`.
 
     Parameters
     ----------
     mixtures
-        Network inputs on which to estimate the average's statistics of batch normalization; none leaves them.
+        Network inputs; without any, the statistics stay those that followed the training.
     """
-    if not settings.ema:
-        yield
-        return
     weights = trainer.trainable_variables
     variables = [*weights, *normalization_statistics(trainer.network)]
     kept = [keras.ops.convert_to_numpy(variable.value) for variable in variables]
-    trainer.optimizer.finalize_variable_values(weights)
-    for variable in weights:  # an array of its own: JAX gives the weights' memory away, and it would be the average's
-        variable.assign(keras.ops.convert_to_numpy(variable.value))
+    if settings.ema:
+        trainer.optimizer.finalize_variable_values(weights)
+        for variable in weights:  # its own array: JAX gives the weights' memory away, which is the average's
+            variable.assign(keras.ops.convert_to_numpy(variable.value))
     try:
         estimate_statistics(trainer.network, mixtures)
         yield

@@ -33,12 +33,13 @@ def main() -> None:
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """Train as a member of the team."""
-    if choose_backend(start=False) != "tensorflow":
+    settings = TrainingSettings.model_validate(task["settings"])
+    if choose_backend(start=False, deterministic=settings.compute.deterministic) != "tensorflow":
         raise TrainingError("Several processes train together with TensorFlow only: unset KERAS_BACKEND, or use one.")
     from splitstrument.training.run import train
 
     result = train(
-        TrainingSettings.model_validate(task["settings"]),
+        settings,
         task["folder"],
         task["resume"],
         Path(task["recipe_folder"]) if task["recipe_folder"] else None,

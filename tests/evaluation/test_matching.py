@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from evaluation_helpers import good_estimates, make_references, write_estimates, write_pair
 from tiny_models import tiny_model, tiny_settings
 
+from splitstrument.cli import cli
 from splitstrument.errors import DatasetError
 from splitstrument.evaluation.matching import find_references, find_stems
 from splitstrument.evaluation.record import values_of
@@ -159,3 +161,32 @@ def test_pairs_of_one_name_are_known_by_their_paths(tmp_path, rng):
     assert {pair.name for pair in find_pairs(tmp_path)} == {"a/song", "b/song", "song", "other"}
     assert {pair.name for pair in find_references(tmp_path)} == {"a/song", "b/song", "song", "other"}
     assert md5_order("a/song") == md5_order("song")  # the thesis's order is of names
+
+
+@pytest.mark.parametrize(
+    ("instrument", "rest"), [("guitar.wav", "no_guitar.wav"), ("Piano.wav", "accompaniment.wav"), ("vocals", "other")]
+)
+def test_other_tools_names(tmp_path, rng, instrument, rest):
+    references = make_references(rng, 1.0)
+    write_pair(tmp_path / "ref", "song", references)
+    write_estimates(tmp_path / "est" / "model", "song", good_estimates(references, rng))
+    folder = tmp_path / "est" / "model" / "song"
+    for ours, theirs in (("instrument", instrument), ("rest", rest)):
+        (folder / f"{ours}.wav").rename(folder / f"{Path(theirs).stem}.wav")
+    names = ["--instrument", instrument.lower(), "--rest", rest]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        arguments = ["score", "ref", "est", *names, "--no-v4", "--no-baselines", "--quiet"]
+        done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "results" / "scores" / "est" / "ref" / "evaluation.yaml").is_file()
+    refused = CliRunner().invoke(cli, ["score", "ref", "est", "--instrument", "rest"])
+    assert refused.exit_code == 2 and "they must differ" in refused.output
+
+
+def test_delayed_noise_is_shifted_and_not_swapped(tmp_path, rng):
+    references = 0.1 * rng.standard_normal((2, 16000, 1)).astype(np.float32)
+    write_pair(tmp_path / "ref", "song", references)
+    write_estimates(tmp_path / "est", "song", np.roll(references, 100, axis=1))
+    record = score_files(tmp_path / "ref", tmp_path / "est", tmp_path / "out", SMALL)
+    assert [problem["kind"] for problem in record["tracks"][0]["problems"]] == ["shifted", "shifted"]

@@ -29,6 +29,7 @@ FAULTS = {
     "shifted": lambda e: np.roll(e, 160, axis=1),
     "wrong length": lambda e: e[:, :-500],
     "clipped": lambda e: np.clip(20 * e, -1, 1),
+    "inverted": lambda e: -e,
     "silent": lambda e: e * np.array([0, 1])[:, None, None],
 }
 SMALL = EvaluationSettings(baselines=("mixture",), ceilings=("irm",), n_fft=256, framewise=False)

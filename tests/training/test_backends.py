@@ -54,7 +54,7 @@ def test_weights_of_every_backend_give_the_same_masks_in_tensorflow(trained):
         np.testing.assert_allclose(ours, theirs["mask"], atol=1e-5, err_msg=name)
 
 
-# the quickstart recipe with a network that trains in seconds
+# the small hourglass as a network that trains in seconds
 MINIATURE = {
     "model.spectrogram.n_fft": 256,
     "model.network.filters": 6,
@@ -79,7 +79,7 @@ def test_a_whole_training_on_another_backend_goes_on_in_tensorflow(name, tmp_pat
     folder = tmp_path / "run"
     sets = [part for key, value in MINIATURE.items() for part in ("--set", f"{key}={value}")]
     main = "from splitstrument.cli import main; main()"
-    run(name, "-c", main, "train", ROOT / "trainings" / "quickstart.yaml", "-o", folder, "--quiet", *sets)
+    run(name, "-c", main, "train", ROOT / "trainings" / "small_hourglass.yaml", "-o", folder, "--quiet", *sets)
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert len(rows) == 2
     best = min(float(row["val_loss"]) for row in rows)

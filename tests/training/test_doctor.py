@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -16,7 +17,7 @@ from splitstrument.training.build import build_trainer
 from splitstrument.training.check import check_training, step_findings
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.tracks import load_tracks
-from splitstrument.training.doctor import batch_findings, curve_findings, data_findings, mask_findings
+from splitstrument.training.doctor import batch_findings, curve_findings, data_findings, hint, mask_findings, verdict
 from splitstrument.training.run import train
 
 choose_backend()
@@ -147,3 +148,52 @@ def test_a_check_looks_at_loss_and_masks(folder):
     assert "The mask is 0 everywhere" in step_findings(trainer, streams.training, [1.0] * 200)[0]
     assert step_findings(trainer, streams.training, [1.0] * 199) == []
     assert "exactly 0 at every step" in step_findings(trainer, streams.training, [0.0] * 5)[0]
+
+
+TRIVIAL = {"mask 1": 10.0, "mask 0": 14.0}
+
+
+@pytest.mark.parametrize(
+    ("best", "expected"),
+    [
+        (9.0, "better than the mixture"),
+        (10.0, "worse than the mixture"),
+        (15.0, "worse than the mixture"),
+        (None, None),
+    ],
+)
+def test_the_verdict_is_by_the_mask_of_one(best, expected):
+    assert verdict(best, TRIVIAL) == expected
+    assert verdict(12.0, {"mask 1": 14.0, "mask 0": 10.0}) == "worse than silence"
+    assert verdict(9.0, {}) is None
+
+
+def test_the_hint_tells_late_statistics_from_too_few_songs_and_from_nothing_learned():
+    rows = [{"steps": 40, "loss": 8.0}]
+    assert "statistics_batches" in hint(rows, TRIVIAL, 0)
+    assert "more songs" in hint(rows, TRIVIAL, 30)
+    assert "more songs" in hint([{"steps": 4000, "loss": 8.0}], TRIVIAL, 0)
+    assert "learning rate" in hint([{"steps": 40, "loss": 11.0}], TRIVIAL, 0)
+
+
+def test_a_training_that_ends_worse_than_the_mixture_says_so(folder, tmp_path):
+    from click.testing import CliRunner
+
+    from splitstrument.cli import cli
+    from splitstrument.files import write_yaml
+
+    settings = tiny_settings(folder, epochs=1, steps_per_epoch=1, optimizer={"learning_rate": 1e-9})
+    write_yaml(tmp_path / "recipe.yaml", settings.model_dump(mode="json", exclude_none=True))
+    command = ["train", str(tmp_path / "recipe.yaml"), "-o", str(tmp_path / "run"), "--no-export", "--quiet"]
+    done = CliRunner().invoke(cli, command)
+    assert done.exit_code == 0, done.output
+    assert "tiny is worse than" in done.stdout.splitlines()[-1]
+    assert "worse than" in json.loads((tmp_path / "run" / "result.json").read_text())["verdict"]
+    assert "doctor: worse than" in (tmp_path / "run" / "log.txt").read_text()
+
+
+def test_check_compares_each_side_with_its_own_masks(folder):
+    found = check_training(tiny_settings(folder), seconds=1)
+    assert set(found.training_baselines) == set(found.baselines) == {"mask 1", "mask 0"}
+    assert found.training_baselines != found.baselines
+    assert np.isfinite(found.validation_loss)

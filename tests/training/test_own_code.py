@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import py_compile
+import re
 import shutil
 import subprocess
 import sys
@@ -111,7 +112,7 @@ def test_resumption_takes_the_code_of_the_run_and_no_other(recipe, run, tmp_path
 
 
 def test_check_and_info_of_the_recipe(recipe):
-    assert json.loads(call("info", recipe, "--json").stdout)["model"]["trainable_parameters"] == 10
+    assert json.loads(call("info", recipe, "--json", "--allow-code").stdout)["model"]["trainable_parameters"] == 10
     checked = call("train", recipe, "--check")
     assert "steps tried" in checked.stdout
 
@@ -255,3 +256,29 @@ def test_an_installed_module_is_found_without_being_run(tmp_path, monkeypatch):
         UserCode().load(reference)
     (tmp_path / "package_of_mine" / "__init__.py").write_text("")
     assert UserCode(allowed=True).load(reference).__name__ == "build"
+
+
+def test_info_of_somebody_elses_recipe_runs_nothing_unasked(recipe, tmp_path):
+    shutil.copyfile(recipe, tmp_path / "settings.yaml")
+    (tmp_path / "mine.py").write_text(CODE + f"\nopen({str(tmp_path / 'ran')!r}, 'w')\n")
+    refused = str(call("info", tmp_path / "settings.yaml").exception)
+    assert "needs Python code of its own, mine:build" in refused and "add --allow-code" in refused
+    assert not (tmp_path / "ran").exists()
+    assert "trainable parameters   10" in call("info", tmp_path / "settings.yaml", "--allow-code").stdout
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ("return lambda batch, mask: batch['no such key']", r"mine\.py failed \(line 13, KeyError: 'no such key'\)"),
+        ("return lambda batch, mask: 1 / 0", r"mine\.py failed \(line 13, ZeroDivisionError"),
+    ],
+)
+def test_a_loss_that_fails_is_one_sentence_with_its_line(recipe, tmp_path, broken, message):
+    old = 'return lambda batch, mask: ops.sum(weight * ops.abs(batch["target"] - batch["mixture"] * mask))'
+    assert old in CODE
+    (tmp_path / "mine.py").write_text(CODE.replace(old, broken).replace("assert options", "# assert options"))
+    shutil.copyfile(recipe, tmp_path / "recipe.yaml")
+    error = call("train", tmp_path / "recipe.yaml", "-o", tmp_path / "run", "--no-export", "--quiet").exception
+    assert isinstance(error, SettingsError)
+    assert re.search(message, str(error)), error

@@ -18,8 +18,9 @@ from waiting import wait_until
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError, TrainingError
 from splitstrument.reproduction.queue_report import PUBLISHED_HEADER
-from splitstrument.training import queue
-from splitstrument.training.queue import read_jobs, run_job, status_of
+from splitstrument.training import queue_process
+from splitstrument.training.queue import Status, over_seeds, read_jobs, status_of
+from splitstrument.training.queue_process import run_job
 from splitstrument.training.run_folder import RunFolder, is_locked
 
 PROGRAM = (sys.executable, "-m", "splitstrument")
@@ -145,7 +146,7 @@ class DeafTraining:
 
 def test_a_queue_stops_though_its_training_missed_the_signal(recipe, tmp_path, monkeypatch):
     (job,) = read_jobs([queue_of(recipe, {"recipe": "tiny.yaml"})], tmp_path / "runs")
-    monkeypatch.setattr(queue, "_started", lambda command: DeafTraining())
+    monkeypatch.setattr(queue_process, "_started", lambda command: DeafTraining())
     with pytest.raises(KeyboardInterrupt):
         run_job(job, PROGRAM)
 
@@ -259,3 +260,49 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path):
         with pytest.raises(TrainingError, match="Another process is training in"), RunFolder(tmp_path).locked():
             pass
     assert not is_locked(tmp_path)
+
+
+def test_seeds_of_one_training_have_a_mean_and_a_spread(recipe, tmp_path):
+    entry = {"recipe": "tiny.yaml", "grid": {"seed": [0, 1, 2], "data.order": ["listed", "shuffled"]}}
+    jobs = read_jobs([queue_of(recipe, entry)], tmp_path / "runs")
+    losses = [1.0, 10.0, 2.0, 20.0, 6.0, None]
+    found = [Status(job.name, "finished", best_loss=loss) for job, loss in zip(jobs, losses, strict=True)]
+    first, second = over_seeds(jobs, found)
+    assert first["training"] == "tiny-order_listed" and (first["seeds"], first["mean"]) == (3, 3.0)
+    assert first["deviation"] == pytest.approx(7**0.5)
+    assert (second["lowest"], second["highest"], second["seeds"]) == (10.0, 20.0, 2)
+
+
+# what `splitstrument train` leaves and how it ends, in a hundredth of a second: epoch after epoch of one loss
+TRIAL = """
+import json, pathlib, signal, sys, time
+import numpy as np
+folder = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
+loss = float(next(word for word in sys.argv if word.startswith("loss=")).partition("=")[2])
+signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
+(folder / "state").mkdir(exist_ok=True)
+epochs = 1000 if loss > 5 else 3
+for epoch in range(1, epochs + 1):
+    rows = [{"loss": loss, "val_loss": loss, "seconds": 0.01} for _ in range(epoch)]
+    record = json.dumps({"position": {"rows": rows, "best_loss": loss}, "settings": {}})
+    np.savez(folder / "state" / "new.npz", record=np.array(record))
+    (folder / "state" / "new.npz").replace(folder / "state" / "state.npz")
+    time.sleep(0.05 if loss > 5 else 0)
+(folder / "result.json").write_text(json.dumps({"reason": "finished"}))
+"""
+
+
+def test_a_trial_worse_than_the_others_is_pruned_and_left_alone(recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(queue_process, "WATCH_EVERY_S", 0.02)
+    (tmp_path / "trial.py").write_text(TRIAL)
+    search = {"trials": 4, "space": {"loss": [1.0]}, "prune": {"after_epochs": 2, "trials": 3}}
+    jobs = read_jobs([queue_of(recipe, {"recipe": "tiny.yaml", "search": search})], tmp_path / "runs")
+    assert [job.name for job in jobs] == [f"tiny-trial_00{number}" for number in range(4)]
+    jobs[3].changes["loss"] = 9.0
+    states = []
+    for job in jobs:
+        others = [other.folder for other in jobs if other is not job]
+        states.append(run_job(job, (sys.executable, str(tmp_path / "trial.py")), others=others))
+    assert [status.state for status in states] == ["finished"] * 3 + ["pruned"]
+    assert "9 is above the others' median, 1" in states[3].message and states[3].epochs < 1000
+    assert status_of(jobs[3]).state == "pruned"

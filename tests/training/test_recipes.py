@@ -172,3 +172,11 @@ def test_info_tells_origins_and_what_is_missing(tmp_path, monkeypatch):
     assert told["settings"]["model.network.filters"] == {"value": 8, "origin": "command line"}
     assert told["settings"]["batch_size"] == {"value": 4, "origin": "base.yaml"}
     assert told["settings"]["seed"]["origin"] == "default"
+
+
+def test_other_data_need_not_have_the_tracks_that_a_recipe_holds_out(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\ndatasets: [{name: sample, path: x, exclude: [Metal madness, mine]}]\n")
+    (tmp_path / "d" / "tracks_22050hz" / "mine").mkdir(parents=True)
+    (source,) = load_recipe(recipe, places=(f"sample={tmp_path / 'd'}",)).settings.datasets
+    assert source.exclude == ("mine",)

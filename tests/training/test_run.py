@@ -22,7 +22,7 @@ from splitstrument.training import loop
 from splitstrument.training.backend import choose_backend
 from splitstrument.training.build import build_trainer, load_initial_weights
 from splitstrument.training.run import train
-from splitstrument.training.trainer import averaged_weights
+from splitstrument.training.trainer import weights_to_keep
 
 choose_backend()
 
@@ -220,7 +220,7 @@ def test_averaged_weights_have_statistics_of_their_own(rng):
     first = next(layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization))
     before = network.get_weights()
     mixtures = [rng.random((2, *settings.model.input_shape)).astype(np.float32) for _ in range(3)]
-    with averaged_weights(trainer, settings.optimizer, mixtures):
+    with weights_to_keep(trainer, settings.optimizer, mixtures):
         seen = keras.Model(network.input, first.input)
         outputs = [np.asarray(seen(mixture, training=True)) for mixture in mixtures]
         means = [output.mean(axis=(0, 1, 2)) for output in outputs]
@@ -235,7 +235,7 @@ def test_averaged_weights_have_statistics_of_their_own(rng):
 def test_a_taken_folder_and_a_changed_recipe_are_refused(folder, demanding_run, tmp_path):
     with pytest.raises(TrainingError, match="holds a training already: go on with --resume"):
         run_of(tiny_settings(folder, **DEMANDING), demanding_run)
-    with pytest.raises(TrainingError, match="was trained with another batch_size"):
+    with pytest.raises(TrainingError, match=r"was trained with another batch_size \(2, now 1\)"):
         run_of(tiny_settings(folder, **DEMANDING).model_copy(update={"batch_size": 1}), demanding_run, resume=True)
     with pytest.raises(TrainingError, match="holds no training to resume"):
         run_of(tiny_settings(folder), tmp_path / "empty", resume=True)
@@ -278,3 +278,29 @@ def test_missing_data_leave_no_folder_behind(tmp_path):
 def test_a_loss_that_is_no_number_stops(folder, tmp_path):
     with pytest.raises(TrainingError, match=r"The loss became (nan|inf) at step \d+ of tiny: lower"):
         run_of(tiny_settings(folder, epochs=40, optimizer={"name": "sgd", "learning_rate": 1e30}), tmp_path / "run")
+
+
+def test_a_run_stands_on_its_own(folder, tmp_path, monkeypatch):
+    """It goes on from any working folder, by its own settings, and says what a changed recipe would have changed."""
+    from click.testing import CliRunner
+
+    from splitstrument.cli import cli
+    from splitstrument.files import write_yaml
+
+    monkeypatch.chdir(folder.parent)
+    settings = tiny_settings(folder, epochs=1, steps_per_epoch=1)
+    data = settings.model_dump(mode="json", exclude_none=True)
+    recipe = tmp_path / "recipes" / "tiny.yaml"
+    recipe.parent.mkdir()
+    write_yaml(recipe, {**data, "datasets": [{"path": folder.name}]})
+    flags = ["-o", str(tmp_path / "run"), "--no-export", "--quiet"]
+    assert CliRunner().invoke(cli, ["train", str(recipe), *flags]).exit_code == 0
+    monkeypatch.chdir("/")
+    done = CliRunner().invoke(cli, ["train", "--resume", *flags, "--epochs", "2"])
+    assert done.exit_code == 0 and "2 epochs" in done.stdout, done.output
+    write_yaml(recipe, {**data, "datasets": [{"path": folder.name}], "batch_size": 1})
+    done = CliRunner().invoke(cli, ["train", str(recipe), "--resume", *flags, "--epochs", "3"])
+    assert done.exit_code == 0 and "3 epochs" in done.stdout, done.output
+    assert "another batch_size (2, now 1)" in done.stderr
+    refused = CliRunner().invoke(cli, ["train", "--resume", *flags, "--set", "batch_size=1"])
+    assert "was trained with another batch_size (2, now 1)" in str(refused.exception)

@@ -75,7 +75,9 @@ def tf_data_pipeline(make_batch: MakeBatch, start: int, stop: int, data: DataSet
         values = tf.numpy_function(arrays, [index], [tf.float32] * len(names), stateful=False)
         return {name: tf.ensure_shape(value, probe[name].shape) for name, value in zip(names, values, strict=True)}
 
-    indices = tf.data.Dataset.range(start, stop)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = data.workers + 1  # TensorFlow's own has one, for the network
+    indices = tf.data.Dataset.range(start, stop).with_options(options)
     return indices.map(tensors, num_parallel_calls=data.workers, deterministic=True).prefetch(data.prefetch)
 
 

@@ -203,6 +203,21 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
     )
 
 
+def placed_absolutely(settings: TrainingSettings, recipe_folder: Path | None) -> TrainingSettings:
+    """Settings with all folders where they lie, so that a run goes on from any working folder."""
+
+    def place(source: DatasetSource) -> DatasetSource:
+        second = source.second
+        changes = {"name": source.label, "path": str(real_path(locate(source, recipe_folder)))}
+        if second:
+            changes["second_path"] = str(real_path(locate(second, recipe_folder)))
+        return source.model_copy(update=changes)
+
+    cache = settings.data.cache and str(real_path(Path(settings.data.cache)))
+    data = settings.data.model_copy(update={"cache": cache})
+    return settings.model_copy(update={"datasets": tuple(map(place, settings.datasets)), "data": data})
+
+
 def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> None:
     """Name all datasets that are missing at once."""
     missing = []

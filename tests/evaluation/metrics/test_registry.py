@@ -105,6 +105,17 @@ def test_a_package_of_ones_own_adds_a_metric(tmp_path, rng):
     assert 0.05 < float(row["peak"]) < 1.5 and float(row["sdr"]) > 5
     assert "peak: highest absolute sample." in run.stdout
     assert "'taken' has a metric 'sdr', which exists" in run.stdout and "'none'" in run.stdout
+    plugin = tmp_path / "site" / "user_metrics.py"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    plugin.write_text(PLUGIN.replace("return {", "return {'peak': 100.0} or {"))  # an edited metric is computed anew
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert float(next(csv.DictReader((tmp_path / "out" / "evaluation.csv").open()))["peak"]) == 100
+    plugin.write_text(PLUGIN.replace("float(np.abs", "float(np.apse"))
+    broken = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert broken.returncode == 1 and "Traceback" not in broken.stderr
+    assert f"{plugin} failed (line 10, AttributeError: module 'numpy' has no attribute 'apse'" in (
+        broken.stderr + broken.stdout
+    )
 
 
 def test_scores_have_every_metric_in_the_order_of_the_registry(rng):
