@@ -22,6 +22,7 @@ Examples:
   splitstrument info trainings/quickstart.yaml
   splitstrument info runs/quickstart
   splitstrument info trainings/table_06.yaml --set model.network.filters=92 --json
+  splitstrument info trainings/table_06.yaml --stand-in data/corpus_development
   splitstrument info --published trainings
 """
 
@@ -31,10 +32,21 @@ Examples:
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--dataset", "places", multiple=True, metavar="NAME=PATH", help="Say where a dataset lies.")
 @click.option("--published", is_flag=True, help="Of a folder of recipes: a table beside the published numbers.")
+@click.option(
+    "--stand-in", type=click.Path(path_type=Path), metavar="CORPUS", help="Of its stand-in, as `train --stand-in`."
+)
+@click.option("--scale", multiple=True, help="Of a stand-in, as `train --scale`.")
 @click.option("--allow-code", is_flag=True, help="Run Python code that lies beside the recipe to build its network.")
 @json_option
 def info(
-    recipe: Path, sets: tuple[str, ...], places: tuple[str, ...], published: bool, allow_code: bool, as_json: bool
+    recipe: Path,
+    sets: tuple[str, ...],
+    places: tuple[str, ...],
+    published: bool,
+    stand_in: Path | None,
+    scale: tuple[str, ...],
+    allow_code: bool,
+    as_json: bool,
 ) -> None:
     """Print parameters, input, operations, datasets and settings (with their origin) of a recipe or a run."""
     if published:
@@ -42,8 +54,14 @@ def info(
         return
     loaded = load_recipe(settings_file(recipe), sets, places)
     choose_backend()
-    from splitstrument.training.describe import describe_data
+    from splitstrument.training.describe import describe_arithmetic, describe_data
 
+    if stand_in:
+        from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
+
+        loaded = Loaded(stand_in_settings(loaded.settings, stand_in, read_scale(*scale)), loaded.origins)
+    elif scale:
+        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     settings = loaded.settings
     described = {
         "name": settings.name,
@@ -53,6 +71,7 @@ def info(
         "run": run_progress(recipe),
         "settings": settings_with_origins(loaded),
     }
+    described["arithmetic"] = describe_arithmetic(settings, described["model"], described["data"])
     if as_json:
         print_json(described)
     else:
@@ -139,6 +158,9 @@ def print_description(described: dict[str, Any]) -> None:
         )
         header = ["dataset", "ratio", "training tracks", "hours", "validation tracks", "hours"]
         print_table(header, [list(row.values()) for row in data["datasets"]])
+        arithmetic = described["arithmetic"]
+        hours = ", ".join(f"{arithmetic['hours'][name]:.2g} h on {name}" for name in arithmetic["hours"])
+        click.echo(f"  whole training         {arithmetic['operations'] / 1e15:.3g} P operations: roughly {hours}")
     if run:
         best = f", best {run['best_loss']:.5g} in epoch {run['best_epoch']}" if run["best_loss"] is not None else ""
         click.echo(

@@ -1,8 +1,9 @@
 """Stand-ins: rendered data of the shape of the thesis's datasets, so that its trainings run without them, in small.
 
 From a corpus of ours, ``<corpus>/guitar`` and ``<corpus>/piano``, each dataset of the thesis is made below
-``<corpus>/stand_ins`` when a training asks for it: the recorded ones are the corpus's pairs, those with less silence
-the same pairs cut by the thesis's rule, the pure ones the instrument alone with a silent rest.
+``<corpus>_stand_ins``, beside the corpus and never in it, when a training asks for it: the recorded ones are the
+corpus's pairs, those with less silence the same pairs cut by the thesis's rule, the pure ones the instrument alone with
+a silent rest.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from splitstrument.audio import AudioWriter, probe
 from splitstrument.datasets.silence import SilenceSettings
 from splitstrument.datasets.silence_cut import cut_track, link_or_copy, pairs_by_track
 from splitstrument.errors import DatasetError, SettingsError
+from splitstrument.files import real_path
 from splitstrument.network.settings import HourglassSettings, ModelSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.settings import Settings, load_settings, parse_yaml, validate
@@ -127,7 +129,7 @@ def stand_in_settings(settings: TrainingSettings, corpus: Path, scale: StandInSc
         update={
             "name": f"{settings.name}-stand-in",
             "summary": summary,
-            "datasets": tuple(_stand_in(source, settings.model.target, corpus) for source in settings.datasets),
+            "datasets": tuple(_stand_in(source, model, corpus) for source in settings.datasets),
             "model": model,
             "batch_size": scale.batch_size or settings.batch_size,
             "data": settings.data.model_copy(update=data),
@@ -167,11 +169,22 @@ def _with_steps(settings: TrainingSettings, steps: int, scale: StandInScale) -> 
     return limited.model_copy(update={"epochs": math.ceil(steps / max(1, per_epoch))})
 
 
-def _stand_in(source: DatasetSource, target: str, corpus: Path) -> DatasetSource:
-    folder = corpus / "stand_ins" / source.label
+def _stand_in(source: DatasetSource, model: ModelSettings, corpus: Path) -> DatasetSource:
+    folder = real_path(corpus).with_name(f"{real_path(corpus).name}_stand_ins") / source.label
+    _check_rate(corpus / model.target, model.spectrogram.sample_rate_hz)
     if not folder.is_dir():
-        make_stand_in(corpus / target, folder, source.label)
+        make_stand_in(corpus / model.target, folder, source.label)
     return source.model_copy(update={"path": str(folder), "name": f"{source.label}-stand-in"})
+
+
+def _check_rate(pairs: Path, sample_rate_hz: int) -> None:
+    """Refuse a corpus at other rates than the training's, and say what fits."""
+    rates = sorted(int(folder.name[len("tracks_") : -len("hz")]) for folder in pairs.glob("tracks_*hz"))
+    if rates and sample_rate_hz not in rates:
+        raise DatasetError(
+            f"{pairs} holds pairs at {' and '.join(map(str, rates))} Hz, and the training wants {sample_rate_hz}: add "
+            f"--scale sample_rate_hz={rates[-1]}, or render the corpus at {sample_rate_hz} Hz."
+        )
 
 
 def make_stand_in(pairs: Path, folder: Path, name: str) -> None:

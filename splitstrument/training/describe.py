@@ -56,6 +56,28 @@ def _multiply_adds(layer: Any) -> int:
     return int(np.prod(kernel)) * elements // per_position
 
 
+# operations a second of training steps, as measured (docs/trainings.md): the thesis's network and the fast one on two
+# processor cores, the fast one on an H200
+CORES = {"hourglass": 0.3e12, "bandunet": 0.06e12}
+CARD = 50e12
+STEP_OPERATIONS = 3  # times those of a forward pass: gradients of inputs and of weights cost as much again each
+
+
+def describe_arithmetic(settings: TrainingSettings, model: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+    """Estimate operations and hours of a whole training; `splitstrument train --check` measures instead.
+
+    Returns
+    -------
+    Plain data: ``operations`` of all training steps, and ``hours`` by kind of machine; empty where data are missing.
+    """
+    if "problem" in data:
+        return {}
+    chunks = data["chunks_per_epoch"] * settings.epochs
+    operations = STEP_OPERATIONS * model["operations_per_chunk"] * chunks
+    speeds = {"two processor cores": CORES.get(settings.model.network.kind, min(CORES.values())), "an H200": CARD}
+    return {"operations": operations, "hours": {name: operations / speed / 3600 for name, speed in speeds.items()}}
+
+
 def describe_data(settings: TrainingSettings, recipe_folder: Path | None = None) -> dict[str, Any]:
     """Tracks, hours and steps of a training, or what is missing.
 

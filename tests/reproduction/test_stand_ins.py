@@ -99,3 +99,18 @@ def test_a_missing_corpus_says_how_to_make_one(tmp_path):
     settings = load_recipe(ROOT / "trainings" / "table_06.yaml").settings
     with pytest.raises(DatasetError, match="to make the stand-in 'recorded_guitar' from: render a corpus"):
         stand_in_settings(settings, tmp_path)
+
+
+def test_stand_ins_lie_beside_the_corpus_and_not_in_it(corpus):
+    before = sorted(corpus.rglob("*"))
+    settings = load_recipe(ROOT / "trainings" / "table_10.yaml").settings
+    stand_in_settings(settings, corpus)
+    assert sorted(corpus.rglob("*")) == before
+    assert (corpus.parent / "corpus_stand_ins" / "pure_piano").is_dir()
+
+
+def test_a_corpus_at_another_rate_is_refused_with_what_fits(tmp_path, rng):
+    make_pairs(tmp_path / "corpus" / "piano", ["a", "b"], rng, rate_hz=8000)
+    settings = load_recipe(ROOT / "trainings" / "table_10.yaml").settings
+    with pytest.raises(DatasetError, match="holds pairs at 8000 Hz.*add --scale sample_rate_hz=8000"):
+        stand_in_settings(settings, tmp_path / "corpus")
