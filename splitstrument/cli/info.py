@@ -63,7 +63,7 @@ def info(
     elif scale:
         raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     settings = loaded.settings
-    described = {
+    described: dict[str, Any] = {
         "name": settings.name,
         "target": settings.model.target,
         "model": model_of(settings, settings_file(recipe), recipe.is_dir(), allow_code),

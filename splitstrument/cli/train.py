@@ -91,9 +91,9 @@ def train(
     settings = load_recipe(recipe, sets, places, epochs).settings
     own = (output or Path("runs") / settings.name) / "settings.yaml"
     if resume and not stand_in and own.is_file() and real_path(own) != real_path(recipe):
-        changed, recipe = settings, own
+        changed, beside, recipe = settings, recipe.parent, own
         settings = load_recipe(recipe, sets, places, epochs).settings
-        say_what_changed(changed, settings, own)
+        say_what_changed(changed, beside, settings, own)
     if stand_in:
         from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
 
@@ -133,11 +133,14 @@ def train(
         click.echo(f"{settings.name} is {result.verdict}" + (f": {result.hint}" if result.hint else "") + ".")
 
 
-def say_what_changed(recipe: TrainingSettings, own: TrainingSettings, file: Path) -> None:
-    """Tell where a recipe is not, or no longer, what the run goes on with."""
+def say_what_changed(recipe: TrainingSettings, recipe_folder: Path, own: TrainingSettings, file: Path) -> None:
+    """Tell where a recipe, or the code beside it, is not, or no longer, what the run goes on with."""
     from splitstrument.training.checkpoint import changes, settings_fingerprint
+    from splitstrument.training.own_code import code_of, digests
 
     found = changes(settings_fingerprint(recipe), settings_fingerprint(own))
+    theirs, ours = digests(code_of(recipe_folder), recipe), digests(code_of(file.parent, is_run=True), own)
+    found += [f"file of {name}" for name in theirs if theirs[name] != ours.get(name)]
     if found:
         click.echo(
             f"The run goes on with its own settings, {file}; the recipe has another {', '.join(found)}.", err=True

@@ -231,7 +231,7 @@ def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
             name = safe_name((entry.name or recipe.stem) + suffix)
             changes = {**queue.set, **entry.set, **changes}
             group = re.sub(r"-(seed|trial)_\d+", "", name)
-            prune = entry.search and entry.search.prune
+            prune = entry.search.prune if entry.search else None
             yield Job(name, recipe, folder / name, {**changes, "name": name}, entry.scale, group, prune)
 
 

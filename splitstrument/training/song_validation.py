@@ -19,6 +19,7 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair, check_pair
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.pipeline import LoadedModel
+from splitstrument.separation.samples import Native
 from splitstrument.separation.separator import Separator, SongStream
 from splitstrument.spectrogram import Float
 
@@ -72,7 +73,7 @@ def _si_sdr(model: LoadedModel, song: Pair) -> float:
     info, products = check_pair(song), Products()
     reference = _Reference(song)
 
-    def compare(block: Float, instruments: Sequence[Float]) -> list[Float]:
+    def compare(block: Native, instruments: Sequence[Float]) -> list[Native]:
         products.add(reference.take(len(block)), instruments[0])
         return [instruments[0], block - instruments[0]]
 

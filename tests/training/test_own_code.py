@@ -104,11 +104,13 @@ def test_resumption_takes_the_code_of_the_run_and_no_other(recipe, run, tmp_path
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "recipe.yaml").write_text(recipe.read_text())
     (tmp_path / "mine.py").write_text(CODE + "# changed\n")
-    changed = call("train", tmp_path / "recipe.yaml", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
-    assert isinstance(changed.exception, TrainingError)
-    assert "was trained with another file of mine:build, mine:tilted: resume with --resume -o" in str(changed.exception)
-    gone_on = call("train", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
+    gone_on = call("train", tmp_path / "recipe.yaml", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
     assert gone_on.exit_code == 0 and "2 epochs" in gone_on.stdout
+    assert "the recipe has another file of mine:tilted, file of mine:build" in gone_on.stderr
+    (tmp_path / "run" / "code" / "mine.py").write_text(CODE + "# changed\n")
+    changed = call("train", "--resume", "-o", tmp_path / "run", "--epochs", 3, "--no-export")
+    assert isinstance(changed.exception, TrainingError)
+    assert "was trained with another file of mine:build, mine:tilted" in str(changed.exception)
 
 
 def test_check_and_info_of_the_recipe(recipe):
