@@ -25,6 +25,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "network": ([], []),
     "separation": (["guitar"], []),
     "effects": ([], []),
+    "mixing": ([], []),
     "metrics": ([SONG], [SONG]),
     "training": (["trainings/small_hourglass.yaml"], []),
     "datasets": ([], ["data/raw/sectoid"]),

@@ -126,7 +126,10 @@ class LoudnessMeter:
         if self._true_peak:
             self._true_peak.add(block)
         weighted, self._state = sosfilt(self._filters, block.astype(np.float64), axis=0, zi=self._state)
-        self._collect(np.square(weighted) @ self._weights)
+        energy = np.zeros(len(block))
+        for channel, weight in enumerate(self._weights):  # by columns, which is faster than a product of matrices
+            energy += weight * np.square(weighted[:, channel])
+        self._collect(energy)
 
     def _collect(self, energy: NDArray[np.float64]) -> None:
         """Add the energy of each sample (n_samples,) to the steps that it falls into."""
@@ -162,14 +165,27 @@ class LoudnessMeter:
             _decibels(self._sample_peak),
         )
 
+    def energies(self) -> NDArray[np.float64]:
+        """Weighted energy of each whole tenth of a second, (n,): what all loudness is made of."""
+        return np.concatenate([*self._energies, np.zeros(0)])
+
     def _windows(self, n_steps: int) -> NDArray[np.float64]:
-        energies = np.concatenate([*self._energies, np.zeros(0)])
-        if len(energies) < n_steps:
-            return np.zeros(0)
-        starts = np.array([_start_of(step, self.sample_rate_hz) for step in range(len(energies) + 1)])
-        n_samples = starts[n_steps:] - starts[:-n_steps]
-        with np.errstate(divide="ignore"):
-            return OFFSET_DB + 10 * np.log10(np.convolve(energies, np.ones(n_steps), "valid") / n_samples)
+        return _windows_of(self.energies(), n_steps, self.sample_rate_hz)
+
+
+def integrated_lufs(energies: NDArray[np.float64], sample_rate_hz: int) -> float | None:
+    """Integrated loudness of a signal whose `LoudnessMeter.energies` are known; None for silence."""
+    return _gated_mean(_windows_of(energies, MOMENTARY_STEPS, sample_rate_hz))
+
+
+def _windows_of(energies: NDArray[np.float64], n_steps: int, sample_rate_hz: int) -> NDArray[np.float64]:
+    """Loudness of every `n_steps` tenths of a second, in LUFS."""
+    if len(energies) < n_steps:
+        return np.zeros(0)
+    starts = np.array([_start_of(step, sample_rate_hz) for step in range(len(energies) + 1)])
+    n_samples = starts[n_steps:] - starts[:-n_steps]
+    with np.errstate(divide="ignore"):
+        return OFFSET_DB + 10 * np.log10(np.convolve(energies, np.ones(n_steps), "valid") / n_samples)
 
 
 def measure(blocks: Iterable[Audio], sample_rate_hz: int, n_channels: int, true_peak: bool = True) -> Loudness:

@@ -33,26 +33,30 @@ class BandMeter:
     def __init__(self, sample_rate_hz: int) -> None:
         self.octaves_hz = tuple(hertz for hertz in OCTAVES_HZ if hertz * np.sqrt(2) <= sample_rate_hz / 2)
         self._n_fft = 1 << round(np.log2(FRAME_S * sample_rate_hz))
-        self._window = np.hanning(self._n_fft)
+        self._window = np.hanning(self._n_fft).astype(np.float32)
         hertz = np.fft.rfftfreq(self._n_fft, 1 / sample_rate_hz)
         edges = np.array([(low / np.sqrt(2), low * np.sqrt(2)) for low in self.octaves_hz])
         inside = (hertz[:, None] >= edges[:, 0]) & (hertz[:, None] < edges[:, 1])
-        self._weights = inside / inside.sum(axis=0)  # the mean over an octave's bins is its energy by its width
+        # the mean over an octave's bins is its energy by its width
+        self._weights = (inside / inside.sum(axis=0)).astype(np.float32)
         self._energies = np.zeros((N_CLASSES, 2, len(self.octaves_hz)))
         self._powers, self._counts = np.zeros(N_CLASSES), np.zeros(N_CLASSES)
-        self._kept: list[NDArray[np.float64]] = []
+        self._kept: list[NDArray[np.float32]] = []
 
     def add(self, lead: Audio | NDArray[np.float64], backing: Audio | NDArray[np.float64]) -> None:
         """Take in (n_samples, n_channels) of both."""
-        self._kept.append(np.stack([lead, backing]))
+        from scipy import fft  # in single precision half the time
+
+        self._kept.append(np.stack([lead, backing], dtype=np.float32, casting="same_kind"))
         if sum(block.shape[1] for block in self._kept) < self._n_fft:
             return
         samples = np.concatenate(self._kept, axis=1)
         n_frames = samples.shape[1] // self._n_fft
         self._kept = [samples[:, n_frames * self._n_fft :]]
         frames = samples[:, : n_frames * self._n_fft].reshape(2, n_frames, self._n_fft, -1)
-        spectra = np.abs(np.fft.rfft(frames * self._window[:, None], axis=2)) ** 2
-        energies = spectra.sum(axis=3) @ self._weights
+        spectra = fft.rfft(frames * self._window[:, None], axis=2)
+        power = np.square(spectra.real) + np.square(spectra.imag)
+        energies = sum(power[..., channel] for channel in range(power.shape[3])) @ self._weights
         powers = np.square(frames[0]).mean(axis=(1, 2))
         classes = np.floor(10 * np.log10(powers + 1e-30)).astype(int) - LOWEST_DB
         classes = classes.clip(0, N_CLASSES - 1)

@@ -1,7 +1,7 @@
 """From a folder of stems to an automatic mix: measure, decide by rules, mix; block by block.
 
-The stems pass three times, the lead up to twice more where it is compressed or equalized: once to measure them, once to
-know how loud the mix comes out, once to write it. Memory grows by some numbers a second.
+The stems pass three times: to measure them, to know how loud lead and mix come out, to write the mix; the lead once
+more where its range is too large. Memory grows by some numbers a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from splitstrument import audio
 from splitstrument.audio import Audio, AudioInfo, AudioWriter
 from splitstrument.errors import SettingsError
 from splitstrument.files import sha256_of, write_json
-from splitstrument.loudness import Loudness, LoudnessMeter
+from splitstrument.loudness import Loudness, LoudnessMeter, integrated_lufs
 from splitstrument.mixing.automix import rules
 from splitstrument.mixing.automix.bands import BandMeter
 from splitstrument.mixing.automix.dynamics import Compression, RangeSearch, candidates
@@ -38,6 +38,7 @@ from splitstrument.mixing.remix import (
     limited_blocks,
 )  # fmt: skip
 from splitstrument.provenance import provenance
+from splitstrument.streams import ahead
 
 SEED = 0  # of the room's noise
 
@@ -144,28 +145,16 @@ class _Work:
 
     def decide(self) -> Plan:
         """Measure, and let every rule decide."""
-        lead, backing = self._measure()
-        plan, settings = Plan(), self.settings
+        lead, plan, settings = self._measure(), Plan(), self.settings
         if settings.equalizer:
             plan = replace(plan, bands=self._note(*rules.equalize(self.before.octaves_hz, self.before.levels_db)))
         if settings.compression:
             plan = replace(plan, compression=self._note(*self._compress(plan, lead)))
-        if settings.level:
-            heard = self._lead_loudness(plan) if plan.bands or plan.compression else lead
-            plan = replace(plan, gain_db=self._note(*rules.set_level(heard, backing, settings.relative_lu)))
         if settings.reverb:
             tempo = settings.tempo_bpm or self.tempo.tempo_bpm()
             plan = replace(plan, rt60_s=self._note(*rules.choose_room(tempo, settings.tempo_bpm is not None)))
-        self.unmastered = self._meter(true_peak=settings.master)
-        for lead_block, backing_block in self._processed(plan):
-            self.unmastered.add((lead_block + backing_block).astype(np.float32))
-            self.report(len(lead_block) / self.rate)
-        if settings.master:
-            gain_db, limited, decision = rules.set_master(
-                self.unmastered.result(), settings.loudness_lufs, settings.ceiling_dbtp
-            )
-            self.decisions.append(decision)
-            plan = replace(plan, master_db=gain_db, ceiling_dbtp=settings.ceiling_dbtp if limited else None)
+        if settings.level or settings.master:
+            plan = self._set_levels(plan)
         self._name_switched_off()
         return plan
 
@@ -179,14 +168,14 @@ class _Work:
         order = ("lead", "equalizer", "compression", "level", "reverb", "master")
         self.decisions = [said.get(rule) or rules.switched_off(rule) for rule in order]
 
-    def _measure(self) -> tuple[Loudness, Loudness]:
-        """Pass over all stems as they are; the loudness of lead and backing."""
+    def _measure(self) -> Loudness:
+        """Pass over all stems as they are; the loudness of the lead."""
         self.lead = self._choose_lead()
         bands, self.tempo = BandMeter(self.rate), TempoMeter(self.rate)
-        lead_meter, backing_meter, meter = (self._meter(true_peak=False) for _ in range(3))
+        lead_meter, self.backing, meter = (self._meter(true_peak=False) for _ in range(3))
         for lead, backing in self._processed(Plan()):
             lead_meter.add(lead.astype(np.float32))
-            backing_meter.add(backing.astype(np.float32))
+            self.backing.add(backing.astype(np.float32))
             meter.add((lead + backing).astype(np.float32))
             if self.settings.reverb and self.settings.tempo_bpm is None:
                 self.tempo.add(lead + backing)
@@ -194,8 +183,7 @@ class _Work:
             self.report(len(lead) / self.rate)
         self.before_loudness = meter.result()
         self.before = Curves(bands.octaves_hz, bands.levels_db(), meter.short_term())
-        self.lead_peak_dbfs = lead_meter.result().sample_peak_dbfs
-        return lead_meter.result(), backing_meter.result()
+        return lead_meter.result()
 
     def _choose_lead(self) -> str:
         names, wanted = list(self.stems), self.settings.lead
@@ -221,11 +209,34 @@ class _Work:
             search.add(block)
         return rules.compress(lead.range_lu, limit, search.settings, search.ranges_lu())
 
-    def _lead_loudness(self, plan: Plan) -> Loudness:
-        meter = self._meter(true_peak=False)
-        for block in self._lead_blocks(plan):
-            meter.add(block)
-        return meter.result()
+    def _set_levels(self, plan: Plan) -> Plan:
+        """Pass over lead and backing at their levels; decide on the lead's gain, then on the mix's.
+
+        Energies of lead, backing and their sum tell the loudness of the mix for any gain of the lead, so that no other
+        pass is needed to know it.
+        """
+        dry, wet, together = (self._meter(true_peak=False) for _ in range(3))
+        for lead, wet_lead, backing in self._parts(plan):
+            dry.add(lead)
+            wet.add(wet_lead)
+            together.add((wet_lead + backing).astype(np.float32))
+            self.report(len(lead) / self.rate)
+        backing_loudness = self.backing.result()
+        if self.settings.level:
+            gain_db = self._note(*rules.set_level(dry.result(), backing_loudness, self.settings.relative_lu))
+            plan = replace(plan, gain_db=gain_db)
+        if not self.settings.master:
+            return plan
+        gain = 10 ** (plan.gain_db / 20)
+        alone, others = wet.energies(), self.backing.energies()
+        energies = others + gain * (together.energies() - alone - others) + gain**2 * alone
+        peaks = [10 ** ((one.result().sample_peak_dbfs or -np.inf) / 20) for one in (wet, self.backing)]
+        loudness = integrated_lufs(np.maximum(energies, 0), self.rate)
+        master = rules.set_master(
+            loudness, gain * peaks[0] + peaks[1], self.settings.loudness_lufs, self.settings.ceiling_dbtp
+        )
+        self.decisions.append(master[2])
+        return replace(plan, master_db=master[0], ceiling_dbtp=self.settings.ceiling_dbtp if master[1] else None)
 
     def write(self, plan: Plan, output: Path, subtype: str) -> Automixed:
         """Mix for good."""
@@ -264,25 +275,39 @@ class _Work:
             effects.append(plan.compression.effect(self.rate, self.n_channels))
         return run(effects, audio.blocks(self.stems[self.lead]))
 
+    def _parts(self, plan: Plan) -> Iterator[tuple[Audio, Audio, Mix]]:
+        """Lead behind equalizer and compressor, the same in its room, and backing, in blocks of one length."""
+        reverb = None
+        if plan.rt60_s:
+            response = room(plan.rt60_s, self.rate, self.n_channels, SEED)
+            reverb = Reverb(response, self.n_channels, rules.WET_DB)
+
+        def lead() -> Iterator[Audio]:
+            for block in self._lead_blocks(plan):
+                yield np.hstack([block, reverb.process(block) if reverb else block])
+
+        for both, backing in ahead(aligned(lead(), self._backing_blocks())):
+            yield both[:, : self.n_channels], both[:, self.n_channels :], backing
+
+    def _backing_blocks(self) -> Iterator[Mix]:
+        others = [audio.blocks(path) for name, path in self.stems.items() if name != self.lead]
+        for blocks in zip(*others, strict=True):
+            backing = blocks[0].astype(np.float64)
+            for block in blocks[1:]:
+                backing += block
+            yield backing
+
     def _processed(self, plan: Plan) -> Iterator[tuple[Mix, Mix]]:
         """Lead and backing, before the master, in blocks of one length."""
         gain = 10 ** (plan.gain_db / 20)
-        lead: Iterable[Audio] = self._lead_blocks(plan)
-        if plan.rt60_s:
-            response = room(plan.rt60_s, self.rate, self.n_channels, SEED)
-            lead = run([Reverb(response, self.n_channels, rules.WET_DB)], lead)
-        others = [audio.blocks(path) for name, path in self.stems.items() if name != self.lead]
-        backing = (
-            np.sum([block.astype(np.float64) for block in blocks], axis=0) for blocks in zip(*others, strict=True)
-        )
-        for lead_block, backing_block in aligned((block.astype(np.float64) for block in lead), backing):
-            yield gain * lead_block, backing_block
+        for _, wet, backing in self._parts(plan):
+            yield gain * wet.astype(np.float64), backing
 
 
-def aligned(*streams: Iterable[Mix]) -> Iterator[list[Mix]]:
+def aligned(*streams: Iterable[NDArray]) -> Iterator[list[NDArray]]:
     """Cut streams (n_samples, n_channels) of one length at the same places."""
     iterators = [iter(stream) for stream in streams]
-    held: list[Mix | None] = [None] * len(streams)
+    held: list[NDArray | None] = [None] * len(streams)
     while True:
         for index, iterator in enumerate(iterators):
             while held[index] is None or not len(held[index]):  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ ESSENTIAL_BACKING, ESSENTIAL_LEAD = 2, 6  # octaves that carry the backing, and 
 SHORTEST_RT60_S, LONGEST_RT60_S = 0.3, 4.0
 WET_SHARE = 0.16
 WET_DB = 20 * float(np.log10(WET_SHARE / (1 - WET_SHARE)))
+BETWEEN_SAMPLES_DB = 6.0  # by so much may a peak lie above the samples around it
 UNTOUCHED = "left as it is"
 
 
@@ -142,17 +143,22 @@ def choose_room(tempo_bpm: float | None, told: bool) -> tuple[float | None, Deci
     return round(rt60_s, 3), Decision("reverb", measured, f"{rt60_s:.2f} s at {WET_DB:.1f} dB", reason)
 
 
-def set_master(loudness: Loudness, wanted_lufs: float, ceiling_dbtp: float) -> tuple[float, bool, Decision]:
-    """Gain in dB of the mix, and whether its peaks have to be limited then."""
-    before, peak = loudness.integrated_lufs, loudness.true_peak_dbtp
-    measured = f"mix {_lufs(before)}, peak {'none' if peak is None else f'{peak:.1f} dBTP'}"
-    gain_db = 0.0 if before is None else round(wanted_lufs - before, 2)
-    limited = peak is not None and peak + gain_db > ceiling_dbtp
-    decision = f"mix {gain_db:+.1f} dB" + (f", peaks limited to {ceiling_dbtp:g} dBTP" if limited else "")
-    reason = f"{wanted_lufs:g} LUFS were asked for" + (
-        f"; peaks would reach {peak + gain_db:.1f} dBTP." if limited and peak is not None else "."
-    )
-    return gain_db, limited, Decision("master", measured, decision, reason)
+def set_master(
+    loudness_lufs: float | None, highest: float, wanted_lufs: float, ceiling_dbtp: float
+) -> tuple[float, bool, Decision]:
+    """Gain in dB of the mix, and whether its peaks may have to be limited then.
+
+    Parameters
+    ----------
+    highest
+        What no sample of the mix can exceed.
+    """
+    gain_db = 0.0 if loudness_lufs is None else round(wanted_lufs - loudness_lufs, 2)
+    peak_dbfs = 20 * float(np.log10(max(highest, 1e-12))) + gain_db
+    limited = peak_dbfs > ceiling_dbtp - BETWEEN_SAMPLES_DB
+    decision = f"mix {gain_db:+.1f} dB" + (f", peaks kept to {ceiling_dbtp:g} dBTP" if limited else "")
+    reason = f"{wanted_lufs:g} LUFS were asked for" + (f"; peaks could reach {peak_dbfs:.1f} dBFS." if limited else ".")
+    return gain_db, limited, Decision("master", f"mix {_lufs(loudness_lufs)}", decision, reason)
 
 
 def switched_off(rule: str) -> Decision:

@@ -6,6 +6,8 @@ so that it has arrived where the peak is.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
@@ -83,8 +85,15 @@ class Limiter:
 
 def true_peaks(audio: Audio) -> NDArray[np.float64]:
     """Largest magnitude over the channels around each sample, a quarter of a sample apart: (n_samples,)."""
-    up = np.abs(soxr.resample(audio, 1, OVERSAMPLING, quality="HQ")).max(axis=1)
-    up = np.pad(up, (OVERSAMPLING, OVERSAMPLING + max(0, OVERSAMPLING * len(audio) - len(up))))
-    # a sample owns what lies up to a whole sample on either side, so that a peak between two turns both down
-    around = [up[shift : shift + OVERSAMPLING * len(audio) : OVERSAMPLING] for shift in range(1, 2 * OVERSAMPLING)]
-    return np.maximum.reduce([*around, np.abs(audio).max(axis=1)]).astype(np.float64)
+    up = _loudest_channel(soxr.resample(audio, 1, OVERSAMPLING, quality="HQ"))
+    up = np.pad(up, (0, max(0, OVERSAMPLING * len(audio) - len(up))))[: OVERSAMPLING * len(audio)]
+    at_sample, *between = (up[shift::OVERSAMPLING] for shift in range(OVERSAMPLING))
+    after = reduce(np.maximum, between)
+    # a sample owns what lies between it and the next on either side, so that a peak between two turns both down
+    before = np.concatenate([np.zeros(1, after.dtype), after[:-1]])
+    return reduce(np.maximum, [at_sample, after, before, _loudest_channel(audio)]).astype(np.float64)
+
+
+def _loudest_channel(audio: Audio) -> NDArray[np.float32]:
+    """Largest magnitude over the channels; by columns, which is several times as fast as by rows of two."""
+    return reduce(np.maximum, np.abs(audio).T)
