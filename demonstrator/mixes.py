@@ -14,7 +14,7 @@ from demonstrator.sending import send_file
 from demonstrator.site import Site
 from demonstrator.uploads import Form
 from splitstrument.errors import SettingsError
-from splitstrument.mixing.remix import RemixSettings
+from splitstrument.mixing.remix_settings import RemixSettings
 from splitstrument.mixing.words import find_word
 from splitstrument.settings import validate
 

@@ -135,7 +135,8 @@ def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any
 
 
 def _remix(task: Task, mix: MixTask, result_folder: Path, report: Report) -> dict[str, Any]:
-    from splitstrument.mixing.remix import RemixSettings, remix_files
+    from splitstrument.mixing.remix import remix_files
+    from splitstrument.mixing.remix_settings import RemixSettings
     from splitstrument.settings import validate
 
     stems = {name: Path(task.source or "") / "result" / path for name, path in mix.stems.items()}

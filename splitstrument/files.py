@@ -205,6 +205,11 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def user_folder() -> Path:
+    """Return the folder of a user's own settings: below ``XDG_CONFIG_HOME`` or ``~/.config``."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "splitstrument"
+
+
 def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's bytes as hexadecimal text, read in blocks."""
     with Path(path).open("rb") as file:

@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
-import os
 import re
 import shutil
 import sys
@@ -25,7 +24,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from splitstrument.errors import ModelError, SettingsError, SplitstrumentError
-from splitstrument.files import sha256_of, write_text
+from splitstrument.files import sha256_of, user_folder, write_text
 from splitstrument.registry import Registry
 
 CODE_FOLDER = "code"
@@ -231,8 +230,7 @@ def _name(reference: str) -> str:
 
 def allowed_file() -> Path:
     """Return the file that lists the code allowed on this machine: a line ``SHA-256 module:function`` each."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    return home / "splitstrument" / "allowed_code.txt"
+    return user_folder() / "allowed_code.txt"
 
 
 def is_allowed(reference: str, digest: str) -> bool:

@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "dataset": ("splitstrument.cli.dataset:dataset", "Make, check, render and describe datasets."),
     "remix": ("splitstrument.cli.remix:remix", "Make a new mix of a song: levels, equalizers, places, loudness."),
     "automix": ("splitstrument.cli.automix:automix", "Mix a folder of stems by rules: a lead against its backing."),
-    "words": ("splitstrument.cli.remix:list_words", "Show which equalizer a word stands for."),
+    "words": ("splitstrument.cli.words:list_words", "Show which equalizer a word stands for."),
     "loudness": ("splitstrument.cli.loudness:loudness", "Measure loudness, its range and true peaks (R 128)."),
     "models": ("splitstrument.cli.models:models", "List, show, export and import models."),
     "info": ("splitstrument.cli.info:info", "Print what a recipe would train or a run has trained."),

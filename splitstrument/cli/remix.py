@@ -1,8 +1,8 @@
-"""``splitstrument remix`` and ``splitstrument words``."""
+"""``splitstrument remix``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,16 @@ from splitstrument.audio import is_audio_name, probe
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
 from splitstrument.errors import SettingsError
 from splitstrument.files import scratch_folder
-from splitstrument.mixing.remix import RemixSettings, check_names, remix_files
-from splitstrument.mixing.words import find_word, words
+from splitstrument.mixing.remix import check_names, remix_files
+from splitstrument.mixing.remix_settings import CurveStep, RemixSettings
+from splitstrument.mixing.words import Word, find_word
 from splitstrument.model_folder import DEFAULT_MODEL
 from splitstrument.progress import progress
 from splitstrument.settings import validate
 
 SIDECAR = "separation.json"
 WRITTEN = (".wav", ".flac", ".mp3", ".ogg")
+PREFIX = "mine"  # of curves that were saved
 NOT_STEMS = ("mask", "song", "mix", "mixture")
 
 
@@ -29,7 +31,10 @@ NOT_STEMS = ("mask", "song", "mix", "mixture")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="WAV, FLAC, MP3 or OGG to write.")
 @click.option("-m", "--model", default=DEFAULT_MODEL, show_default=True, help="Takes the song apart, if it is one.")
 @click.option("--gain", "gains", multiple=True, metavar="STEM=DB", help="Louder or softer: guitar=+6.")
-@click.option("--eq", "equalizers", multiple=True, metavar="STEM=EQ", help="A word (warm, warm:0.5) or HZ:DB[:Q].")
+@click.option(
+    "--eq", "equalizers", multiple=True, metavar="STEM=EQ", help="A word (warm, warm:0.5), mine:NAME, or HZ:DB[:Q]."
+)
+@click.option("--words", "word_files", multiple=True, type=click.Path(path_type=Path), help="Measured words, too.")
 @click.option("--pan", "pans", multiple=True, metavar="STEM=PLACE", help="From -1, left, to 1, right.")
 @click.option("--mute", "mutes", multiple=True, metavar="STEM", help="Leave it out.")
 @click.option("--solo", "solos", multiple=True, metavar="STEM", help="Leave out all others.")
@@ -41,7 +46,7 @@ NOT_STEMS = ("mask", "song", "mix", "mixture")
 @json_option
 @quiet_option
 def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, overwrite: bool, as_json: bool,
-          quiet: bool, **changes: tuple[str, ...]) -> None:  # fmt: skip
+          quiet: bool, word_files: tuple[Path, ...], **changes: tuple[str, ...]) -> None:  # fmt: skip
     """Make a new mix of SONG: an audio file, which is taken apart first, or a folder with stems.
 
     Stems are called as their files are; the instrument of a model may be called by its name. With nothing changed the
@@ -56,7 +61,7 @@ def remix(song: Path, output: Path, model: str, loudness: str, ceiling: float, o
         raise SettingsError(f"{output} is the song itself: choose another --output.")
     check_target(output, overwrite)
     names, aliases = names_of(song, model)
-    settings = settings_of(changes, loudness, ceiling, aliases)
+    settings = settings_of(changes, loudness, ceiling, aliases, _measured(word_files))
     check_names(settings, names)
     with terminable(), stems_of(song, model, quiet or as_json) as stems:
         seconds = 2 * probe(next(iter(stems.values()))).duration_s if stems else None
@@ -154,10 +159,20 @@ def aliases_in(folder: Path) -> dict[str, str]:
     return {read_sidecar(folder / SIDECAR).model.name: "instrument"}
 
 
+def _measured(paths: tuple[Path, ...]) -> Mapping[str, Word]:
+    """Words of the user's data files; the room that reads them is not loaded for none."""
+    if not paths:
+        return {}
+    from splitstrument.mixing.measured_words import read_words
+
+    return read_words(paths)
+
+
 def settings_of(
-    changes: dict[str, tuple[str, ...]], loudness: str, ceiling: float, aliases: dict[str, str]
-) -> RemixSettings:
-    """Settings from the flags.
+    changes: dict[str, tuple[str, ...]], loudness: str, ceiling: float, aliases: dict[str, str],
+    measured: Mapping[str, Word] | None = None,
+) -> RemixSettings:  # fmt: skip
+    """Settings from the flags; words of `measured` come before those of the table.
 
     Raises
     ------
@@ -171,7 +186,7 @@ def settings_of(
             stems.setdefault(name, {})[key] = _number(value, text)
     for text in changes["equalizers"]:
         name, value = _assignment(text, aliases)
-        stems.setdefault(name, {}).setdefault("equalizer", []).append(_equalizer(value, text))
+        stems.setdefault(name, {}).setdefault("equalizer", []).append(_equalizer(value, text, measured or {}))
     for flag, key in (("mutes", "mute"), ("solos", "solo")):
         for name in changes[flag]:
             stems.setdefault(aliases.get(name, name), {})[key] = True
@@ -186,8 +201,8 @@ def _assignment(text: str, aliases: dict[str, str]) -> tuple[str, str]:
     return aliases.get(name, name), value
 
 
-def _equalizer(value: str, text: str) -> dict[str, Any]:
-    """A word with an amount, or frequency, gain and Q."""
+def _equalizer(value: str, text: str, measured: Mapping[str, Word]) -> dict[str, Any]:
+    """A word or a saved curve with an amount, or frequency, gain and Q."""
     first, *others = value.split(":")
     if first.replace(".", "", 1).isdigit():
         if len(others) not in (1, 2) or not 0 < float(first) <= 20_000:
@@ -196,10 +211,20 @@ def _equalizer(value: str, text: str) -> dict[str, Any]:
             )
         numbers = [_number(part, text) for part in (first, *others)]
         return dict(zip(("hertz", "gain_db", "quality"), numbers, strict=False))
-    find_word(first)
+    word = measured.get(first.lower())
+    if first == PREFIX and others:
+        from splitstrument.mixing.saved_curves import find_saved
+
+        word, others = find_saved(others[0]), others[1:]
+    if word is None:
+        find_word(first)
     if len(others) > 1:
         raise SettingsError(f"{text!r} cannot be read: write STEM=WORD or STEM=WORD:AMOUNT, such as guitar=warm:0.5.")
-    return {"word": first, **({"amount": _number(others[0], text)} if others else {})}
+    amount = _number(others[0], text) if others else 1.0
+    if word is None:
+        return {"word": first, "amount": amount}
+    word.curve_db(amount)  # refuses what is too much, now
+    return CurveStep.of(word, amount).model_dump()
 
 
 def _number(value: str, text: str) -> float:
@@ -207,25 +232,3 @@ def _number(value: str, text: str) -> float:
         return float(value)
     except ValueError:
         raise SettingsError(f"{text!r}: {value!r} is no number.") from None
-
-
-@click.command("words")
-@click.argument("word", required=False)
-@json_option
-def list_words(word: str | None, as_json: bool) -> None:
-    """List the words that `remix --eq` knows, or show the curve of WORD.
-
-    \b
-    splitstrument words
-    splitstrument words warm
-    """
-    chosen = [find_word(word)] if word else list(words().values())
-    if as_json:
-        print_json([vars(one) for one in chosen])
-    elif word:
-        rows = [[f"{hertz:g}", gain] for hertz, gain in zip(chosen[0].hertz, chosen[0].curve_db(), strict=True)]
-        print_table(["Hz", "dB, matched in loudness"], rows, chosen[0].name)
-        opposite = f" Its opposite is {chosen[0].opposite}." if chosen[0].opposite else ""
-        click.echo(f"Source of the range: {chosen[0].source}.{opposite}")
-    else:
-        print_table(["word", "opposite", "source"], [[one.name, one.opposite or None, one.source] for one in chosen])

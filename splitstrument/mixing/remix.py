@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from splitstrument import audio
 from splitstrument.audio import AudioInfo, AudioWriter
@@ -23,79 +22,15 @@ from splitstrument.loudness import LOWEST_RATE_HZ, Loudness, LoudnessMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer, curve_equalizer
 from splitstrument.mixing.effects.limiter import Limiter
-from splitstrument.mixing.words import find_word
+from splitstrument.mixing.remix_settings import CurveStep, RemixSettings, StemMix, WordStep
+from splitstrument.mixing.words import Word, find_word
 from splitstrument.provenance import provenance
 from splitstrument.separation.outputs import output_subtype
-from splitstrument.settings import Settings
 
 CLIP_DBFS = 0.01  # full scale itself is rounding
 
 Mix = NDArray[np.float64]
 Report = Callable[[float], Any]
-
-
-class WordStep(Settings):
-    """An equalizer by a word of `splitstrument.mixing.words`."""
-
-    word: str
-    amount: float = 1.0
-
-
-class BandStep(Settings):
-    """A peak of a parametric equalizer."""
-
-    hertz: float = Field(gt=0, le=20_000)
-    gain_db: float = Field(ge=-30, le=30)
-    quality: float = Field(1.0, gt=0, le=30)
-
-
-class StemMix(Settings):
-    """Changes to one stem; the defaults leave it alone.
-
-    Attributes
-    ----------
-    pan
-        -1 left to 1 right; turns down the other side.
-    mute
-        Leave it out.
-    solo
-        Leave out every stem that is not solo.
-    """
-
-    gain_db: float = Field(0.0, ge=-120, le=30)
-    pan: float = Field(0.0, ge=-1, le=1)
-    mute: bool = False
-    solo: bool = False
-    equalizer: tuple[WordStep | BandStep, ...] = ()
-
-
-class RemixSettings(Settings):
-    """A remix.
-
-    Attributes
-    ----------
-    stems
-        By the name of the stem; those that are not named stay as they are.
-    loudness
-        ``same`` as the song (integrated), ``off``: as it comes, or LUFS.
-    ceiling_dbtp
-        Highest true peak, unless the song's own is higher.
-    """
-
-    stems: dict[str, StemMix] = Field(default_factory=dict)
-    loudness: Literal["same", "off"] | Annotated[float, Field(ge=-70, le=0)] = "same"
-    ceiling_dbtp: float = Field(-1.0, ge=-20, le=0)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Whether the song is to come back as it is."""
-        return self.loudness in ("same", "off") and all(mix == StemMix() for mix in self.stems.values())
-
-    def of(self, name: str) -> StemMix:
-        """Changes to one stem, muted where others are solo and it is not."""
-        mix = self.stems.get(name, StemMix())
-        soloed = any(other.solo for other in self.stems.values())
-        return mix.model_copy(update={"mute": True}) if soloed and not mix.solo else mix
 
 
 @dataclass(frozen=True)
@@ -236,13 +171,18 @@ def equalizer_of(mix: StemMix, sample_rate_hz: int, n_channels: int) -> list[Eff
     """The effects of one stem."""
     effects: list[Effect] = []
     for step in mix.equalizer:
-        if isinstance(step, WordStep):
-            word = find_word(step.word)
+        if isinstance(step, WordStep | CurveStep):
+            word = find_word(step.word) if isinstance(step, WordStep) else _word_of(step)
             effects.append(curve_equalizer(word.hertz, word.curve_db(step.amount), sample_rate_hz, n_channels))
         elif step.hertz < sample_rate_hz / 2:
             band = Band("peak", step.hertz, step.gain_db, step.quality)
             effects.append(ParametricEqualizer([band], sample_rate_hz, n_channels))
     return effects
+
+
+def _word_of(step: CurveStep) -> Word:
+    hertz, gains_db = zip(*step.points, strict=True)
+    return Word(step.name, hertz, gains_db, "", "")
 
 
 def _mixed(

@@ -18,7 +18,8 @@ from demonstrator.handler import Handler
 from demonstrator.routes import ROUTES
 from demonstrator.sending import parse_range
 from demonstrator.site import HERE
-from splitstrument.mixing.remix import RemixSettings, StemMix, WordStep, remix_files
+from splitstrument.mixing.remix import remix_files
+from splitstrument.mixing.remix_settings import RemixSettings, StemMix, WordStep
 from splitstrument.separation.songs import separate_file
 
 

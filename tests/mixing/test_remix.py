@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.loudness import measure
-from splitstrument.mixing.remix import RemixSettings, StemMix, remix_files
+from splitstrument.mixing.remix import remix_files
+from splitstrument.mixing.remix_settings import RemixSettings, StemMix
 from splitstrument.mixing.words import find_word, loudness_change_db, words
 
 RATE = 44_100

@@ -28,15 +28,8 @@ from splitstrument.mixing.automix.tempo import TempoMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer
 from splitstrument.mixing.effects.reverb import Reverb, room
-from splitstrument.mixing.remix import (
-    Mix,
-    RemixSettings,
-    Report,
-    check_output,
-    check_stems,
-    clipping_notes,
-    limited_blocks,
-)  # fmt: skip
+from splitstrument.mixing.remix import Mix, Report, check_output, check_stems, clipping_notes, limited_blocks
+from splitstrument.mixing.remix_settings import RemixSettings  # fmt: skip
 from splitstrument.provenance import provenance
 from splitstrument.streams import ahead
 
