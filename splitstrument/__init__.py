@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from splitstrument.version import __version__
 
 if TYPE_CHECKING:
+    from splitstrument.recognition.listen import recognise
     from splitstrument.separation.api import Separation, separate
 
 # ONNX Runtime from 1.29 on keeps records of what it runs and sends them to its makers, unless told not to when loaded
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["Separation", "__version__", "separate"]
+__all__ = ["Separation", "__version__", "recognise", "separate"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,4 +33,8 @@ def __getattr__(name: str) -> Any:
         from splitstrument.separation import api
 
         return getattr(api, name)
+    if name == "recognise":
+        from splitstrument.recognition.listen import recognise
+
+        return recognise
     raise AttributeError(f"module 'splitstrument' has no attribute {name!r}")

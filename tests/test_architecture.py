@@ -19,24 +19,26 @@ PACKAGE = ROOT / "splitstrument"
 ROOMS = [
     *("version", "errors", "registry", "files", "user_code", "tables", "progress", "settings", "audio"),
     *("provenance", "recipes", "executor", "streams", "spectrogram", "pictures", "unread", "loudness"),
-    *("pairs", "stem_set", "network", "model_folder"),
+    *("pairs", "stem_set", "recognition", "network", "model_folder"),
     *("datasets", "curation", "corpus", "separation", "mixing", "training", "model_tools", "evaluation"),
     *("reproduction", "release", "cli", "__main__", "__init__"),
 ]
 # what a room above the ground may import besides the ground and itself
 MAY_IMPORT = {
+    "recognition": set(),
     "network": set(),
     "model_folder": {"network"},
-    "datasets": set(),
-    "curation": {"datasets"},
-    "corpus": {"datasets"},
-    "separation": {"network", "model_folder"},
+    "datasets": {"recognition"},
+    "curation": {"datasets", "recognition"},
+    "corpus": {"datasets", "recognition"},
+    "separation": {"recognition", "network", "model_folder"},
     "mixing": {"network", "model_folder", "separation"},
-    "training": {"network", "model_folder", "separation"},  # songs validate as they will be separated
+    # songs validate as they will be separated
+    "training": {"recognition", "network", "model_folder", "separation"},
     "model_tools": {"network", "model_folder", "separation"},
     "evaluation": {"network", "model_folder", "separation"},
 }
-GROUND = set(ROOMS[: ROOMS.index("network")])
+GROUND = set(ROOMS[: ROOMS.index("recognition")])
 OUR_NAME = re.compile(r"(splitstrument|demonstrator)(\.\w+)*(:\w+)?")
 
 

@@ -26,7 +26,9 @@ NO_ROOM_FOR_LIBRARY = ("failed to map segment", "Cannot allocate memory", "canno
 COMMANDS: dict[str, tuple[str, str]] = {
     "separate": ("splitstrument.cli.separate:separate", "Take songs apart: one instrument and the rest."),
     "rerun": ("splitstrument.cli.separate:rerun", "Repeat a separation from its sidecar, byte for byte."),
+    "recognise": ("splitstrument.cli.recognise:recognise", "Tell which instruments play, and when."),
     "train": ("splitstrument.cli.train:train", "Train a network by a recipe."),
+    "train-recogniser": ("splitstrument.cli.recognise:train_recogniser", "Train a recogniser by a recipe."),
     "queue": ("splitstrument.cli.queue:queue", "Run several trainings one after another."),
     "evaluate": ("splitstrument.cli.evaluate:evaluate", "Separate and score evaluation tracks with a model."),
     "score": ("splitstrument.cli.score:score", "Score the estimates of any tool against references."),

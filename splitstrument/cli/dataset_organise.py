@@ -24,6 +24,7 @@ from splitstrument.cli.common import (
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of organised tracks.")
 @click.option("--map", "map_file", type=click.Path(path_type=Path), help="YAML of instrument names and classes.")
 @click.option("--copy", is_flag=True, help="Copy the files; without this they are linked.")
+@click.option("--by-content", is_flag=True, help="Listen to stems whose names say nothing, and propose classes.")
 @click.option("--min-confidence", default=0.5, show_default=True, help="Of classes proposed by file name.")
 @jobs_option
 @scheduler_option
@@ -36,6 +37,7 @@ def organise(
     output: Path,
     map_file: Path | None,
     copy: bool,
+    by_content: bool,
     min_confidence: float,
     jobs: int,
     scheduler: str | None,
@@ -44,6 +46,9 @@ def organise(
     as_json: bool,
 ) -> None:
     """Lay the stems of a raw dataset out as <track>/<class>/<stem>, with a track index.
+
+    Stems whose names say nothing are set aside as excluded; --by-content says what they sound like. It moves none of
+    them: that is for somebody who has listened.
 
     SOURCE is a name of `splitstrument dataset sources`, ROOT the dataset's folder. Tracks that are incomplete or
     cannot be read are left out and named, and the exit status is 1.
@@ -64,22 +69,48 @@ def organise(
         return
     with track_executor(jobs, scheduler) as executor:
         report = run(root, output, settings, executor, quiet)
-    _show(report, output, as_json)
+    _show(report, output, as_json, _proposals(report.index, output) if by_content else {})
 
 
 _LISTS = ("problems", "unknown", "proposed")
 
 
-def _show(report, output: Path, as_json: bool) -> None:
+def _proposals(index, output: Path) -> dict[str, str]:
+    """What excluded stems sound like: file -> a sentence."""
+    from splitstrument.datasets.classes import EXCLUDED
+    from splitstrument.recognition.classes import all_classes
+    from splitstrument.recognition.content import content_of
+    from splitstrument.recognition.listen import recognise_file
+
+    found = {}
+    for track, entry in index.tracks.items():
+        for stem in entry.stems:
+            if stem.stem_class != EXCLUDED:
+                continue
+            content = content_of(recognise_file(output / track / stem.file))
+            sounds = (
+                f"sounds like {all_classes()[content.best].title} ({content.means[content.best]:.0%}): if you hear it, "
+                f"too, move it to {track}/{content.filed_under}"
+                if content
+                else "holds nothing that is recognised"
+            )
+            found[f"{track}/{stem.file}"] = sounds
+    return found
+
+
+def _show(report, output: Path, as_json: bool, by_content: dict[str, str]) -> None:
     from splitstrument.errors import DatasetError
 
     if as_json:
-        print_json({"tracks": len(report.index.tracks), **{key: vars(report)[key] for key in _LISTS}})
+        lists = {key: vars(report)[key] for key in _LISTS} | ({"by_content": by_content} if by_content else {})
+        print_json({"tracks": len(report.index.tracks), **lists})
     else:
         click.echo(f"{output} now holds {len(report.index.tracks)} tracks.")
         for title, items in (("left out", report.problems), ("unknown, set aside as excluded", report.unknown)):
             for name, what in items.items():
                 click.echo(f"{title}: {name} ({what})")
+        for name, sounds in by_content.items():
+            click.echo(f"{name} {sounds}")
     if report.problems:
         name, reason = next(iter(report.problems.items()))
         raise DatasetError(

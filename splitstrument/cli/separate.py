@@ -144,7 +144,7 @@ def _run(
             if outcome.error is None:
                 done.append(_named_song(outcome.get(), spooled))
                 if say:
-                    click.echo(_line(done[-1]))
+                    click.echo(f"{_line(done[-1])}\n  heard: {done[-1].timeline.sentence()}")
             elif isinstance(outcome.error, SplitstrumentError) and not isinstance(outcome.error, CancelledError):
                 errors |= _named_errors({outcome.item.song: str(outcome.error)}, spooled)
             else:

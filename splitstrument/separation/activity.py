@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from splitstrument.recognition.timeline import Timeline
 from splitstrument.spectrogram import Float
 
 STEP_S = 0.1
@@ -196,18 +197,23 @@ class Expectation:
         return Quality(confidence, float(10 * np.log10(instrument / error)))
 
 
-def warnings_of(activity: Activity, names: Sequence[str]) -> list[str]:
+def warnings_of(activity: Activity, names: Sequence[str], timeline: Timeline | None = None) -> list[str]:
     """Plain sentences where the separation has probably failed; empty where nothing looks wrong.
 
     Parameters
     ----------
     names
         What to call the instruments, in the order of the stems.
+    timeline
+        What the recogniser heard in the song: whether an instrument is there is its to say, not the masks'.
     """
     if max(stem.dbfs.max(initial=SILENT_DBFS) for stem in activity.stems.values()) <= AUDIBLE_DBFS:
         return ["The song is silent."]
     instruments = list(activity.stems)[:-1]
-    found = (_warning_of(activity, stem, name) for stem, name in zip(instruments, names, strict=True))
+    found = (
+        (timeline and timeline.absent(name)) or _warning_of(activity, stem, name)
+        for stem, name in zip(instruments, names, strict=True)
+    )
     return [warning for warning in found if warning]
 
 

@@ -14,6 +14,7 @@ from splitstrument.errors import SettingsError
 from splitstrument.files import sha256_of, write_json
 from splitstrument.model_folder import ModelFolder
 from splitstrument.provenance import provenance
+from splitstrument.recognition.timeline import Timeline
 from splitstrument.separation.activity import Activity
 from splitstrument.separation.options import INSTRUMENT, REST, SeparationOptions
 from splitstrument.settings import Settings, validate
@@ -35,6 +36,8 @@ class SeparatedSong:
         instruments + rest - song in dB; minus infinity means exactly zero; None for lossy formats.
     activity
         Levels over time and confidence (`splitstrument.separation.activity.Activity`).
+    timeline
+        Instruments that the recogniser heard in the song, and when.
     warnings
         Plain sentences, for example that the separation has probably failed.
     elapsed_s
@@ -52,6 +55,7 @@ class SeparatedSong:
     subtype: str
     null_db: float | None
     activity: Activity
+    timeline: Timeline
     warnings: list[str]
     elapsed_s: float
 
@@ -86,6 +90,8 @@ class SeparatedSong:
         plain |= {"stems": {stem: str(path) for stem, path in self.stems.items()}}
         plain |= {stem: path and str(path) for stem, path in ((INSTRUMENT, self.instrument), (REST, self.rest))}
         plain["activity"] = self.activity.summary()
+        plain["recognised"] = self.timeline.summary()
+        del plain["timeline"]
         plain["null_db"] = null_text(self.null_db)
         return {**plain, "duration_s": self.duration_s, "speed": round(self.speed, 2)}
 
@@ -143,6 +149,7 @@ class Sidecar(Settings):
     audio: dict[str, Any]
     null_db: float | str | None
     activity: dict[str, Any]
+    recognised: dict[str, Any] = Field(default_factory=dict)
     warnings: list[str]
     provenance: dict[str, Any]
 
@@ -167,6 +174,7 @@ def write_sidecar(result: SeparatedSong, identity: ModelIdentity, options: Separ
         audio={key: getattr(result, key) for key in ("sample_rate_hz", "n_samples", "n_channels", "subtype")},
         null_db="exact" if result.null_db == float("-inf") else result.null_db,
         activity=result.activity.summary(),
+        recognised=result.timeline.summary(),
         warnings=result.warnings,
         provenance=provenance(),
     )

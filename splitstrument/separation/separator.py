@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitstrument.network.settings import ModelSettings
+from splitstrument.recognition.timeline import Timeline
 from splitstrument.separation.activity import Activity, ActivityMeter, warnings_of
 from splitstrument.separation.options import REST, SeparationOptions, separated_instruments
 from splitstrument.separation.pipeline import LoadedModel, Masks, Progress, Report, SongSeparation, network_masks
@@ -88,6 +89,7 @@ class Separator:
         write: Write,
         progress: Progress | None = None,
         on_mask: Callable[[Float], None] | None = None,
+        hear: Callable[[Float], None] | None = None,
     ) -> tuple[int, Activity]:
         """Take a song apart.
 
@@ -100,6 +102,8 @@ class Separator:
             Called as ``progress(done_s, total_s)``; False cancels.
         on_mask
             Called with every block of masks before they are processed.
+        hear
+            Called with every block of the song as it comes in.
 
         Returns
         -------
@@ -114,13 +118,16 @@ class Separator:
         report = Report(progress, song.n_samples, song.sample_rate_hz)
         waiting, meter = ArrayQueue(), ActivityMeter(song.sample_rate_hz, self.stems)
 
-        def floats() -> Iterator[Float]:
+        def incoming() -> Iterator[Float]:
             for block in song.blocks:
                 waiting.push(block)
-                yield to_float32(block)
+                floats = to_float32(block)
+                if hear:
+                    hear(floats)
+                yield floats
 
         separation = SongSeparation(
-            floats(), song.n_channels, song.sample_rate_hz, self.model, self.masks, self.options, on_mask
+            incoming(), song.n_channels, song.sample_rate_hz, self.model, self.masks, self.options, on_mask
         )
         with contextlib.closing(separation.instrument_blocks()) as blocks:
             for instruments in blocks:
@@ -129,7 +136,7 @@ class Separator:
                 report(n_samples)
         return report.done, meter.finish(separation.expectation.qualities)
 
-    def warnings_of(self, activity: Activity) -> list[str]:
+    def warnings_of(self, activity: Activity, timeline: Timeline | None = None) -> list[str]:
         """Plain sentences where the separation has probably failed (see `splitstrument.separation.activity`)."""
         single = len(self.model.names) == 1
-        return warnings_of(activity, [self.model.target] if single else self.instruments)
+        return warnings_of(activity, [self.model.target] if single else self.instruments, timeline)

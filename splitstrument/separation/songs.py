@@ -17,6 +17,8 @@ from splitstrument.audio import DEFAULT_BLOCK, open_audio
 from splitstrument.errors import AudioFileError
 from splitstrument.files import sha256_of
 from splitstrument.model_folder import ModelFolder
+from splitstrument.recognition.listen import Listener
+from splitstrument.recognition.timeline import Timeline
 from splitstrument.separation.activity import Activity
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.outputs import (
@@ -134,9 +136,16 @@ class _Job:
             tags = {stem: file.tags.for_stem(self._name(stem)) for stem in self.separator.stems}
             stems = StemFiles(paths, self.separator.stems, *shape, subtype, part.estimate, tags, file.channel_mask)
             # whatever goes wrong, the files come to nothing before their folder is looked at
-            with remove_empty_folders(self.outputs[SIDECAR].parent), stems, mask or contextlib.nullcontext():
-                n_samples, activity = self.separator.run(song, stems.write, progress, mask.add if mask else None)
-            result = self._result(stems, activity, n_samples, mask, started, part)
+            with (
+                contextlib.closing(Listener(file.n_channels, file.sample_rate_hz)) as listener,
+                remove_empty_folders(self.outputs[SIDECAR].parent),
+                stems,
+                mask or contextlib.nullcontext(),
+            ):
+                on_mask = mask.add if mask else None
+                n_samples, activity = self.separator.run(song, stems.write, progress, on_mask, listener.add)
+                timeline = listener.finish()
+            result = self._result(stems, activity, timeline, n_samples, mask, started, part)
         write_sidecar(result, self.separator.identity, self.options, self.song_sha256)
         return result
 
@@ -144,12 +153,13 @@ class _Job:
         self,
         stems: StemFiles,
         activity: Activity,
+        timeline: Timeline,
         n_samples: int,
         mask: MaskWriter | None,
         started: float,
         part: SongPart,
     ) -> SeparatedSong:
-        warnings = self.separator.warnings_of(activity) + warnings_of_length(part, n_samples)
+        warnings = self.separator.warnings_of(activity, timeline) + warnings_of_length(part, n_samples)
         if stems.switched:
             warnings.append(f"Integers would have clipped, so the stems were written as {stems.subtype} WAV.")
         return SeparatedSong(
@@ -164,6 +174,7 @@ class _Job:
             subtype=stems.subtype,
             null_db=None if self.options.format in LOSSY else stems.null.db,
             activity=activity,
+            timeline=timeline,
             warnings=warnings,
             elapsed_s=time.perf_counter() - started,
         )

@@ -16,7 +16,7 @@ from splitstrument.reproduction.published import HEADER, published_rows, track_c
 from splitstrument.tables import markdown
 from splitstrument.training.recipes import import_configuration, load_recipe, parse_jsonc
 
-RECIPES = sorted((ROOT / "trainings").glob("*.yaml"))
+RECIPES = sorted(path for path in (ROOT / "trainings").glob("*.yaml") if not path.stem.startswith("recognise"))
 PUBLISHED = [path for path in RECIPES if "published:" in path.read_text()]
 
 

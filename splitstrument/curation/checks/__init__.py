@@ -14,5 +14,6 @@ wrong_length   the stem ends long before or after the others of its track, or ha
 duplicate      the same audio as another stem, also shifted, inverted or at another level (`duplicates`)
 not_in_mix     the stems do not sum to the track's mix (`sums`)
 bleed          another class is heard in the stem (`bleed`)
+mislabelled    the stem sounds like another instrument than its class (`splitstrument.recognition.content`)
 =============  =====================================================================================================
 """

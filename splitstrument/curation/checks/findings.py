@@ -34,6 +34,7 @@ CheckName = Literal[
     "duplicate",
     "not_in_mix",
     "bleed",
+    "mislabelled",
 ]
 # the mark that a human would set if the suspicion is right; None: nothing that a listener marks
 PROPOSED_MARKS: dict[CheckName, str | None] = {
@@ -46,6 +47,7 @@ PROPOSED_MARKS: dict[CheckName, str | None] = {
     "duplicate": "mislabeled",
     "not_in_mix": None,
     "bleed": "bleed",
+    "mislabelled": "mislabeled",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from splitstrument.audio import Audio, blocks
 from splitstrument.curation.checks.bleed import BleedMeter
 from splitstrument.curation.checks.clipping import ClippingMeter
 from splitstrument.curation.checks.duplicates import Duplicate, find_duplicates
-from splitstrument.curation.checks.findings import ChecksFile, Finding, TrackChecks
+from splitstrument.curation.checks.findings import MAX_SPANS, ChecksFile, Finding, TrackChecks
 from splitstrument.curation.checks.fingerprints import Fingerprint, fingerprint
 from splitstrument.curation.checks.levels import LevelMeter, length_findings, level_findings, missing_findings
 from splitstrument.curation.checks.settings import CheckSettings
@@ -27,6 +28,10 @@ from splitstrument.datasets.index import track_folders
 from splitstrument.errors import AudioFileError
 from splitstrument.executor import run_batch
 from splitstrument.files import atomic_path
+from splitstrument.recognition.classes import classes_of_name
+from splitstrument.recognition.content import disagreement
+from splitstrument.recognition.listen import RATES_HZ, Listener
+from splitstrument.recognition.timeline import Timeline
 from splitstrument.settings import validate
 
 CACHE_FOLDER = ".checks"
@@ -103,7 +108,7 @@ def check_track(folder: str | Path, target: str | None = None, settings: CheckSe
     levels = {stem: one.level for stem, one in measured.items()}
     found = missing_findings(track, target) + length_findings(track, settings)
     found += level_findings(levels) + [finding for one in measured.values() for finding in one.clipping.findings()]
-    found += _measure_together(track, levels, target, settings)
+    found += content_findings(measured, settings) + _measure_together(track, levels, target, settings)
     prints = {f"{track.name}/{stem.name}": one.fingerprint for stem, one in measured.items()}
     return TrackResult(track.name, sorted(found, key=_worst_first), prints)
 
@@ -115,6 +120,7 @@ class MeasuredStem:
     level: LevelMeter
     clipping: ClippingMeter
     fingerprint: Fingerprint
+    timeline: Timeline | None
 
 
 def measure_stems(track: TrackStems, settings: CheckSettings) -> tuple[TrackStems, dict[Stem, MeasuredStem]]:
@@ -132,17 +138,45 @@ def measure_stems(track: TrackStems, settings: CheckSettings) -> tuple[TrackStem
 
 
 def measure_stem(stem: Stem, settings: CheckSettings) -> MeasuredStem:
-    """Level, clipping and fingerprint of one stem, from a single decoding."""
+    """Level, clipping, fingerprint and instruments of one stem, from a single decoding."""
     rate = stem.info.sample_rate_hz
     level, clipping = LevelMeter(rate, settings), ClippingMeter(stem, settings)
+    with contextlib.ExitStack() as stack:
+        listener = None
+        if classes_of_name(stem.stem_class) and RATES_HZ[0] <= rate <= RATES_HZ[1]:
+            listener = stack.enter_context(contextlib.closing(Listener(stem.info.n_channels, rate)))
 
-    def metered() -> Iterator[Audio]:
-        for block in blocks(stem.path, rate):
-            level.update(block)
-            clipping.update(block)
-            yield bounded(block)
+        def metered() -> Iterator[Audio]:
+            for block in blocks(stem.path, rate):
+                level.update(block)
+                clipping.update(block)
+                if listener:
+                    listener.add(bounded(block))
+                yield bounded(block)
 
-    return MeasuredStem(level, clipping, fingerprint(metered(), rate))
+        prints = fingerprint(metered(), rate)
+        return MeasuredStem(level, clipping, prints, listener.finish() if listener else None)
+
+
+def content_findings(measured: Mapping[Stem, MeasuredStem], settings: CheckSettings) -> list[Finding]:
+    """Stems that sound like another instrument than the class they are filed under."""
+    found = []
+    for stem, one in measured.items():
+        other = disagreement(one.timeline, stem.stem_class) if one.timeline else None
+        if other is None or other.score < settings.mislabelled_score:
+            continue
+        found.append(
+            Finding(
+                check="mislabelled",
+                stem_class=stem.stem_class,
+                severity=round(min(1.0, 0.4 + 0.5 * max(0.0, other.score)), 3),
+                message=other.message,
+                files=(stem.name,),
+                seconds=tuple((round(s.start_s, 2), round(s.end_s, 2)) for s in other.spans[:MAX_SPANS]),
+                value=round(other.score, 4),
+            )
+        )
+    return found
 
 
 def _measure_together(

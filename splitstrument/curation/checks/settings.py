@@ -34,6 +34,8 @@ class CheckSettings(Settings):
         Coherence with another class from which bleed is reported, in quiet frames and over the whole stem.
     duplicate_correlation
         Correlation of two stems' waveforms from which they are one recording.
+    mislabelled_score
+        Mean probability of the class that is heard, less that of the stem's own, from which it is reported.
     """
 
     silence_dbfs: float = Field(-50.0, ge=-120, le=0)
@@ -50,6 +52,7 @@ class CheckSettings(Settings):
     bleed_quiet_coherence: float = Field(0.15, gt=0, lt=1)
     bleed_coherence: float = Field(0.045, gt=0, lt=1)
     duplicate_correlation: float = Field(0.9, gt=0.3, le=1)
+    mislabelled_score: float = Field(0.3, ge=-1, le=1)
 
 
 DEFAULTS = CheckSettings()

@@ -1,0 +1,1 @@
+"""How the recogniser learns and is scored: labelled sounds, overlays, network, training, baselines and metrics."""
