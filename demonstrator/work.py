@@ -255,6 +255,7 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
             "play": play,
             "peaks": {name: [round(float(value), 4) for value in peaks] for name, peaks in view.peaks.items()},
             "activity": {"step_s": activity.step_s, **curves},
+            "recognised": separated.timeline.as_dict(),
         },
     )
     return {
@@ -267,6 +268,7 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
         "audible_share": round(target.audible_share, 4),
         "confidence": round(activity.confidence, 3),
         "expected_db": round(target.quality.sdr_db, 1) if target.quality else None,
+        "recognised": separated.timeline.rows(),
         "warnings": separated.warnings,
         "null_db": null_text(separated.null_db),
     }

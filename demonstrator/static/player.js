@@ -258,5 +258,5 @@ window.Player = (() => {
   }
   load(config);
   requestAnimationFrame(frame);
-  return { audio, lanes, load, loop, state: () => ({ context, gains, master }) };
+  return { audio, lanes, load, loop, seek, state: () => ({ context, gains, master }) };
 })();

@@ -1,4 +1,4 @@
-// What only the result page has: the activity curve, the strength slider, the link to copy.
+// What only the result page has: the activity curve, the timeline, the strength slider, the link to copy.
 "use strict";
 (() => {
   const form = document.getElementById("strength-form");
@@ -90,6 +90,14 @@
   document.addEventListener("songview", (event) => { view = event.detail; drawActivity(); });
   window.addEventListener("resize", drawActivity);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawActivity);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-seek]");
+    const timeline = event.target.closest("[data-timeline]");
+    if (button) window.Player.seek(Number(button.dataset.seek));
+    if (!timeline || !view) return;
+    const box = timeline.getBoundingClientRect();
+    window.Player.seek(((event.clientX - box.left) / box.width) * view.duration_s);
+  });
   document.addEventListener("click", async (event) => {  // not on the button, which comes anew with its part
     if (event.target.id !== "copy") return;
     const share = document.getElementById("share");

@@ -157,8 +157,8 @@ class Listener:
 
         def work() -> None:
             try:
-                taken = iter(self._blocks.get, None)
-                self._result.append(recognise_blocks(taken, n_channels, sample_rate_hz, every_s, recogniser))
+                timeline = recognise_blocks(self._taken(), n_channels, sample_rate_hz, every_s, recogniser)
+                self._result.append(timeline)
             except Exception as error:  # raised where `finish` is called
                 self._error = error
 
@@ -175,6 +175,10 @@ class Listener:
         if self._error:
             raise self._error
         return self._result[0]
+
+    def _taken(self) -> Iterator[Float]:
+        while (block := self._blocks.get()) is not None:
+            yield block
 
     def close(self) -> None:
         """End the thread."""

@@ -113,6 +113,18 @@ class Timeline:
         heard = [self._title(name) for name in self.found()]
         return f"There is probably no {target} in this song: {_list(heard)} heard."
 
+    def rows(self) -> list[dict[str, Any]]:
+        """What is found, for people: title, when in words, and stretches in seconds."""
+        return [
+            {
+                "title": self._title(name),
+                "when": self.when(name),
+                "spans": [[round(span.start_s, 2), round(span.end_s, 2)] for span in self.spans(name)],
+            }
+            for name in self.found()
+            if self.spans(name)
+        ]
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON: probabilities to a hundredth, song by song and over time, and stretches."""
         return {
@@ -127,7 +139,9 @@ class Timeline:
             },
             "titles": {name: one.title for name, one in all_classes().items()},
             "thresholds": self.thresholds,
-            "probabilities": {name: np.round(curve, 2).tolist() for name, curve in self.probabilities.items()},
+            "probabilities": {
+                name: np.round(curve.astype(np.float64), 2).tolist() for name, curve in self.probabilities.items()
+            },
             "sentence": self.sentence(),
         }
 

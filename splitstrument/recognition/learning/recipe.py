@@ -64,6 +64,7 @@ class RecogniserRecipe(Settings):
     batch_size: int = Field(32, ge=1, le=4096)
     steps_per_epoch: int = Field(300, ge=1)
     epochs: int = Field(8, ge=1, le=1000)
+    baseline_overlays: int = Field(3000, ge=50, description="that the support vector machines learn from")
     learning_rate: float = Field(2e-3, gt=0, le=1)
     precision: Literal["float32", "bfloat16"] = "bfloat16"
     seed: int = Field(24, ge=0)

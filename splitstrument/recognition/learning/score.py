@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from splitstrument.files import write_text, write_yaml
+from splitstrument.files import atomic_path, safe_name, write_text, write_yaml
 from splitstrument.recognition.classes import all_classes, class_names
 from splitstrument.recognition.learning import baseline
 from splitstrument.recognition.learning.examples import Examples, window_scores
@@ -22,7 +22,7 @@ from splitstrument.recognition.learning.train import sounds_to_examples, trainin
 from splitstrument.recognition.model import Recogniser, load_recogniser
 from splitstrument.spectrogram import Float
 
-DRAWN = 3000
+CHOSEN = "validation (thresholds chosen here)"
 HEADLINE = ("guitar", "piano", "bass", "drums", "voice", "strings")
 RARE = 10  # examples of a class below which no score is given
 HEADER = (
@@ -42,24 +42,39 @@ def main() -> None:
 def write_scores(recipe: RecogniserRecipe, folder: Path, say: Callable[[str], None] = print) -> None:
     """Score the recogniser in `folder` on what its recipe names; write ``scores.md`` and ``scores.yaml`` there."""
     recogniser = load_recogniser(folder)
-    chosen = sounds_to_examples(recipe.choose, recipe.cache / "choose", say)
-    drawer = Drawer(training_pools(recipe, say), np.random.default_rng(recipe.seed + 1))
-    machines = baseline.fit(*baseline.drawn_examples(drawer, DRAWN))
-    svm_thresholds = _thresholds(chosen, machines.scores(chosen.features))
     thresholds = np.array([recogniser.description.thresholds[name] for name in recogniser.classes])
+    examples = {CHOSEN: sounds_to_examples(recipe.choose, recipe.cache / "choose", say)}
+    for title, sounds in recipe.score.items():
+        examples[title] = sounds_to_examples(sounds, recipe.cache / safe_name(title).replace(" ", "_"), say)
+    machines = _baseline_scores(recipe, examples, say)
+    svm_thresholds = _thresholds(examples[CHOSEN], machines[CHOSEN])
     text, data = "", {}
-    for title, sounds in {"validation (thresholds chosen here)": recipe.choose, **recipe.score}.items():
-        place = recipe.cache / (title.split(",")[0].replace(" ", "_") if sounds is not recipe.choose else "choose")
-        examples = sounds_to_examples(sounds, place, say)
-        ours = scores_of(recogniser, examples.features)
-        svm = machines.scores(examples.features)
-        table, numbers = _table(examples, ours, thresholds, svm, svm_thresholds)
-        n_songs = len(set(examples.song.tolist()))
-        text += f"### {title}\n{len(examples)} excerpts of three seconds from {n_songs} files.\n\n{table}\n"
+    for title, one in examples.items():
+        ours = scores_of(recogniser, one.features)
+        table, numbers = _table(one, ours, thresholds, machines[title], svm_thresholds)
+        text += (
+            f"### {title}\n{len(one)} excerpts of three seconds from {len(set(one.song.tolist()))} files.\n\n{table}\n"
+        )
         data[title] = numbers
     write_text(folder / "scores.md", text)
     write_yaml(folder / "scores.yaml", data)
     say(text)
+
+
+def _baseline_scores(
+    recipe: RecogniserRecipe, examples: dict[str, Examples], say: Callable[[str], None]
+) -> dict[str, Float]:
+    """Scores of the support vector machines, from a file where they are kept from before."""
+    path = recipe.cache / "svm.npz"
+    if not path.is_file():
+        say("fitting support vector machines")
+        drawer = Drawer(training_pools(recipe, say), np.random.default_rng(recipe.seed + 1))
+        machines = baseline.fit(*baseline.drawn_examples(drawer, recipe.baseline_overlays))
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            found = {title: machines.scores(one.features) for title, one in examples.items()}
+            np.savez(file, **found)  # type: ignore[arg-type]  # numpy's stub takes any key of ** for `allow_pickle`
+    with np.load(path, allow_pickle=False) as data:
+        return {title: data[title] for title in examples}
 
 
 def scores_of(recogniser: Recogniser, features: Float) -> Float:
