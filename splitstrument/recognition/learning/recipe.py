@@ -46,6 +46,8 @@ class RecogniserRecipe(Settings):
 
     Attributes
     ----------
+    start
+        Weights (``best.weights.h5``) of another training to begin with.
     moments, more_moments
         Excerpts of three seconds that are drawn of each track of a stem set, and how many of those of single sets.
     cache
@@ -58,6 +60,7 @@ class RecogniserRecipe(Settings):
     choose: Sounds
     score: dict[str, Sounds] = Field({})
     cache: Path = Path("data/recognise")
+    start: Path | None = None
     moments: int = Field(14, ge=1, le=1000)
     more_moments: dict[Path, int] = Field({})
     network: NetworkSettings = NetworkSettings()

@@ -42,6 +42,8 @@ def train(recipe: RecogniserRecipe, output: Path, say: Say = print) -> Path:
     drawer = Drawer(training_pools(recipe, say), np.random.default_rng(recipe.seed))
     chosen = sounds_to_examples(recipe.choose, recipe.cache / "choose", say)
     network = build(recipe.network, len(all_classes()), recipe.seed)
+    if recipe.start:
+        network.load_weights(recipe.start)
     n_steps = recipe.epochs * recipe.steps_per_epoch
     schedule = keras.optimizers.schedules.CosineDecay(
         recipe.learning_rate / 20, n_steps, warmup_target=recipe.learning_rate, warmup_steps=n_steps // 20
