@@ -3,17 +3,23 @@
     python benchmarks/training.py trainings/small_hourglass.yaml
     python benchmarks/training.py trainings/table_06.yaml --dataset recorded_guitar=data/frets_on_fire --steps 4
     python benchmarks/training.py trainings/small_hourglass.yaml --xla
+    python benchmarks/training.py trainings/small_hourglass.yaml --exact
 
 Prints, for one recipe: chunks per second that each way to prepare them delivers on its own (chunks by seeking, chunks
 from the cache, random segments; tf.data and threads), the seconds of a training step, the ratio of the two, the share
 of a training that goes by waiting for a batch, and the step beside Keras's plain `fit` of the same model on a batch
-that lies ready. With --xla: the step compiled by XLA beside the same step without, in turns. CPU seconds stand beside
-wall seconds, since they say more on a busy machine.
+that lies ready. With --xla: the step compiled by XLA beside the same step without, in turns (both without determinism,
+which XLA cannot have on TensorFlow). With --exact: the step with determinism beside the step without, each in a process
+of its own, in turns. CPU seconds stand beside wall seconds, since they say more on a busy machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,9 +39,17 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=60, help="batches per pipeline")
     parser.add_argument("--steps", type=int, default=12, help="training steps")
     parser.add_argument("--xla", action="store_true", help="compare the step with and without XLA, and nothing else")
+    parser.add_argument("--exact", action="store_true", help="compare the step with and without determinism")
+    parser.add_argument("--step", action="store_true", help="print seconds of a step as JSON, and nothing else")
     arguments = parser.parse_args()
     settings = load_recipe(arguments.recipe, tuple(arguments.set), tuple(arguments.dataset)).settings
-    choose_backend()
+    if arguments.exact:
+        print_exact(settings, measure_exact(arguments.recipe, arguments.set, arguments.dataset, arguments.steps))
+        return
+    choose_backend(deterministic=settings.compute.deterministic)
+    if arguments.step:
+        print(json.dumps(measure_step(settings, arguments.recipe.parent, arguments.steps)))
+        return
     if arguments.xla:
         print_xla(settings, measure_xla(settings, arguments.recipe.parent, arguments.steps))
         return
@@ -114,6 +128,45 @@ def measure_xla(
         for xla, trainer in trainers.items():
             found[xla].append(timed(lambda step=trainer.train_on_batch: [step(batch) for _ in range(steps)], steps))
     return {xla: min(times, key=lambda pair: pair[1]) for xla, times in found.items()}
+
+
+def measure_step(settings: TrainingSettings, recipe_folder: Path, steps: int) -> tuple[float, float]:
+    """Wall and CPU seconds of a step on one batch."""
+    from splitstrument.training.build import build_trainer
+    from splitstrument.training.data.open import open_streams
+    from splitstrument.training.data.tracks import load_tracks
+
+    batch = open_streams(settings, load_tracks(settings, recipe_folder)).training.batch(0)
+    trainer = build_trainer(settings)
+    for _ in range(2):
+        trainer.train_on_batch(batch)  # builds the graph
+    return timed(lambda: [trainer.train_on_batch(batch) for _ in range(steps)], steps)
+
+
+def measure_exact(
+    recipe: Path, sets: list[str], datasets: list[str], steps: int, rounds: int = 3
+) -> dict[bool, list[float]]:
+    """Wall and CPU seconds of a step without and with determinism: the medians of the rounds, in turns."""
+    flags = [
+        word for flag, values in (("--set", sets), ("--dataset", datasets)) for one in values for word in (flag, one)
+    ]
+    found: dict[bool, list[list[float]]] = {False: [], True: []}
+    for _ in range(rounds):
+        for exact, times in found.items():
+            command = [sys.executable, __file__, str(recipe), "--step", "--steps", str(steps), *flags]
+            command += ["--set", f"compute.deterministic={str(exact).lower()}"]
+            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            times.append(json.loads(done.stdout.splitlines()[-1]))
+    return {exact: [statistics.median(values) for values in zip(*times, strict=True)] for exact, times in found.items()}
+
+
+def print_exact(settings: TrainingSettings, found: dict[bool, list[float]]) -> None:
+    """One line."""
+    (wall, cpu), (exact_wall, exact_cpu) = found[False], found[True]
+    print(
+        f"{settings.name}: a step takes {wall:.3f} s ({cpu:.3f} s of CPU) without determinism and {exact_wall:.3f} s "
+        f"({exact_cpu:.3f} s of CPU) with it: {exact_wall / wall:.2f}x the time, {exact_cpu / cpu:.2f}x the CPU time"
+    )
 
 
 def print_xla(settings: TrainingSettings, found: dict[bool, tuple[float, float]]) -> None:
