@@ -65,7 +65,7 @@ class DataSettings(Settings):
         the network but for its last layer; ``stems``: segments of songs that are mixed anew from stem sets, in stereo,
         for any number of instruments (`MixingSettings` says how).
     place
-        Where random segments are made: from ``files``, as they are needed, by the processor; or on the ``device`` that
+        Where examples are made: from ``files``, as they are needed, by the processor; or on the ``device`` that
         trains, in whose memory all audio of the training then lies (16 bits, 0.16 GB an hour and side at 22.05 kHz):
         for graphics cards, which no processor can keep busy.
     track_limit

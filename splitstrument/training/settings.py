@@ -231,8 +231,8 @@ class TrainingSettings(Settings):
                 "training knows one output (the instrument) or two (instrument and rest); several instruments need "
                 "data.source: stems"
             )
-        if self.data.place == "device" and self.data.source in ("chunks", "stems"):
-            raise ValueError("data.place: device makes random segments: use the source segments or joint")
+        if self.data.place == "device" and self.data.source == "stems":
+            raise ValueError("data.place: device is for the sources chunks, segments and joint: set it to files")
         self._check_joint()
         if self.best_by == "si_sdr" and self.data.source in ("joint", "stems"):
             raise ValueError("best_by: si_sdr is for trainings of one instrument: set it to loss")

@@ -36,6 +36,8 @@ def streams_of(settings: TrainingSettings, tracks: TrackSets, phase: bool) -> St
         return _joint_streams(settings, tracks, reader, phase)
     if settings.data.source == "segments":
         training = _segments(settings, tracks, reader, phase)
+    elif settings.data.place == "device":
+        training = _device_chunks(settings, tracks, reader, phase)
     else:
         training = _stream(ChunkSource(tracks.training, settings, chunks), settings, phase, settings.steps_per_epoch)
     validation = ChunkSource(tracks.validation, settings, chunks, shuffle=False) if tracks.validation else None
@@ -59,6 +61,16 @@ def _segments(settings: TrainingSettings, tracks: TrackSets, reader: Reader, pha
             tracks.training, settings, reader, make_augmentation(settings.augmentation, rate_hz), phase
         )
     return _stream(source, settings, phase, settings.steps_per_epoch)
+
+
+def _device_chunks(settings: TrainingSettings, tracks: TrackSets, reader: Reader, phase: bool) -> Stream:
+    """The thesis's chunks, cut on the device."""
+    from splitstrument.training.data.device import DeviceStream  # it needs Keras
+    from splitstrument.training.data.device_chunks import DeviceChunkSource
+
+    source = DeviceChunkSource(tracks.training, settings, reader, phase)
+    steps = min(settings.steps_per_epoch or source.steps_per_epoch, source.steps_per_epoch)
+    return DeviceStream(source, settings.model, settings.data, phase, steps)
 
 
 def _stem_streams(settings: TrainingSettings, tracks: TrackSets, reader: Reader) -> Streams:
