@@ -105,8 +105,25 @@ def report(scored: Sequence[Scored]) -> str:
     prefix = "stand-in: " if any("stand-in" in one.settings.name for one in scored) else ""
     header = (HEADER[0], *(PUBLISHED_HEADER if with_published else ()), *(prefix + name for name in HEADER[1:]))
     rows = [_row(one, with_published) for one in scored]
-    lines = [reference_table(scored), markdown(header, rows).rstrip()]
+    lines = [reference_table(scored), markdown(header, rows).rstrip(), *seed_table(scored)]
     return "\n".join(lines) + "\n"
+
+
+def seed_table(scored: Sequence[Scored]) -> list[str]:
+    """Mean and spread of the scores over the seeds of each training, as one table; none where there are no seeds."""
+    groups: dict[str, list[Scored]] = {}
+    for one in scored:
+        if "seed" in one.job.changes:
+            groups.setdefault(one.job.group, []).append(one)
+    rows = []
+    for name, members in groups.items():
+        scores = [median(one.record, ESTIMATE, "instrument", "si_sdr") for one in members]
+        known = [score for score in scores if score is not None]
+        if len(known) > 1:
+            spread = f"{statistics.stdev(known):.2f}"
+            rows.append([name, len(known), _db(statistics.mean(known)), spread, _db(min(known)), _db(max(known))])
+    header = ("over seeds", "seeds", "SI-SDR instrument, mean", "standard deviation", "lowest", "highest")
+    return ["\n" + markdown(header, rows).rstrip()] if rows else []
 
 
 def reference_table(scored: Sequence[Scored]) -> str:
