@@ -68,7 +68,7 @@ class Manager(ConnectionManager):
 
     def _from_server_socket(self, server_socket: Any) -> Any:
         try:
-            connection = super()._from_server_socket(server_socket)
+            connection = super()._from_server_socket(server_socket)  # type: ignore[misc]
         except OSError as error:
             log_rarely("connection_refused", error=type(error).__name__, reason=error.strerror)
             time.sleep(PAUSE_S)
@@ -98,8 +98,8 @@ class PatientServer(WsgiServer):
     def prepare(self) -> None:
         """See cheroot."""
         super().prepare()
-        self._connections.close()
-        self._connections = Manager(self)
+        self._connections.close()  # type: ignore[has-type]
+        self._connections: Any = Manager(self)
 
     def serve(self) -> None:
         """See cheroot."""

@@ -357,21 +357,159 @@ def test_hostile_request_gets_what_the_table_says(case: Case, world: World):
     assert {path.name for path in (world.server.site.settings.data_folder / "jobs").iterdir()} <= known
 
 
+# ---- what takes a site, a full disk or a process of its own: told here, tried in other files
+LINKS_FILE, QUEUE, LOAD = "test_links.py", "test_queue.py", "test_load.py"
+PRIVACY, NAMES, MODELS = "test_privacy.py", "test_names.py", "../separation/test_hostile_models.py"
+LEFTOVERS, TELEMETRY = "../test_leftovers.py", "../end_to_end/test_no_telemetry.py"
+NO_SONG = "no song; nothing private is asked"
+LINK_TEST = "test_a_hostile_link_gives_no_song_and_reaches_nothing_private"
+MODEL_TEST = "test_a_hostile_model_ends_at_once_in_one_sentence"
+NO_MODEL = "one sentence, at once"
+ELSEWHERE = [
+    *(
+        (f"a link to {what}", NO_SONG, LINKS_FILE, LINK_TEST)
+        for what in (
+            "an HLS playlist with an odd key method", "an HLS playlist with AES-128", "an HLS playlist without keys",
+            "a playlist of a local file, sent as sound", "a list of files for ffmpeg's concat", "a DASH manifest",
+            "a page that names a private address", "a page that names a local file", "a redirect to a private address",
+            "a redirect to a local file", "a picture sent as sound", "nothing, sent as sound",
+            "a file of sound over the limit", "sound without an end", "an RSS feed of a private address",
+            "a SMIL file of a private address", "an XSPF playlist of a private address",
+        )
+    ),
+    *(
+        (f"the link `{link}`", "400", LINKS_FILE, "test_links_that_may_not_be_tried")
+        for link in (
+            "http://[fec0::1]/", "http://[::7f00:1]/", "http://:@example.org/", "http://@127.0.0.1/",
+            "rtmp://example.org/a", "data:audio/wav,x", "https:///a", "http://127.1/", "http://0/",
+        )
+    ),
+    ("a link with a port of 5,000 digits", "400", LINKS_FILE, "test_links_that_may_not_be_tried"),
+    ("a link with half a character", "400", LINKS_FILE, "test_links_that_may_not_be_tried"),
+    ("a link to a page of 700 MB", "no song, within 120 MB", LINKS_FILE,
+     "test_a_page_of_700_mb_takes_neither_memory_nor_time"),
+    ("a link to a server that never answers", "no song, in time", LINKS_FILE, "test_fetching_ends_at_its_time"),
+    ("a name that is public when asked first and private when connected to", NO_SONG, LINKS_FILE,
+     "test_a_name_that_leads_elsewhere_at_the_second_question_is_not_reached"),
+    ("cancel while a link is fetched", "the fetcher ends", LINKS_FILE, "test_cancel_and_delete_end_the_fetcher"),
+    ("delete while a link is fetched", "the fetcher ends", LINKS_FILE, "test_cancel_and_delete_end_the_fetcher"),
+    ("kill -9 of the worker while a link is fetched", "the fetcher ends", LINKS_FILE,
+     "test_the_fetcher_ends_with_its_worker_even_if_that_was_killed"),
+    ("an extractor that starts a program", "refused", LINKS_FILE,
+     "test_the_guarded_process_starts_no_program_and_writes_nowhere_else"),
+    ("an extractor that writes elsewhere, also through a link", "refused", LINKS_FILE,
+     "test_the_guarded_process_starts_no_program_and_writes_nowhere_else"),
+    ("an extractor that takes 900 MB at a limit of 800", "refused", LINKS_FILE,
+     "test_the_guarded_process_is_bounded_in_memory"),
+    ("a link whose title is `../../../evil` with marks that turn the writing", "a name", LINKS_FILE,
+     "test_titles_of_links_are_names_like_those_of_uploads"),
+    ("a title of half characters", "a name", LINKS_FILE, "test_a_title_of_half_characters_becomes_a_name"),
+    ("a title `../../../evil` in a zip", "a plain member", NAMES,
+     "test_titles_that_a_link_gave_are_harmless_everywhere"),
+    ("a title of an older database in a zip", "a plain member", NAMES,
+     "test_titles_of_an_older_database_are_harmless_in_a_zip"),
+    ("an upload named with control characters", "a title without", NAMES, "test_names_of_uploads_are_harmless"),
+    ("a path with a line break, an escape sequence and U+202E", "one line of ASCII in the log", NAMES,
+     "test_the_log_has_one_line_of_ascii_per_event_whatever_comes"),
+    ("a disk that is full when a song is done", "failed; the next song is done", QUEUE,
+     "test_the_next_song_is_done_after_one_whose_end_cannot_be_written_down"),
+    ("a database that fails for a while", "503 at /health, then done", QUEUE,
+     "test_how_a_song_ended_is_written_down_as_soon_as_the_database_lets"),
+    ("half characters in every text of a job", "failed; the next song is done", QUEUE,
+     "test_half_characters_anywhere_end_nothing"),
+    ("a row of the database that is damaged", "failed; the next song is done", QUEUE,
+     "test_a_broken_row_is_no_other_songs_trouble"),
+    ("an upload onto a full disk", "507, nothing kept", QUEUE,
+     "test_an_upload_onto_a_full_disk_gets_507_and_leaves_nothing"),
+    ("folders that vanish during a sweep", "the sweep goes on", QUEUE,
+     "test_files_that_vanish_during_a_sweep_end_nothing"),
+    ("a log that cannot be written", "songs are done", QUEUE, "test_a_log_that_cannot_be_written_ends_nothing"),
+    *(
+        (f"a database that is {what}", "one sentence at the start", QUEUE,
+         "test_a_database_that_cannot_be_used_is_one_sentence_with_a_way_out")
+        for what in ("noise", "another program's", "an old one's", "torn", "a folder")
+    ),
+    ("fifteen uploads at once at a limit of three", "three", QUEUE,
+     "test_fifteen_uploads_at_once_do_not_pass_a_limit_of_three"),
+    ("eight uploads at once at a limit of the disk", "what fits", QUEUE,
+     "test_uploads_at_once_do_not_pass_the_disk_limit_together"),
+    ("170 kB of FLAC that would become 600 MB", "failed before it starts", QUEUE,
+     "test_what_a_song_may_become_is_reserved_before_it_starts"),
+    ("HEAD of every page", "nothing is written", QUEUE, "test_head_writes_nothing_and_comparisons_count"),
+    ("a comparison for which there is no room", "503", QUEUE, "test_head_writes_nothing_and_comparisons_count"),
+    ("`/scores` over and over", "made once, then 304", LOAD,
+     "test_a_page_for_everybody_is_made_once_and_then_not_even_sent"),
+    ("a card of 400,000 brackets", "the first 40,000, once", LOAD,
+     "test_a_card_of_brackets_is_rendered_once_and_within_bounds"),
+    ("too many requests with a foreign Host", "429 before 421", LOAD, "test_the_rate_is_checked_before_anything_else"),
+    ("sixty requests over the rate", "a line in the log", LOAD,
+     "test_a_visitor_over_the_rate_writes_a_line_a_minute"),
+    ("forty connections that say nothing", "others are answered", LOAD, "test_silent_connections_hold_no_thread"),
+    ("heads of requests that never end", "cut after ten seconds", LOAD, "test_slow_heads_are_cut"),
+    ("twelve downloads that are not read", "others are answered", LOAD,
+     "test_one_address_does_not_hold_all_threads"),
+    ("more connections than one address may have", "closed", LOAD,
+     "test_connections_have_a_budget_and_are_counted_back"),
+    ("more connections than there are descriptors", "a line in the log", LOAD,
+     "test_descriptors_that_run_out_write_a_line_a_minute"),
+    ("numbers of 5,000 digits in headers", "400, 413 or 421", LOAD, "test_numbers_in_headers_have_a_length"),
+    ("numbers of 5,000 digits, or of another alphabet, in forms", "400", LOAD,
+     "test_numbers_in_forms_have_a_length_and_are_ascii"),
+    ("`/quality/` through a proxy", "403", PRIVACY,
+     "test_the_quality_page_is_closed_to_what_came_through_a_proxy"),
+    ("`quality_dataset` with `trust_proxy`", "one sentence at the start", PRIVACY,
+     "test_the_quality_page_and_a_proxy_exclude_each_other"),
+    ("X-Forwarded-For that is no address", "counts as the proxy's", PRIVACY,
+     "test_an_address_that_a_proxy_makes_up_is_not_taken"),
+    ("a key file that is empty, short, constant or a link", "one sentence at the start", PRIVACY,
+     "test_a_key_that_is_no_key_is_refused"),
+    ("another user of the machine who looks for songs", "0600 in 0700", PRIVACY,
+     "test_songs_database_and_key_are_for_one_user"),
+    *(
+        (f"a model with {what}", NO_MODEL, MODELS, MODEL_TEST)
+        for what in (
+            "an endless loop", "an endless loop in a condition", "an endless loop in a function",
+            "conditions twelve deep", "two inputs", "no input", "weights that are not numbers",
+            "a constant that is no number", "weights in another file", "bytes that are no network",
+        )
+    ),
+    ("a mask of 260 kB that unpacks to 250 MB", "one sentence, within 150 MB", MODELS,
+     "test_a_small_mask_does_not_become_large_in_memory"),
+    ("kill -9 while a file is written", "the next run removes the part", LEFTOVERS,
+     "test_the_next_run_removes_what_a_killed_one_was_writing"),
+    ("two processes that write to one folder", "one does, one says so", LEFTOVERS,
+     "test_a_claim_is_one_processs_until_it_ends"),
+    ("telemetry of a library", "off in every command", TELEMETRY,
+     "test_no_command_reaches_the_network_or_writes_into_the_home"),
+]  # fmt: skip
+
+
 def table() -> str:
     """The page of docs/."""
-    rows = "\n".join(
-        f"| {number} | {case.name.replace('|', '&#124;')} | {case.gets} |" for number, case in enumerate(CASES, 1)
+    rows = [(case.name, case.gets, "") for case in CASES]
+    rows += [(name, gets, f"`{file.rpartition('/')[2]}`") for name, gets, file, _ in ELSEWHERE]
+    lines = "\n".join(
+        f"| {number} | {name.replace('|', '&#124;')} | {gets} | {file} |"
+        for number, (name, gets, file) in enumerate(rows, 1)
     )
-    return (
-        "# Hostile requests\n\nEvery request of this table is sent to a real server by "
-        "`tests/demonstrator/test_hostile.py`, which also prints the table "
-        "(`python tests/demonstrator/test_hostile.py`).\n\n| | request | gets |\n|---|---|---|\n" + rows + "\n"
+    about = (
+        "Requests, sites, files and circumstances that mean harm, and what becomes of each. Those without a file of",
+        "their own are requests that `tests/demonstrator/test_hostile.py` sends to a real server; it also prints this",
+        "table (`python tests/demonstrator/test_hostile.py`). The others are tried in the file beside them.",
     )
+    head = ("", "| | what | gets | tried in |", "|---|---|---|---|")
+    return "\n".join(("# Hostile requests", "", *about, *head, lines, ""))
 
 
 def test_table_in_docs_is_this_one_and_long_enough():
-    assert len(CASES) >= 40
+    assert len(CASES) >= 94 and len(ELSEWHERE) >= 60
     assert DOCS.read_text(encoding="utf-8") == table()
+
+
+def test_what_is_tried_elsewhere_is_tried_there():
+    for name, _, file, test in ELSEWHERE:
+        source = (Path(__file__).parent / file).read_text(encoding="utf-8")
+        assert f"def {test}(" in source, name
 
 
 if __name__ == "__main__":
