@@ -98,7 +98,7 @@ class PatientServer(WsgiServer):
     def prepare(self) -> None:
         """See cheroot."""
         super().prepare()
-        self._connections.close()  # type: ignore[has-type]
+        self._connections.close()
         self._connections: Any = Manager(self)
 
     def serve(self) -> None:

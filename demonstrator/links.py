@@ -152,7 +152,8 @@ def _listen(output: IO[bytes], limit: float, on_progress: Callable[[float], None
     """Return the last line that the process says, passing on how far it is."""
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_put_lines, args=(output, lines), daemon=True).start()
-    share, answer = 0.0, {}
+    share = 0.0
+    answer: dict[str, Any] = {}
     while True:
         try:
             line = lines.get(timeout=POLL_S)

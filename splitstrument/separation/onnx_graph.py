@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,11 @@ FUNCTION_NODE = 7
 NODE_TYPE, NODE_ATTRIBUTE = 4, 5
 ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS = 5, 6, 11
 TENSOR_TYPE, TENSOR_FLOATS, TENSOR_RAW, TENSOR_ELSEWHERE = 2, 4, 9, 13
-FLOATS = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}  # TensorProto.DataType
+FLOATS: dict[int, np.dtype[Any]] = {
+    1: np.dtype("<f4"),
+    10: np.dtype("<f2"),
+    11: np.dtype("<f8"),
+}  # TensorProto.DataType
 
 Field = tuple[int, "int | memoryview"]
 
@@ -72,9 +77,11 @@ def _problem_of_graph(graph: memoryview, node: int, depth: int) -> str:
 
 def _problem_of_node(node: memoryview, depth: int) -> str:
     for number, value in _fields(node):
-        if number == NODE_TYPE and bytes(value).decode("utf-8", "replace") in ENDLESS:  # type: ignore[arg-type]
-            return f"holds a loop (operator {bytes(value).decode()!r}), which may never end"  # type: ignore[arg-type]
-        if number == NODE_ATTRIBUTE and isinstance(value, memoryview):
+        if not isinstance(value, memoryview):
+            continue
+        if number == NODE_TYPE and bytes(value).decode("utf-8", "replace") in ENDLESS:
+            return f"holds a loop (operator {bytes(value).decode()!r}), which may never end"
+        if number == NODE_ATTRIBUTE:
             for kind, inner in _fields(value):
                 if not isinstance(inner, memoryview):
                     continue
@@ -91,12 +98,12 @@ def _problem_of_tensor(tensor: memoryview) -> str:
     fields = list(_fields(tensor))
     if any(number == TENSOR_ELSEWHERE for number, _ in fields):
         return "reads its weights from another file"
-    kind = next((value for number, value in fields if number == TENSOR_TYPE), 0)
+    kind = next((value for number, value in fields if number == TENSOR_TYPE and isinstance(value, int)), 0)
     if kind not in FLOATS:
         return ""
     for number, value in fields:
         if number in (TENSOR_RAW, TENSOR_FLOATS) and isinstance(value, memoryview):
-            dtype = FLOATS[kind] if number == TENSOR_RAW else FLOATS[1]  # type: ignore[index]
+            dtype: np.dtype[Any] = FLOATS[kind] if number == TENSOR_RAW else FLOATS[1]
             whole = len(value) // dtype.itemsize * dtype.itemsize
             if np.isnan(np.frombuffer(value[:whole], dtype)).any():
                 return "holds weights that are not numbers (NaN)"

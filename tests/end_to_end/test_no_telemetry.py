@@ -78,7 +78,9 @@ def test_the_watch_sees_what_it_is_for(work):
     assert "192.0.2.1" in (work / "seen").read_text()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "info" else []) for name in COMMANDS]
+)
 def test_no_command_reaches_the_network_or_writes_into_the_home(work, name):
     if "OpenVINO" in name:
         pytest.importorskip("openvino")
