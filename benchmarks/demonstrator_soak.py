@@ -50,6 +50,8 @@ server.wait()
 ENDED = ("done", "failed", "cancelled")
 GROWTH = 1.25  # of memory, and of descriptors, from the first third to the last
 LOG_BYTES_PER_REQUEST = 400
+STUCK_S = 180  # without any song coming to its end
+EVENTS_SHOWN = 80  # of the log, where something went wrong
 
 
 class Soak:
@@ -205,14 +207,15 @@ class Soak:
 
     def settle(self) -> None:
         """Wait until every song has ended, and look at each."""
-        deadline, states = time.monotonic() + 120 + self.seconds, Counter()
+        moved, states = time.monotonic(), Counter()
         pending = {path: client for path, client in self.jobs.items() if path not in self.deleted}
-        while pending and time.monotonic() < deadline:
+        while pending and time.monotonic() - moved < STUCK_S:
             for path, client in list(pending.items()):
                 answer = client.get(f"{path}/status")
                 state = "expired or deleted" if answer.status == 404 else answer.json()["state"]
                 if state not in ("queued", "running"):
                     states[state] += 1
+                    moved = time.monotonic()
                     del pending[path]
             time.sleep(1.0)
         self.counts.update({f"songs {state}": number for state, number in states.items()})
@@ -243,6 +246,11 @@ class Soak:
         print(f"log {log_bytes / 1e6:.2f} MB; songs accepted {len(self.jobs)}, deleted {len(self.deleted)}")
         for problem in self.problems:
             print(f"PROBLEM: {problem}")
+        if self.problems:
+            events = [
+                line for line in (self.folder / "log").read_text().splitlines() if '"event": "request"' not in line
+            ]
+            print("\n".join(events[-EVENTS_SHOWN:]))
         return bool(self.problems)
 
     def _check_growth(self) -> None:
@@ -278,7 +286,7 @@ def site():
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             if self.path == "/silent":
-                time.sleep(60)
+                time.sleep(5)
                 return
             body = {"/song.wav": song_bytes(2), "/page": b"<title>x</title>"}.get(self.path)
             self.send_response(404 if body is None else 200)

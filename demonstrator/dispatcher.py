@@ -31,6 +31,14 @@ MAX_ATTEMPTS = 3
 DISK_FULL = "The server's disk is full; what could be freed was: send the song again, or tell who runs the server."
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that a disk is full."""
+    if isinstance(error, sqlite3.Error):
+        return "full" in str(error)
+    return isinstance(error, OSError) and error.errno in FULL
+
+
 Outcome = tuple[str, str, str | None, dict[str, Any] | None]  # id, state, error, result
 
 
@@ -112,7 +120,7 @@ class Dispatcher:
 
     def _failed(self, job: Job, error: Exception) -> None:
         known = isinstance(error, SplitstrumentError)
-        full = isinstance(error, OSError) and error.errno in FULL
+        full = is_full(error)
         if full:
             self.free()
         self._end(job, "failed", DISK_FULL if full else str(error) if known else "The server failed; this is a bug.")
@@ -134,7 +142,7 @@ class Dispatcher:
             self.store.finish(job.id, state, error, result)
         except sqlite3.Error as trouble:
             log("job_not_recorded", job=job.number, error=type(trouble).__name__, reason=str(trouble)[:200])
-            if "full" in str(trouble):
+            if is_full(trouble):
                 self._drop_result(job)
                 self.free()
                 state, error, result = "failed", DISK_FULL, None

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import web
 
-from demonstrator.dispatcher import FULL
+from demonstrator.dispatcher import is_full
 from demonstrator.guards import same_origin
 from demonstrator.job import Job
+from demonstrator.log import log_rarely
 from demonstrator.room import Busy
 from demonstrator.site import Site
 from demonstrator.uploads import BadRequest, Form, Limits, is_short_number, read_form
@@ -83,16 +85,19 @@ class Handler:
 
     @contextlib.contextmanager
     def refusals(self) -> Iterator[None]:
-        """Answer with a page where the queue or the disk is full; what can be freed is."""
+        """Answer with a page where the queue or the disk is full."""
         try:
             yield
         except Busy as busy:
             raise self.refuse(busy.status, str(busy), Retry_After=str(busy.retry_after_s)) from None
-        except (OSError, sqlite3.OperationalError) as error:
-            if getattr(error, "errno", None) not in FULL and "full" not in str(error):
-                raise
-            self.site.free_disk()
-            raise self.refuse("507 Insufficient Storage", "The server's disk is full: try again later.") from None
+
+    def trouble(self, error: Exception) -> Refused:
+        """The page of a disk that is full or fails; what can be freed is."""
+        self.site.free_disk()
+        log_rarely("trouble", error=type(error).__name__, reason=str(error)[:200])
+        if is_full(error):
+            return self.refuse("507 Insufficient Storage", "The server's disk is full: try again later.")
+        return self.refuse("503 Service Unavailable", "The server has trouble with its disk: try again later.")
 
     @property
     def announced_bytes(self) -> int:
@@ -179,3 +184,25 @@ def wants_json() -> bool:
 def see_other(path: str) -> web.HTTPError:
     """Redirect to a path of this site after a POST, so that reloading does not repeat it."""
     return web.HTTPError("303 See Other", {"Location": path, "Content-Type": "text/plain", "Cache-Control": "no-store"})
+
+
+def plain_methods(handler: type[Handler]) -> dict[str, Callable[..., Any]]:
+    """The methods of a handler; errors in them become a page and a line in the log: web.py would print a traceback."""
+    return {name: _plain(getattr(handler, name)) for name in ("GET", "POST") if hasattr(handler, name)}
+
+
+def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
+    def answer(self: Handler, *parts: str) -> Any:
+        try:
+            return method(self, *parts)
+        except web.HTTPError:
+            raise
+        except (OSError, sqlite3.Error) as error:
+            raise self.trouble(error) from None
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{Path(place.filename).name}:{place.lineno}"
+            log_rarely("bug", error=type(error).__name__, reason=str(error)[:200], where=where)
+            raise self.refuse("500 Internal Server Error", "Something went wrong here; this is a bug.") from None
+
+    return answer

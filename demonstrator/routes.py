@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import web
 
 from demonstrator import sniff
-from demonstrator.handler import Handler, see_other, wants_json
+from demonstrator.handler import Handler, plain_methods, see_other, wants_json
 from demonstrator.job import TITLE_LENGTH, Job, new_id
 from demonstrator.links import LinkError, check_link, refuse_private_host
 from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of
@@ -402,7 +402,11 @@ ROUTES = (
 def mapping(site: Site) -> list[Any]:
     """web.py's list of addresses and classes, the classes bound to `site`, whose menu is filled."""
     site.menu[:0] = [(route.address, route.menu) for route in ROUTES if route.menu]
-    pairs = [(route.address, type(route.handler.__name__, (route.handler,), {"site": site})) for route in ROUTES]
+    bound = [
+        type(route.handler.__name__, (route.handler,), {"site": site, **plain_methods(route.handler)})
+        for route in ROUTES
+    ]
+    pairs = [(route.address, handler) for route, handler in zip(ROUTES, bound, strict=True)]
     return [item for pair in pairs for item in pair]
 
 

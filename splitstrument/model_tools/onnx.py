@@ -51,7 +51,7 @@ def make_canonical(path: Path) -> None:
     weights = {tensor.name: tensor for tensor in graph.initializer}
     kept = {value.name for value in (*graph.input, *graph.output)}
     names = {name: name for name in kept}
-    used = []
+    used: list[Any] = []
     for node in nodes:
         for name in node.input:
             if name in weights and name not in names:

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from demonstrator_site import Client, make_model, raw, running_server, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, make_model, raw, settings_for, song_bytes
 from waiting import wait_until
 
 from demonstrator import connections, log
@@ -27,7 +27,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, model):
-    with running_server(settings_for(tmp_path_factory.mktemp("site"), [model], threads=6)) as server:
+    with inline_server(settings_for(tmp_path_factory.mktemp("site"), [model], threads=6)) as server:
         yield server
 
 
@@ -52,7 +52,7 @@ def test_a_page_for_everybody_is_made_once_and_then_not_even_sent(server, page, 
 def test_a_score_file_that_changes_is_shown(tmp_path, monkeypatch):
     monkeypatch.setattr("demonstrator.kept_pages.LOOK_EVERY_S", 0.0)
     model = make_model(tmp_path / "guitar", "guitar")
-    with running_server(settings_for(tmp_path, [model])) as server:
+    with inline_server(settings_for(tmp_path, [model])) as server:
         client = Client(server.url)
         tag = client.get("/scores").headers["etag"]
         (model / "scores.yaml").write_text("held out: {model: {SI-SDR: 4.56}}\n")
@@ -64,7 +64,7 @@ def test_a_score_file_that_changes_is_shown(tmp_path, monkeypatch):
 def test_a_card_of_brackets_is_rendered_once_and_within_bounds(tmp_path, text):
     model = make_model(tmp_path / "guitar", "guitar")
     (model / "card.md").write_text(text * 10)
-    with running_server(settings_for(tmp_path, [model])) as server:
+    with inline_server(settings_for(tmp_path, [model])) as server:
         offered = server.site.models["guitar"]
         before = time.process_time()
         assert Client(server.url).get("/models").status == 200
@@ -77,7 +77,7 @@ def test_a_card_of_brackets_is_rendered_once_and_within_bounds(tmp_path, text):
     [("Host: evil.example\r\n", 421), ("Host: {host}\r\nContent-Length: x\r\n", 400)],
 )
 def test_the_rate_is_checked_before_anything_else(tmp_path, model, headers, status):
-    with running_server(settings_for(tmp_path, [model], requests_per_minute=10)) as server:
+    with inline_server(settings_for(tmp_path, [model], requests_per_minute=10)) as server:
         host = server.url.removeprefix("http://").strip("/")
         line = f"POST /songs HTTP/1.1\r\n{headers.format(host=host)}Connection: close\r\n\r\n"
         seen = [raw(host, line.encode())[9:12] for _ in range(14)]
@@ -87,7 +87,7 @@ def test_the_rate_is_checked_before_anything_else(tmp_path, model, headers, stat
 
 def test_a_visitor_over_the_rate_writes_a_line_a_minute(tmp_path, model, capfd, monkeypatch):
     monkeypatch.setattr(log, "_rare", {})
-    with running_server(settings_for(tmp_path, [model], requests_per_minute=10)) as server:
+    with inline_server(settings_for(tmp_path, [model], requests_per_minute=10)) as server:
         client = Client(server.url)
         answers = [client.get("/models").status for _ in range(60)]
     lines = capfd.readouterr().err.splitlines()

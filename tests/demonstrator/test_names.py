@@ -7,7 +7,7 @@ import json
 import zipfile
 
 import pytest
-from demonstrator_site import Client, make_model, running_server, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, make_model, settings_for, song_bytes
 
 BAD = [
     "../../../evil",
@@ -23,7 +23,7 @@ BAD = [
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("names")
-    with running_server(settings_for(folder, [make_model(folder / "guitar", "guitar")], jobs_per_visitor=50)) as server:
+    with inline_server(settings_for(folder, [make_model(folder / "guitar", "guitar")], jobs_per_visitor=50)) as server:
         client = Client(server.url)
         path = client.send(song_bytes(0.3))
         client.wait(path)

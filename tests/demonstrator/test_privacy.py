@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from demonstrator_site import Client, make_model, running_server, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, make_model, settings_for, song_bytes
 
 from demonstrator.guards import Tokens
 from demonstrator.server import Server
@@ -27,7 +27,7 @@ def dataset(tmp_path):
 
 @pytest.mark.parametrize("header", ["X_Forwarded_For", "X_Real_IP", "Forwarded", "Via", "X_Forwarded_Host"])
 def test_the_quality_page_is_closed_to_what_came_through_a_proxy(tmp_path, model, dataset, header):
-    with running_server(settings_for(tmp_path, [model], quality_dataset=dataset)) as server:
+    with inline_server(settings_for(tmp_path, [model], quality_dataset=dataset)) as server:
         client = Client(server.url)
         assert client.get("/quality/").status == 200
         assert client.get("/quality/", **{header: "203.0.113.9"}).status == 403
@@ -37,7 +37,7 @@ def test_the_quality_page_and_a_proxy_exclude_each_other(tmp_path, model, datase
     """nginx's default Host is this server's own address, and every visitor seems to come from it."""
     with pytest.raises(SettingsError, match="exclude each other"):
         Server(settings_for(tmp_path, [model], quality_dataset=dataset, trust_proxy=True), "127.0.0.1", 0)
-    with running_server(settings_for(tmp_path, [model])):
+    with inline_server(settings_for(tmp_path, [model])):
         pass  # the folder is free again
 
 
@@ -45,13 +45,13 @@ def test_the_quality_page_and_a_proxy_exclude_each_other(tmp_path, model, datase
     ("trust_proxy", "scheme", "secure"), [(True, "https", True), (True, "http", False), (False, "https", False)]
 )
 def test_cookies_are_secure_behind_tls(tmp_path, model, trust_proxy, scheme, secure):
-    with running_server(settings_for(tmp_path, [model], trust_proxy=trust_proxy)) as server:
+    with inline_server(settings_for(tmp_path, [model], trust_proxy=trust_proxy)) as server:
         answer = Client(server.url).get("/", X_Forwarded_Proto=scheme)
         assert ("secure" in answer.cookies[0].lower()) is secure and "httponly" in answer.cookies[0].lower()
 
 
 def test_an_address_that_a_proxy_makes_up_is_not_taken(tmp_path, model):
-    with running_server(settings_for(tmp_path, [model], trust_proxy=True, requests_per_minute=40)) as server:
+    with inline_server(settings_for(tmp_path, [model], trust_proxy=True, requests_per_minute=40)) as server:
         client = Client(server.url)
         answers = [client.get("/models", X_Forwarded_For=f"nonsense {n}").status for n in range(14)]
         assert answers[-1] == 429
@@ -84,7 +84,7 @@ def test_songs_database_and_key_are_for_one_user(tmp_path, model):
     try:
         (settings.data_folder / "jobs" / "old").mkdir(parents=True)
         (settings.data_folder / "jobs" / "old" / "song.wav").write_bytes(b"x")
-        with running_server(settings) as server:
+        with inline_server(settings) as server:
             client = Client(server.url)
             path = client.send(song_bytes(0.5))
             client.wait(path)
@@ -107,6 +107,6 @@ def test_other_things_in_the_data_folder_stay_as_they_are(tmp_path, model):
     (settings.data_folder / "letter.txt").write_text("x")
     for path in (settings.data_folder, settings.data_folder / "letter.txt"):
         path.chmod(0o755)
-    with running_server(settings):
+    with inline_server(settings):
         assert settings.data_folder.stat().st_mode & 0o777 == 0o755
         assert (settings.data_folder / "letter.txt").stat().st_mode & 0o777 == 0o755

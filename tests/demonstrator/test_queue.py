@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from demonstrator_site import Client, make_model, multipart, running_server, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, make_model, multipart, settings_for, song_bytes
 from waiting import wait_until
 
 from demonstrator.job import new_id
@@ -42,7 +42,7 @@ def slow_model(tmp_path_factory):
 def site(tmp_path_factory, model):
     """One server for all tests that leave it working, which is what they are about."""
     folder = tmp_path_factory.mktemp("site")
-    with running_server(settings_for(folder, [model], jobs_per_visitor=100)) as server:
+    with inline_server(settings_for(folder, [model], jobs_per_visitor=100)) as server:
         yield server, Client(server.url)
 
 
@@ -160,6 +160,41 @@ def test_an_upload_onto_a_full_disk_gets_507_and_leaves_nothing(site, monkeypatc
     client.wait(client.send(song_bytes(0.3)))
 
 
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [("database or disk is full", 507), ("disk I/O error", 503), ("no such table: jobs", 503)],
+)
+def test_a_database_that_cannot_be_written_is_a_page_and_a_line_in_the_log(site, monkeypatch, capfd, error, status):
+    server, client = site
+    path = client.send(song_bytes(0.3))
+    client.wait(path)
+
+    def fail(*args):
+        raise sqlite3.OperationalError(error)
+
+    monkeypatch.setattr("demonstrator.log._rare", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(server.site.store, "request_cancel", fail)
+        patch.setattr(server.site.store, "of_owner", fail)
+        token = server.site.tokens.form_token(client.cookie.partition("=")[2])
+        kind = {"Content_Type": "application/x-www-form-urlencoded"}
+        assert client.request("POST", f"{path}/cancel", f"token={token}".encode(), **kind).status == status
+        assert client.get("/").status == status
+    lines = capfd.readouterr().err.splitlines()
+    assert len([line for line in lines if '"trouble"' in line]) == 1 and not [line for line in lines if "Trace" in line]
+    assert client.get("/").status == 200
+
+
+def test_a_bug_of_ours_is_a_page_and_a_line_in_the_log(site, monkeypatch, capfd):
+    server, client = site
+    monkeypatch.setattr("demonstrator.log._rare", {})
+    with monkeypatch.context() as patch:
+        patch.setattr(server.site.store, "of_owner", lambda *args: 1 / 0)
+        assert client.get("/").status == 500
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "ZeroDivisionError" in line]
+    assert '"where": "test_queue.py:' in line
+
+
 def test_files_that_vanish_during_a_sweep_end_nothing(site, monkeypatch):
     server, _ = site
     jobs = server.site.store.folder / "jobs"
@@ -202,7 +237,7 @@ def test_the_sweeper_goes_on_after_an_error_and_health_tells(tmp_path, model, mo
         return real(self, *args, **more)
 
     monkeypatch.setattr(Site, "sweep", sweep)
-    with running_server(settings_for(tmp_path, [model])) as server:
+    with inline_server(settings_for(tmp_path, [model])) as server:
         client = Client(server.url)
         wait_until(lambda: "sweep: RuntimeError" in client.get("/health").json()["troubles"], 10)
         wait_until(lambda: client.get("/health").json()["status"] == "ok", 20)
@@ -292,7 +327,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence_with_a_way_out(tmp_path,
 
 def test_fifteen_uploads_at_once_do_not_pass_a_limit_of_three(tmp_path, slow_model):
     settings = settings_for(tmp_path, [slow_model], jobs_per_visitor=3, queue_limit=30)
-    with running_server(settings) as server:
+    with inline_server(settings) as server:
         client = Client(server.url)
         body, kind = multipart({"token": client.token()}, song_bytes(30), "a.wav")
         with ThreadPoolExecutor(15) as pool:
@@ -304,7 +339,7 @@ def test_fifteen_uploads_at_once_do_not_pass_a_limit_of_three(tmp_path, slow_mod
 
 def test_uploads_at_once_do_not_pass_the_disk_limit_together(tmp_path, slow_model):
     size = len(song_bytes(20))
-    with running_server(settings_for(tmp_path, [slow_model], disk_limit_gb=2.5 * size / 1e9)) as server:
+    with inline_server(settings_for(tmp_path, [slow_model], disk_limit_gb=2.5 * size / 1e9)) as server:
         client = Client(server.url)
         body, kind = multipart({"token": client.token()}, song_bytes(20), "a.wav")
         with ThreadPoolExecutor(8) as pool:
@@ -357,7 +392,7 @@ def flac(seconds: float, channels: int, rate: int = 8000) -> bytes:
 
 @pytest.mark.parametrize(("seconds", "channels", "rate"), [(600, 8, 8000), (600, 2, 96000), (1100, 1, 44100)])
 def test_what_a_song_may_become_is_reserved_before_it_starts(tmp_path, model, seconds, channels, rate):
-    with running_server(settings_for(tmp_path, [model], disk_limit_gb=0.05, length_limit_s=1200)) as server:
+    with inline_server(settings_for(tmp_path, [model], disk_limit_gb=0.05, length_limit_s=1200)) as server:
         client = Client(server.url)
         data = flac(seconds, channels, rate)
         assert len(data) < 2_000_000
@@ -381,7 +416,7 @@ def test_no_result_is_larger_than_what_was_reserved(tmp_path, model, form, subty
 
 
 def test_head_writes_nothing_and_comparisons_count(tmp_path, model):
-    with running_server(settings_for(tmp_path, [model], jobs_per_visitor=20)) as server:
+    with inline_server(settings_for(tmp_path, [model], jobs_per_visitor=20)) as server:
         client = Client(server.url)
         path = client.send(song_bytes(1.0))
         client.wait(path)

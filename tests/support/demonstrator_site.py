@@ -23,6 +23,8 @@ from waiting import wait_until
 
 from demonstrator.server import Server
 from demonstrator.settings import DemonstratorSettings, ModelEntry
+from demonstrator.work import run_task
+from splitstrument.errors import CancelledError
 from splitstrument.model_folder import ModelDescription, write_model_folder
 from splitstrument.network.settings import HourglassSettings, ModelSettings, SpectrogramSettings
 
@@ -102,6 +104,37 @@ def settings_for(folder: Path, models: list[Path], **changes) -> DemonstratorSet
 def running_server(settings: DemonstratorSettings, port: int = 0) -> Iterator[Server]:
     """A server on a free port of 127.0.0.1."""
     server = Server(settings, "127.0.0.1", port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class InlineRunner:
+    """The real work in the dispatcher's own thread: for tests that are not about worker processes."""
+
+    def run(self, task, on_progress, stop):
+        def report(share: float, stage: str) -> None:
+            if reason := stop():
+                raise CancelledError(reason)
+            on_progress(share, stage)
+
+        return run_task(task, report)
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def inline_server(settings: DemonstratorSettings) -> Iterator[Server]:
+    """A server like `running_server` without worker processes."""
+
+    class InlineServer(Server):
+        def _runner(self, scheduler):
+            return InlineRunner()
+
+    server = InlineServer(settings, "127.0.0.1", 0)
     server.start()
     try:
         yield server
