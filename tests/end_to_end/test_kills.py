@@ -110,3 +110,32 @@ def test_kills_leave_nothing_that_the_next_run_does_not_mend(work, name):
     finish(work, command)
     assert hashes(work / "out") == wanted
     assert set(os.listdir(work / "tmp")) <= leftovers
+
+
+def together(work: Path, command: tuple[str, ...], times: int) -> list[tuple[int, str]]:
+    """Status and last words of a command that is started several times at once."""
+    processes = [start(work, command) for _ in range(times)]
+    said = [process.communicate()[1] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+
+
+def test_of_three_separations_into_one_folder_one_wins_and_two_say_so(work):
+    empty(work / "out")
+    command = ("separate", "songs/0.wav", "--model", "model", "-o", "out", "--quiet")
+    ends = together(work, command, 3)
+    assert sorted(status for status, _ in ends) == [0, 1, 1], ends
+    for status, said in ends:
+        assert status == 0 or "Another process writes to" in said or "exists already" in said or "just been" in said
+    assert not [path for path in (work / "out").rglob("*") if path.name.startswith(".")]
+    one = hashes(work / "out")
+    empty(work / "out")
+    finish(work, command)
+    assert hashes(work / "out") == one
+
+
+def test_two_mixes_into_one_folder_do_not_mix(work):
+    empty(work / "out")
+    ends = together(work, COMMANDS["dataset mix"], 2)
+    assert sorted(status for status, _ in ends) in ([0, 1], [0, 0])  # one after the other is all right
+    assert all(status == 0 or "Another process writes to" in said for status, said in ends)
+    assert not [path for path in (work / "out").rglob("*") if path.name.startswith(".")]

@@ -29,7 +29,7 @@ from splitstrument.model_folder import ModelDescription, write_model_folder
 from splitstrument.network.settings import HourglassSettings, ModelSettings, SpectrogramSettings
 
 RATE = 22050
-TIMEOUT_S = 60
+TIMEOUT_S = 180
 
 
 def make_model(folder: Path, target: str, cutoff: float = 0.3, work: int = 0) -> Path:
