@@ -10,12 +10,15 @@ from typing import Any
 from demonstrator.handler import Handler
 from demonstrator.sending import send_file
 from splitstrument.errors import SplitstrumentError
+from splitstrument.evaluation.report.text import worse
 from splitstrument.recipes import recipes_folder
 from splitstrument.settings import read_yaml
+from splitstrument.tables import number
 
 SCORE_FILES = ("evaluation*.yaml", "evaluations/*.yaml", "scores.yaml")
 MEASURES = {"sdr": "SDR", "sir": "SIR", "sar": "SAR", "si_sdr": "SI-SDR"}
 SYSTEMS = {"estimate": "this model"}
+BASES = {"mixture": "the song as it is", "eq": "the fixed equalizer"}
 MAX_BYTES = 20_000_000
 
 
@@ -107,13 +110,25 @@ def _evaluation_tables(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Medians of an evaluation: a table for the instrument and one for the rest, every baseline beside the model."""
     about = record.get("measured_on")
     where = str(about.get("name", "unnamed data")) if isinstance(about, dict) else "unnamed data"
+    where += f" ({record['stem']})" if "stem" in record else ""
     for source in ("instrument", "rest"):
         rows = []
         for system, sources in record["summary"].items():
             values = [(sources.get(source, {}).get(measure) or {}).get("median") for measure in MEASURES]
             rows.append([SYSTEMS.get(system, record["systems"].get(system, system)), *map(_shown, values)])
-        caption = f"{where}: {source}, medians of {len(record.get('tracks', ()))} tracks"
+        caption = f"{where}: {source}, medians of {len(record.get('tracks', ()))} tracks{_gains(record, source)}"
         yield {"caption": caption, "header": ["", *MEASURES.values()], "rows": rows}
+
+
+def _gains(record: dict[str, Any], source: str) -> str:
+    """What this model gains over the song as it is and over a fixed equalizer, and on how many songs it loses."""
+    parts = []
+    for base, name in BASES.items():
+        gain = record.get("improvement", {}).get(base, {}).get(source, {}).get("si_sdr", {})
+        if gain.get("n"):
+            median, lost = number(gain["median_difference"], signed=True, digits=1), worse(gain)
+            parts.append(f"SI-SDR {median} over {name} at the median, worse on {lost}")
+    return "".join(f"; {part}" for part in parts)
 
 
 def _tables(data: Any, names: tuple[str, ...]) -> Iterator[dict[str, Any]]:

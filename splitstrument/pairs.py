@@ -19,11 +19,23 @@ from splitstrument.unread import folders_once, unread_reason
 
 @dataclass(frozen=True, order=True)
 class Pair:
-    """One track: its name (`unique_names`) and its two files."""
+    """One track: its name (`unique_names`) and its two files.
+
+    Attributes
+    ----------
+    more
+        Further files of the rest, where it lies in stems: the rest is the sum of `rests`.
+    """
 
     name: str
     instrument: Path
     rest: Path
+    more: tuple[Path, ...] = ()
+
+    @property
+    def rests(self) -> tuple[Path, ...]:
+        """Every file of the rest."""
+        return (self.rest, *self.more)
 
 
 def md5_order(name: str) -> str:
@@ -73,7 +85,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 def check_whole(pair: Pair) -> None:
     """Raise DatasetError if the rest is missing, or one of both cannot be taken."""
-    for path in (pair.instrument, pair.rest):
+    for path in (pair.instrument, *pair.rests):
         if reason := unread_reason(path):
             raise DatasetError(f"{reason}.")
     if not pair.rest.is_file():
@@ -81,22 +93,29 @@ def check_whole(pair: Pair) -> None:
 
 
 def check_pair(pair: Pair) -> AudioInfo:
-    """Compare the headers of both files; return the instrument's.
+    """Compare the headers of all files; return the instrument's.
 
     Raises
     ------
     DatasetError
         If rate, length or channels differ.
     """
-    instrument, rest = probe(pair.instrument), probe(pair.rest)
-    for what, unit in (("sample_rate_hz", "Hz"), ("n_samples", "samples"), ("n_channels", "channels")):
-        ours, theirs = getattr(instrument, what), getattr(rest, what)
-        if ours != theirs:
-            raise DatasetError(
-                f"{pair.instrument.parent}: instrument has {ours} {unit} and rest {theirs}: "
-                "make the pair again with `splitstrument dataset mix`."
-            )
+    instrument = probe(pair.instrument)
+    for path in pair.rests:
+        rest = probe(path)
+        for what, unit in (("sample_rate_hz", "Hz"), ("n_samples", "samples"), ("n_channels", "channels")):
+            ours, theirs = getattr(instrument, what), getattr(rest, what)
+            if ours != theirs:
+                raise DatasetError(
+                    f"{pair.instrument.parent}: {_role(pair.instrument)} has {ours} {unit} and {_role(path)} {theirs}: "
+                    "make the pair again with `splitstrument dataset mix`."
+                )
     return instrument
+
+
+def _role(path: Path) -> str:
+    """The part of a file's name that says which stem it is."""
+    return path.stem.removesuffix(f"_{path.parent.name}")
 
 
 def unique_names(folders: Iterable[Path], root: Path) -> dict[Path, str]:

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("splitstrument.cli.evaluate:evaluate", "Separate and score evaluation tracks with a model."),
     "score": ("splitstrument.cli.score:score", "Score the estimates of any tool against references."),
     "report": ("splitstrument.cli.report:report", "Make a report of one or more evaluated runs."),
+    "compare": ("splitstrument.cli.compare:compare", "Show in what runs differ: settings, data, scores."),
     "listen": ("splitstrument.cli.listen:listen", "Run a blind listening test in the browser."),
     "dataset": ("splitstrument.cli.dataset:dataset", "Make, check, render and describe datasets."),
     "remix": ("splitstrument.cli.remix:remix", "Make a new mix of a song: levels, equalizers, places, loudness."),

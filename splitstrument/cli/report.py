@@ -21,9 +21,16 @@ from splitstrument.cli.common import json_option, print_json
     help="Worst tracks with audio per evaluation.",
 )
 @click.option("--rosetta", is_flag=True, help="Print the same estimates under every measure instead.")
+@click.option("--ratings", type=click.Path(path_type=Path), help="ratings.csv of `listen`: which metric follows ears.")
 @json_option
 def report(
-    evaluations: tuple[Path, ...], output: Path, title: str, examples: int, rosetta: bool, as_json: bool
+    evaluations: tuple[Path, ...],
+    output: Path,
+    title: str,
+    examples: int,
+    rosetta: bool,
+    ratings: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a report of EVALUATIONS: folders of `evaluate` or `score`, or run folders that hold some.
 
@@ -33,6 +40,7 @@ def report(
     \b
     splitstrument report runs/quickstart
     splitstrument report runs/quickstart --rosetta
+    splitstrument report runs/a runs/b --ratings results/listening/ratings.csv
     splitstrument report runs/table_06 runs/table_07 results/scores/htdemucs_6s/references -o results/peers
     """
     from splitstrument.evaluation.report.write import rosetta_markdown, write_report
@@ -44,7 +52,7 @@ def report(
         else:
             click.echo(text)
         return
-    files = write_report(list(evaluations), output, title, examples)
+    files = write_report(list(evaluations), output, title, examples, ratings)
     if as_json:
         print_json([str(path) for path in files])
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,27 @@ from splitstrument.files import real_path, safe_name
 if TYPE_CHECKING:
     from splitstrument.evaluation.schema import Record
 
+
+def _known(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse unknown trackers before any work."""
+    from splitstrument.trackers import check_tracker
+
+    try:
+        return tuple(map(check_tracker, names))
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+trackers_option = click.option(
+    "--log-to", "trackers", multiple=True, metavar="TRACKER", callback=_known, help="Also tell tensorboard or mlflow."
+)
 measuring = options(
     click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder for the results."),
     click.option("--eq-from", type=click.Path(path_type=Path), help="Training pairs to fit the fixed EQ on."),
     click.option("--n-fft", type=click.IntRange(16, 65536), help="STFT of oracle masks and EQ."),
     click.option("--no-v4", is_flag=True, help="Leave BSS Eval v4 out: half the time."),
     click.option("--no-baselines", is_flag=True, help="Score the estimates alone (not for publication)."),
+    trackers_option,
     jobs_option,
     scheduler_option,
     json_option,
@@ -45,21 +60,37 @@ def score(
     swapped, shifted, clipped, silent or of another length or rate are named, and the others scored; the exit status is
     1 if any track could not be scored.
 
+    REFERENCES may also hold stems (<track>/guitar.wav, piano.wav, ..., or a stem set): each one that ESTIMATES have,
+    too, is scored against all others, in a folder of its own.
+
     \b
     splitstrument score data/frets_on_fire stems
     splitstrument score references spleeter_output --instrument piano --rest accompaniment
     splitstrument score references demucs_output --instrument guitar --rest no_guitar --name htdemucs_6s
     """
-    from splitstrument.evaluation.run import describe_data, score_files
+    from splitstrument.evaluation.run import describe_data, score_files, score_stems
+    from splitstrument.evaluation.stems import find_stem_tracks
 
     if instrument.lower() == rest.lower():
         raise click.UsageError(f"--instrument and --rest are both {rest!r}: they must differ.")
     names = {"instrument": Path(instrument).stem, "rest": Path(rest).stem}
     place = Path("results") / "scores" / safe_name(name or real_path(estimates).name)
-    default = place / describe_data(references)["name"]
-    folder, settings, workers = output or default, settings_of(flags), workers_of(flags)
-    record = score_files(references, estimates, folder, settings, flags["eq_from"], workers, name, names)
-    show(record, folder, flags["as_json"])
+    folder = output or place / describe_data(references)["name"]
+    asked = (references, estimates, folder, settings_of(flags), flags["eq_from"], workers_of(flags), name)
+    if find_stem_tracks(references):
+        records = {folder / stem: record for stem, record in score_stems(*asked).items()}
+    else:
+        records = {folder: score_files(*asked, names)}
+    track(records, flags["trackers"])
+    show_all(records, flags["as_json"])
+
+
+def track(records: Mapping[Path, Record], trackers: Sequence[str]) -> None:
+    """Tell the trackers of the flags; one that fails is named, and the results stand."""
+    from splitstrument.evaluation.tracking import track_evaluation
+
+    for folder, record in records.items() if trackers else ():
+        track_evaluation(record, folder, trackers, lambda sentence: click.echo(f"splitstrument: {sentence}", err=True))
 
 
 def settings_of(flags: dict):
@@ -80,11 +111,6 @@ def workers_of(flags: dict):
     from splitstrument.evaluation.run import Workers
 
     return Workers(flags["jobs"], flags["scheduler"], flags["quiet"] or flags["as_json"])
-
-
-def show(record: Record, folder: Path, as_json: bool) -> None:
-    """Print the record or its tables; exit with 1 if a track could not be scored."""
-    show_all({folder: record}, as_json)
 
 
 def show_all(records: Mapping[Path, Record], as_json: bool) -> None:

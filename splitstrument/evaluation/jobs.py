@@ -1,4 +1,4 @@
-"""One track, from references to a record with the scores of every system: the unit of parallel work.
+"""One track, from references to records with the scores of every system, one for each stem: the unit of parallel work.
 
 A record is plain data and is stored as JSON beside a key that says what went in, so that a killed evaluation goes on
 where it was and a changed one starts again.
@@ -6,11 +6,12 @@ where it was and a changed one starts again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +27,7 @@ from splitstrument.evaluation.systems import STEREO_ONLY, Eq
 from splitstrument.evaluation.tracks import EstimateFiles, estimates_in_files, pair_blocks, score_systems
 from splitstrument.files import safe_path, sha256_of, write_json
 from splitstrument.pairs import Pair, check_pair, check_whole
-from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.options import INSTRUMENT, SeparationOptions
 from splitstrument.separation.pipeline import LoadedModel, load_model
 from splitstrument.separation.samples import Native
 from splitstrument.separation.separator import Separator, SongStream
@@ -38,18 +39,32 @@ RECORD_FORMAT = 2
 
 @dataclass(frozen=True)
 class ModelEstimates:
-    """Estimates that a model makes now."""
+    """Estimates that a model makes now.
+
+    Attributes
+    ----------
+    stem
+        Which one of the model's instruments is scored, by the name of its stem.
+    """
 
     model: str
     options: SeparationOptions = field(default_factory=SeparationOptions)
+    stem: str = INSTRUMENT
 
 
 @dataclass(frozen=True)
 class FileEstimates:
-    """Estimates that lie in files, whoever made them; None where there is none."""
+    """Estimates that lie in files, whoever made them; None where there is none.
+
+    Attributes
+    ----------
+    sources
+        Those that there should be a file of; the others are the mixture minus them.
+    """
 
     instrument: Path | None
     rest: Path | None
+    sources: tuple[str, ...] = SOURCES
 
 
 @dataclass(frozen=True)
@@ -85,15 +100,30 @@ class TrackJob:
         return self.folder / "tracks" / safe_path(f"{self.pair.name}.json")
 
 
-def evaluate_track(job: TrackJob) -> TrackRecord:
-    """Score one track, or hand back its stored record if nothing that went in has changed."""
-    check_whole(job.pair)
-    key = job_key(job)
-    stored = read_record(job.record_path)
-    if stored and stored.get("key") == key:
-        return stored
+def evaluate_stems(jobs: Sequence[TrackJob]) -> list[TrackRecord]:
+    """Score the stems of one track, which are separated together; stored records of which nothing changed stay.
+
+    Parameters
+    ----------
+    jobs
+        One for each stem; their pairs are of the same track, and their sums the same song.
+    """
+    check_whole(jobs[0].pair)
+    keys = [job_key(job) for job in jobs]
+    stored = [read_record(job.record_path) for job in jobs]
+    known = [record if record and record.get("key") == key else None for record, key in zip(stored, keys, strict=True)]
+    to_do = [job for job, record in zip(jobs, known, strict=True) if record is None]
+    try:
+        times = _separate(to_do) if to_do else {}
+        return [record or _evaluated(job, key, times) for job, key, record in zip(jobs, keys, known, strict=True)]
+    finally:  # after Ctrl-C as well
+        for job in to_do:
+            _drop_temporary(job)
+
+
+def _evaluated(job: TrackJob, key: str, times: dict[str, Any]) -> TrackRecord:
     with blaming(plugin_files(FAMILIES).values()):
-        record = TrackRecord(format=RECORD_FORMAT, key=key, **_score_track(job))
+        record = TrackRecord(format=RECORD_FORMAT, key=key, **_score_track(job, times))
     write_json(job.record_path, record)
     return read_record(job.record_path) or record  # read back, so that a resumed evaluation ends with the same bytes
 
@@ -102,10 +132,11 @@ def job_key(job: TrackJob) -> str:
     """Hash of all that influences a record: contents of the files, model, settings."""
     parts: list[Any] = [RECORD_FORMAT, job.pair.name, job.systems, job.n_fft, job.framewise, job.excerpts]
     parts += [list(metrics()), *(sha256_of(file) for file in plugin_files(FAMILIES).values())]
-    parts += [sha256_of(job.pair.instrument), sha256_of(job.pair.rest), job.keep_estimates]
+    parts += [*map(sha256_of, (job.pair.instrument, *job.pair.rests)), job.keep_estimates]
     if isinstance(job.estimates, ModelEstimates):
         model = _model(job.estimates.model, job.estimates.options.engine, job.estimates.options.threads)
         parts += [model.folder.description.files, model.engine.name, job.estimates.options.model_dump()]
+        parts += [job.estimates.stem] if len(model.settings.names) > 1 else []
     else:
         files = (job.estimates.instrument, job.estimates.rest)
         parts += [path and path.is_file() and sha256_of(path) for path in files]
@@ -124,32 +155,27 @@ def read_record(path: Path) -> TrackRecord | None:
     return cast(TrackRecord, record) if isinstance(record, dict) else None
 
 
-def _score_track(job: TrackJob) -> TrackRecord:
-    info = check_pair(job.pair)
-    if info.n_samples == 0:
-        raise AudioFileError(f"{job.pair.instrument} holds no samples: make the pair again.")
-    record: TrackRecord = {
+def _score_track(job: TrackJob, times: dict[str, Any]) -> TrackRecord:
+    info = audio.probe(job.pair.instrument)
+    started = time.perf_counter()
+    estimates, problems = _open_estimates(job)
+    if estimates:
+        estimates, problems = _checked(job, estimates, problems)
+    record: dict[str, Any] = {
         "track": job.pair.name,
         "seconds": info.duration_s,
         "sample_rate_hz": info.sample_rate_hz,
         "n_channels": info.n_channels,
-        "problems": [],
+        "problems": [{"kind": problem.kind, "sentence": problem.sentence} for problem in problems],
         "scores": {},
+        **times,
     }
-    started = time.perf_counter()
-    try:
-        estimates, problems = _open_estimates(job, info, record)
-        if estimates:
-            estimates, problems = _checked(job, estimates, problems)
-        if estimates and job.excerpts:
-            record["excerpt"] = write_excerpt(job.pair, estimates, job.folder)
-        systems = [name for name in job.systems if info.n_channels == 2 or name not in STEREO_ONLY]
-        scores = score_systems(job.pair, systems, job.n_fft, job.eq, estimates, job.framewise, job.threads)
-        record["scores"] = dict(zip([*systems, ESTIMATE], scores, strict=False))
-    finally:  # after Ctrl-C as well
-        _drop_temporary(job)
-    record["problems"] = [{"kind": problem.kind, "sentence": problem.sentence} for problem in problems]
-    record["elapsed_s"] = round(time.perf_counter() - started, 3)
+    if estimates and job.excerpts:
+        record["excerpt"] = write_excerpt(job.pair, estimates, job.folder)
+    systems = [name for name in job.systems if info.n_channels == 2 or name not in STEREO_ONLY]
+    scores = score_systems(job.pair, systems, job.n_fft, job.eq, estimates, job.framewise, job.threads)
+    record["scores"] = dict(zip([*systems, ESTIMATE], scores, strict=False))
+    record["elapsed_s"] = round(times.get("separation_s", 0.0) + time.perf_counter() - started, 3)
     record["peak_memory_mb"] = peak_memory_mb()
     return cast(TrackRecord, _plain(record))
 
@@ -164,14 +190,12 @@ def _checked(
         return None, [Problem("unreadable", str(error))]
 
 
-def _open_estimates(
-    job: TrackJob, info: audio.AudioInfo, record: TrackRecord
-) -> tuple[EstimateFiles | None, list[Problem]]:
+def _open_estimates(job: TrackJob) -> tuple[EstimateFiles | None, list[Problem]]:
     if isinstance(job.estimates, ModelEstimates):
-        path = _separate(job, job.estimates, info, record)
-        return estimates_in_files(job.pair, path, None), []
-    usable, problems = {}, []
-    for source in SOURCES:
+        return estimates_in_files(job.pair, _estimate_path(job), None), []
+    usable: dict[str, Path | None] = dict.fromkeys(SOURCES)
+    problems = []
+    for source in job.estimates.sources:
         path = getattr(job.estimates, source)
         ok, found = file_problems(path, source, job.pair)
         usable[source] = path if ok else None
@@ -179,35 +203,52 @@ def _open_estimates(
     if not any(usable.values()):
         return None, problems
     for source, other in (("instrument", "rest"), ("rest", "instrument")):
-        if usable[source] is None:
+        if source in job.estimates.sources and usable[source] is None:
             problems.append(
                 Problem("computed", f"{job.pair.name}: {source} was taken to be mixture - {other}, for lack of a file.")
             )
     return estimates_in_files(job.pair, usable["instrument"], usable["rest"]), problems
 
 
-def _separate(job: TrackJob, estimates: ModelEstimates, info: audio.AudioInfo, record: TrackRecord) -> Path:
-    """Separate the mixture at its own rate into a float file; notes speed in the record."""
-    options = estimates.options
-    model = _model(estimates.model, options.engine, options.threads)
-    path = _estimate_path(job)
+def _separate(jobs: Sequence[TrackJob]) -> dict[str, Any]:
+    """Separate the mixture of one track at its own rate into a float file for each stem; return how long it took.
+
+    What lies in files already is only looked at.
+    """
+    infos = [check_pair(job.pair) for job in jobs]
+    if infos[0].n_samples == 0:
+        raise AudioFileError(f"{jobs[0].pair.instrument} holds no samples: make the pair again.")
+    wanted = jobs[0].estimates
+    if isinstance(wanted, FileEstimates):
+        return {}
+    model = _model(wanted.model, wanted.options.engine, wanted.options.threads)
+    separator = Separator.by_network(model, wanted.options)
+    paths = {job.estimates.stem: _estimate_path(job) for job in jobs if isinstance(job.estimates, ModelEstimates)}
     started, cpu_started = time.perf_counter(), time.process_time()
-    mixture = (block.sum(axis=0) for block in pair_blocks(job.pair))
-    song = SongStream(mixture, info.n_channels, info.sample_rate_hz, info.n_samples)
-    with audio.AudioWriter(path, info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples) as writer:
+    _write_instruments(jobs[0].pair, infos[0], separator, paths)
+    elapsed = time.perf_counter() - started
+    return {
+        "separation_s": round(elapsed, 3),
+        "separation_cpu_s": round(time.process_time() - cpu_started, 3),
+        "times_real_time": round(infos[0].duration_s / max(elapsed, 1e-9), 2),
+        "engine": model.engine.name,
+    }
+
+
+def _write_instruments(pair: Pair, info: audio.AudioInfo, separator: Separator, paths: Mapping[str, Path]) -> None:
+    """Separate a pair's mixture and write the instruments that have a path."""
+    shape = (info.sample_rate_hz, info.n_channels, "FLOAT", info.n_samples)
+    mixture = (block.sum(axis=0) for block in pair_blocks(pair))
+    with contextlib.ExitStack() as stack:
+        writers = {stem: stack.enter_context(audio.AudioWriter(path, *shape)) for stem, path in paths.items()}
 
         def write(block: Native, instruments: Sequence[Float]) -> list[Native]:
-            (instrument,) = instruments
-            writer.write(instrument)
-            return [instrument, block - instrument]
+            for stem, instrument in zip(separator.instruments, instruments, strict=True):
+                if stem in writers:
+                    writers[stem].write(instrument)
+            return [*instruments, block - sum(instruments)]
 
-        Separator.by_network(model, options).run(song, write)
-    elapsed = time.perf_counter() - started
-    record["separation_s"] = round(elapsed, 3)
-    record["separation_cpu_s"] = round(time.process_time() - cpu_started, 3)
-    record["times_real_time"] = round(info.duration_s / max(elapsed, 1e-9), 2)
-    record["engine"] = model.engine.name
-    return path
+        separator.run(SongStream(mixture, info.n_channels, info.sample_rate_hz, info.n_samples), write)
 
 
 @lru_cache(maxsize=2)

@@ -65,7 +65,7 @@ def make_trials(evaluations: list[Evaluation], kind: Kind, max_trials: int | Non
     DatasetError
         If there is no common track, or too few systems for an A/B test.
     """
-    systems = _unique_names(evaluations)
+    systems = unique_names(evaluations)
     if kind == "ab" and len(systems) < 2:
         raise DatasetError("An A/B test compares two evaluations of the same tracks: name at least two.")
     excerpts = [_excerpts(evaluation) for evaluation in evaluations]
@@ -212,6 +212,7 @@ def _excerpts(evaluation: Evaluation) -> dict[str, dict[str, Path]]:
     return found
 
 
-def _unique_names(evaluations: list[Evaluation]) -> list[str]:
+def unique_names(evaluations: list[Evaluation]) -> list[str]:
+    """Return the names under which a listening test knows the evaluations."""
     names = [evaluation.name for evaluation in evaluations]
     return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]

@@ -85,6 +85,7 @@ class Record(TypedDict):
     name: str
     kind: NotRequired[str]
     target: NotRequired[str]
+    stem: NotRequired[str]  # of tracks in stems: which one is the instrument here
     model: NotRequired[dict[str, Any]]
     split: NotRequired[str]
     seen_in_training: NotRequired[list[str]]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from splitstrument.errors import DatasetError, ModelError
+from splitstrument.evaluation.stems import StemTrack
 from splitstrument.files import scratch_folder
 from splitstrument.model_folder import ModelFolder, copy_code, write_model_folder
 from splitstrument.pairs import Pair
@@ -81,6 +82,29 @@ def choose_tracks(pairs: list[Pair], folder: Path, split: str | None, names: Seq
         some = ", ".join(pair.name for pair in pairs[:8])
         raise DatasetError(f"{folder} has no track {unknown[0]!r}: it has {some}.")
     return [pair for pair in pairs if pair.name in set(wanted)]
+
+
+def choose_stem_tracks(
+    tracks: list[StemTrack], folder: Path, split: str | None, names: Sequence[str] = ()
+) -> list[StemTrack]:
+    """Pick the tracks of a folder of stems to evaluate, as `choose_tracks` does; a stem set knows its own parts.
+
+    Raises
+    ------
+    DatasetError
+        If there are none, a name is unknown or the list is missing.
+    """
+    if not tracks:
+        raise DatasetError(f"{folder} holds no tracks in stems: expected <track>/<stem>.wav or a stem set.")
+    part = {"validation": "validation", "evaluation": "test"}.get(split or "")
+    if not names and part and any(track.part for track in tracks):
+        chosen = [track for track in tracks if track.part == part]
+        if not chosen:
+            raise DatasetError(f"The stem set {folder} has no track of the part {part}: use --split all.")
+        return chosen
+    stand_ins = [Pair(track.name, track.folder, track.folder) for track in tracks]
+    wanted = {pair.name for pair in choose_tracks(stand_ins, folder, split, names)}
+    return [track for track in tracks if track.name in wanted]
 
 
 def seen_in_training(model_folder: Path, pairs: Sequence[Pair]) -> list[str]:

@@ -164,6 +164,13 @@ def sign_flip_p(differences: NDArray[np.float64]) -> float:
     return float(np.mean(means >= observed - 1e-9 * np.abs(differences).sum()))
 
 
+def kendall_tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
+    """Kendall's rank correlation with ties (tau-b), from -1 to 1; None where all of one side are alike."""
+    signs = [np.sign(values[:, None] - values[None, :]) for values in (a, b)]
+    sizes = [float(np.abs(sign).sum()) for sign in signs]
+    return float((signs[0] * signs[1]).sum() / math.sqrt(sizes[0] * sizes[1])) if all(sizes) else None
+
+
 def seed_spread(medians: Values) -> dict[str, Any]:
     """Spread of one number over runs that differ in nothing but their seed."""
     known = defined(medians)

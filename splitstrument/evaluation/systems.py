@@ -115,6 +115,10 @@ class EqFit:
                     row += _products(i[None], x[None])
         self.sums[name] = sums
 
+    def others(self, song: str | None) -> list[str]:
+        """Names of the songs of the fit that are not `song`, sorted."""
+        return sorted(name for name in self.sums if song is None or not _same_song(name, song))
+
     def eq(self, without: str | None = None) -> Eq:
         """Gains from all songs, or from all but those of one name; 0 in bins where no song has energy.
 
@@ -123,7 +127,7 @@ class EqFit:
         DatasetError
             If no song is left.
         """
-        tracks = sorted(name for name in self.sums if without is None or not _same_song(name, without))
+        tracks = self.others(without)
         if not tracks:
             raise DatasetError("No song is left to fit the fixed EQ on: name a folder of other songs with --eq-from.")
         sums = reduce(np.add, (self.sums[name] for name in tracks))

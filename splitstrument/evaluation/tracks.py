@@ -21,11 +21,11 @@ from splitstrument.streams import ArrayQueue
 
 
 def pair_blocks(pair: Pair, block_size: int = BLOCK) -> Iterator[NDArray]:
-    """Blocks of a pair's instrument and rest; ends with the shorter file."""
-    both = zip(audio.blocks(pair.instrument, block_size), audio.blocks(pair.rest, block_size), strict=False)
-    for instrument, rest in both:
-        n_samples = min(len(instrument), len(rest))
-        yield np.stack([instrument[:n_samples], rest[:n_samples]])
+    """Blocks of a pair's instrument and rest; ends with the shortest file."""
+    files = (audio.blocks(path, block_size) for path in (pair.instrument, *pair.rests))
+    for instrument, *rests in zip(*files, strict=False):
+        n_samples = min(map(len, (instrument, *rests)))
+        yield np.stack([instrument[:n_samples], sum(rest[:n_samples] for rest in rests)])
 
 
 def resampled_pair_blocks(pair: Pair, sample_rate_hz: int) -> Iterator[NDArray]:

@@ -16,9 +16,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from splitstrument.evaluation.schema import ESTIMATE
+from splitstrument.evaluation.statistics import share_of_distance
 from splitstrument.files import write_text
 from splitstrument.model_folder import find_model
-from splitstrument.tables import markdown, number
+from splitstrument.release.held_out import SYSTEMS
+from splitstrument.tables import markdown, number, percent
 
 SETS = {
     "rendered": "rendered, held-out songs and sounds",
@@ -28,8 +31,9 @@ SETS = {
 KEPT = ("rendered", "real")  # evaluations with every song; those of the excerpts are in CI
 INTRODUCTION = """## Held-out scores
 
-Medians of the instrument over tracks, SI-SDR in dB (`make scores`, then `splitstrument.release.card`); the fixed EQ was
-fitted on the songs of the development corpus.
+Medians over tracks of the instrument and of the rest, SI-SDR in dB (`make scores`, then `splitstrument.release.card`).
+The fixed EQs, one for all channels and one of mid and side, were fitted on the songs of the development corpus; the
+masks are ideal ratio masks of the mono average, of each channel, and of mid and side.
 
 """
 THESIS = """
@@ -64,9 +68,10 @@ def section(measured: dict[str, list[dict[str, Any]]]) -> str:
     """The section of one model."""
     rows = measured["scores"]
     text = INTRODUCTION + markdown(
-        ["set", "tracks", "mixture", "fixed EQ", "model", "ideal ratio mask", "share of EQ to mask",
-         "gain over mixture, worst to best", "mixture SDR (v3)", "model SDR (v3)"],
-        [_cells(row) for row in rows],
+        ["set", "tracks", "what", "mixture", "fixed EQ", "EQ mid/side", "model", "mask mono", "mask per channel",
+         "mask mid/side", "share of EQ to mask", "over mixture, worst to best", "worse than mixture",
+         "mixture SDR (v3)", "model SDR (v3)"],
+        [_cells(row, prefix) for row in rows for prefix in ("", "rest_")],
     )  # fmt: skip
     text += THESIS.format(target=rows[0]["target"], sdr=rows[0]["thesis_sdr"])
     for row in measured["limits"]:
@@ -82,14 +87,18 @@ def section(measured: dict[str, list[dict[str, Any]]]) -> str:
     return text
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
-    scores = [number(row[f"{system}_si_sdr"], digits=1) for system in ("mixture", "eq", "estimate", "irm")]
-    scores[2] = f"**{scores[2]}**"
-    share = "–" if row["share_from_eq"] is None else f"{100 * row['share_from_eq']:.0f} %"
-    gains = row["gain_over_mixture"]
-    ends = f"{number(gains[0], digits=1)} to {number(gains[-1], digits=1)}"
-    sdr = [number(row[f"{system}_sdr"], digits=1) for system in ("mixture", "estimate")]
-    return [SETS[row["set"]], str(row["tracks"]), *scores, share, ends, *sdr]
+def _cells(row: dict[str, Any], prefix: str) -> list[str]:
+    """One line of the table: the instrument's or, with the prefix ``rest_``, that of the rest."""
+    scores = {system: row[f"{prefix}{system}_si_sdr"] for system in SYSTEMS}
+    cells = [number(value, digits=1) for value in scores.values()]
+    cells[SYSTEMS.index(ESTIMATE)] = f"**{cells[SYSTEMS.index(ESTIMATE)]}**"
+    share = percent(share_of_distance(scores[ESTIMATE], scores["eq"], scores["irm"]))
+    gains = row[f"{prefix}gain_over_mixture"]
+    ends = f"{number(gains[0], digits=1)} to {number(gains[-1], digits=1)}" if gains else "–"
+    worse = f"{sum(gain < 0 for gain in gains)} of {len(gains)}"
+    sdr = [number(row[f"{prefix}{system}_sdr"], digits=1) for system in ("mixture", ESTIMATE)]
+    what = "rest" if prefix else row["target"]
+    return [SETS[row["set"]], str(row["tracks"]), what, *cells, share, ends, worse, *sdr]
 
 
 def _limits(row: dict[str, Any]) -> list[list[str]]:

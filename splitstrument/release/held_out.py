@@ -3,6 +3,7 @@
     python -m splitstrument.release.held_out  # the shipped models, everything: `make scores`
     python -m splitstrument.release.held_out --models guitar --sets sample
     python -m splitstrument.release.held_out --models runs/quickstart=guitar --sets rendered real -o results/scores
+    python -m splitstrument.release.held_out --models runs/band=guitar runs/band=piano  # of several instruments
 
 Sets, none of which any training, calibration or choice has seen:
 
@@ -34,7 +35,7 @@ from splitstrument.evaluation.statistics import share_of_distance
 from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
 from splitstrument.release import precision
-from splitstrument.separation.options import SeparationOptions
+from splitstrument.separation.options import INSTRUMENT, SeparationOptions
 from splitstrument.tables import markdown, number, percent
 
 SETS = {
@@ -82,9 +83,10 @@ def main() -> None:
             if _available(job):
                 rows.append(score(job, options, arguments.jobs))
         if not arguments.no_limits and (data := _limit_data(jobs)):
-            limits.append({"target": target, **limits_of(model, data, options)})
-            calibrate_on = Path(EQ_FROM.format(target=target))
-            precisions += [{"target": target, **row} for row in precision.compare(model, data, calibrate_on)]
+            limits.append({"target": target, **limits_of(model, data, options, target)})
+            if not _has_several(model):
+                calibrate_on = Path(EQ_FROM.format(target=target))
+                precisions += [{"target": target, **row} for row in precision.compare(model, data, calibrate_on)]
     text = tables(rows, limits, precisions)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "scores.json").write_text(
@@ -97,6 +99,10 @@ def main() -> None:
 def _model_and_target(text: str) -> tuple[str, str]:
     model, _, target = text.partition("=")
     return model, target or find_model(model).settings.target
+
+
+def _has_several(model: str) -> bool:
+    return len(find_model(model).settings.names) > 1
 
 
 def _available(job: Job) -> bool:
@@ -124,6 +130,7 @@ def score(job: Job, options: SeparationOptions, n_jobs: int) -> dict[str, Any]:
         eq_from if eq_from.is_dir() else None,
         options,
         workers=Workers(n_jobs),
+        stem=job.target if _has_several(job.model) else None,
     )
     row: dict[str, Any] = {"target": job.target, "set": job.name, "tracks": len(record["tracks"])}
     for system in SYSTEMS:
@@ -149,12 +156,13 @@ def _limit_data(jobs: list[Job]) -> Path | None:
     return folders[0] if folders else None
 
 
-def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, Any]:
+def limits_of(model: str, data: Path, options: SeparationOptions, target: str) -> dict[str, Any]:
     """Medians over the whole songs of `data`: what comes out where there is nothing to separate.
 
     ``solo_db``: level of the instrument against what went in, the instrument alone; ``absent_db``: level of the
     instrument against the mixture where the song has none; ``silence_db``: level of the answer to digital silence.
     """
+    stem = target if _has_several(model) else INSTRUMENT
     solo: list[Any] = []
     absent: list[Any] = []
     for pair in find_pairs(data, 22050):
@@ -162,9 +170,9 @@ def limits_of(model: str, data: Path, options: SeparationOptions) -> dict[str, A
             signal, rate_hz = audio.read(path)
             if np.mean(signal**2) > 1e-7:
                 separated = splitstrument.separate(signal, rate_hz, model=model, options=options)
-                levels.append(level_db(separated.instrument, signal))
+                levels.append(level_db(separated.stems[stem], signal))
     silence = np.zeros((22050 * 5, 2), np.float32)
-    out = splitstrument.separate(silence, 22050, model=model, options=options).instrument
+    out = splitstrument.separate(silence, 22050, model=model, options=options).stems[stem]
     return {
         "solo_db": float(np.median(solo)),
         "solo_worst_db": min(solo),

@@ -217,8 +217,7 @@ class Loop:
         self._save()
         self.run.write_model(self.settings, ", ".join(source.label for source in self.settings.datasets))
         self.run.write_history(self.position.rows)
-        if self.settings.records.tensorboard:
-            self.run.write_tensorboard(row)
+        self.run.track(row)
         self.run.log(", ".join(f"{key} {value}" for key, value in row.items()))
         if time.monotonic() - self.plotted_at > PLOT_EVERY_S:
             self._plot()

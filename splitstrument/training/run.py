@@ -76,7 +76,8 @@ def train(
             run.write_in_force(in_force(settings.compute))
             run.log(_first_line(trainer, tracks, streams, position, resume))
             songs = [track.pair for track in tracks.validation if hasattr(track, "pair")]
-            return Loop(settings, run, trainer, streams, position, quiet, songs).run_all()
+            with run.tracked(settings):
+                return Loop(settings, run, trainer, streams, position, quiet, songs).run_all()
 
 
 def _code(run: RunFolder, settings: TrainingSettings, recipe_folder: Path | None, resume: bool) -> UserCode:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splitstrument.errors import TrainingError, file_error_text, missing_extra
+from splitstrument.errors import TrainingError, file_error_text
 from splitstrument.files import atomic_path, sha256_of, write_json, write_yaml
 from splitstrument.model_folder import ModelDescription, save_weights, write_model_folder
 from splitstrument.provenance import provenance
+from splitstrument.trackers import TrackedRun, Trackers, tracking
 from splitstrument.training.checkpoint import PROVENANCE_FILE, STATE_FILE, Position, save_state
 from splitstrument.training.data.tracks import TrackSets
 from splitstrument.training.own_code import digests
@@ -78,6 +79,7 @@ class RunFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.code: dict[str, str] = {}  # of the user's own functions, the SHA-256 of their files
+        self._trackers = Trackers({}, self.log)
 
     def prepare(self, settings: TrainingSettings, resume: bool) -> None:
         """Make the folder and write the resolved settings.
@@ -195,18 +197,16 @@ class RunFolder:
         with self.writing():
             write_model_folder(self.path, description, names)
 
-    def write_tensorboard(self, row: dict[str, Any]) -> None:
-        """Append one epoch to the event files in ``tensorboard/``."""
-        try:
-            from tensorboard.summary import Writer
-        except ImportError:
-            raise missing_extra("records.tensorboard", "train") from None
-        with self.writing():
-            writer = Writer(str(self.path / "tensorboard"))
-            for key, value in row.items():
-                if key != "epoch" and value is not None:
-                    writer.add_scalar(key, value, row["epoch"])
-            writer.close()
+    @contextlib.contextmanager
+    def tracked(self, settings: TrainingSettings) -> Iterator[None]:
+        """Inside ``with``, `track` reaches the trackers that the settings ask for."""
+        run = TrackedRun(settings.name, self.path, settings.model_dump(mode="json", exclude_none=True))
+        with tracking(settings.records.all_trackers, run, self.log) as self._trackers:
+            yield
+
+    def track(self, row: dict[str, Any]) -> None:
+        """Tell the trackers the numbers of one epoch."""
+        self._trackers.log({key: value for key, value in row.items() if key != "epoch"}, row["epoch"])
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Say that the training came to its end, and how."""
@@ -260,7 +260,12 @@ class NoRecords(RunFolder):
     def write_model(self, settings: TrainingSettings, trained_on: str) -> None:
         """Leave it to the chief."""
 
-    def write_tensorboard(self, row: dict[str, Any]) -> None:
+    @contextlib.contextmanager
+    def tracked(self, settings: TrainingSettings) -> Iterator[None]:
+        """Leave it to the chief."""
+        yield
+
+    def track(self, row: dict[str, Any]) -> None:
         """Leave it to the chief."""
 
     def write_result(self, result: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, Field, JsonValue, field_validator, model_validator
 
 from splitstrument.network.settings import ModelSettings
 from splitstrument.settings import Settings
 from splitstrument.stem_set import STEMS
+from splitstrument.trackers import check_tracker
 from splitstrument.training.augment import AugmentationSettings
 from splitstrument.training.data_settings import DatasetSource, DataSettings
 from splitstrument.training.mixing import MixingSettings
@@ -105,6 +106,9 @@ class ComputeSettings(Settings):
     deterministic: bool = True
 
 
+TrackerName = Annotated[str, AfterValidator(check_tracker)]
+
+
 class RecordSettings(Settings):
     """Records kept besides weights and history.
 
@@ -112,8 +116,11 @@ class RecordSettings(Settings):
     ----------
     save_every_s
         Save the whole state, for ``--resume``, at least this often inside an epoch; every epoch's end saves it too.
+    trackers
+        Programs that are told the numbers of every epoch, too: ``tensorboard``, ``mlflow``, or ``mlflow:PLACE`` (see
+        `splitstrument.trackers`).
     tensorboard
-        Also write TensorBoard event files.
+        Short for that tracker.
     keep_best
         Also keep the weights of so many best epochs, in ``top/``; `splitstrument models average` makes a model of them.
     profile_steps
@@ -121,9 +128,15 @@ class RecordSettings(Settings):
     """
 
     save_every_s: float = Field(300.0, ge=0)
+    trackers: tuple[TrackerName, ...] = ()
     tensorboard: bool = False
     keep_best: int = Field(0, ge=0, le=1000)
     profile_steps: int = Field(0, ge=0, le=1000)
+
+    @property
+    def all_trackers(self) -> tuple[str, ...]:
+        """Every tracker that is asked for in either way."""
+        return (*(("tensorboard",) if self.tensorboard else ()), *self.trackers)
 
 
 class Scores(Settings):

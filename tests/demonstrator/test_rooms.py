@@ -502,7 +502,9 @@ def test_scores_page_shows_evaluations_that_lie_beside_a_model_with_their_baseli
     (row,) = measured([model])
     assert row["note"] == "Rendered."
     instrument, rest, held_out = row["tables"]
-    assert instrument["caption"] == "four songs: instrument, medians of 3 tracks"
+    gain = "SI-SDR {} over the song as it is at the median, worse on {} of 3"
+    assert instrument["caption"] == "four songs: instrument, medians of 3 tracks; " + gain.format("+5.0", 0)
+    assert rest["caption"] == "four songs: rest, medians of 3 tracks; " + gain.format("−5.0", 3)
     assert instrument["rows"][0] == ["this model", "1.00", "2.00", "3.00", "4.00"]
     assert instrument["rows"][1][:2] == ["the mixture as estimate", "-4.00"] and rest["rows"][2][1] == "-6.00"
     assert held_out["rows"] == [["model", "4.50"], ["EQ", "1"]]

@@ -11,8 +11,7 @@ from tiny_models import BIAS, band_kernel, band_settings, music, tiny_model
 
 import splitstrument
 from splitstrument.audio import read, resample, write
-from splitstrument.errors import ModelError, SettingsError
-from splitstrument.evaluation.run import evaluate_model
+from splitstrument.errors import SettingsError
 from splitstrument.files import sha256_of
 from splitstrument.network.chunks import chunk_count, chunk_start, cut_chunk
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
@@ -222,8 +221,3 @@ def test_strength_and_channels(rng, band):
     with pytest.raises(AttributeError, match=r"take them from \.stems"):
         _ = plain.instrument
     assert repr(plain).startswith("<Separation of 1.36 s: guitar, piano, bass and rest 30000x2 at 22050 Hz")
-
-
-def test_an_evaluation_says_that_it_knows_one_instrument(tmp_path, band):
-    with pytest.raises(ModelError, match="takes out guitar, piano, bass, but the evaluation knows models of one"):
-        evaluate_model(str(band.folder.path), tmp_path, tmp_path / "out")

@@ -51,8 +51,14 @@ class Evaluation:
 
     @property
     def data(self) -> str:
-        """Name of the data it was measured on."""
-        return str(self.record.get("measured_on", {}).get("name", "unnamed data"))
+        """Name of the data it was measured on, and of the stem where they lie in stems."""
+        name, stem = self.record.get("measured_on", {}).get("name", "unnamed data"), self.record.get("stem")
+        return f"{name} ({stem})" if stem else str(name)
+
+    @property
+    def instrument(self) -> str:
+        """Name of what is taken out, as far as the record knows it."""
+        return str(self.record.get("stem") or self.record.get("target") or "instrument")
 
     @property
     def published(self) -> dict[str, Any] | None:
@@ -72,7 +78,15 @@ def load_evaluations(paths: list[Path]) -> list[Evaluation]:
     DatasetError
         If a path holds no evaluation.
     """
-    files = list(dict.fromkeys(file for path in paths for file in _evaluation_files(Path(path))))
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        found = evaluation_files(path)
+        if not found:
+            raise DatasetError(
+                f"{path} holds no evaluation: run `splitstrument evaluate {path} --tracks DIR` or "
+                "`splitstrument score` first."
+            )
+        files |= dict.fromkeys(found)
     return [_load(file) for file in files]
 
 
@@ -89,7 +103,7 @@ def silence_histogram(evaluation: Evaluation, source: str = "instrument") -> lis
 def comparisons(evaluations: list[Evaluation], measure: str = "si_sdr") -> list[dict[str, Any]]:
     """Paired tests between all evaluations that were measured on the same tracks, corrected for their number."""
     tests: list[dict[str, Any]] = [
-        {"a": a.name, "b": b.name, "data": a.data, "source": source, **_compare(a, b, measure, source)}
+        {"a": a.name, "b": b.name, "data": a.data, "source": source, **paired(a, b, measure, source)}
         for a, b in itertools.combinations(evaluations, 2)
         if a.data == b.data and _shared_tracks(a, b)
         for source in SOURCES
@@ -132,16 +146,12 @@ def worst_tracks(evaluation: Evaluation, count: int) -> list[TrackRecord]:
     return sorted(scored, key=score)[:count]
 
 
-def _evaluation_files(path: Path) -> list[Path]:
+def evaluation_files(path: Path) -> list[Path]:
+    """Find the evaluations of a run, in a folder or at a path itself; empty where there are none."""
     if path.is_file() or (path / EVALUATION_FILE).is_file():
         return [path if path.is_file() else path / EVALUATION_FILE]
-    found = sorted(path.glob(f"evaluation/*/{EVALUATION_FILE}")) + sorted(path.glob(f"*/{EVALUATION_FILE}"))
-    if not found:
-        raise DatasetError(
-            f"{path} holds no evaluation: run `splitstrument evaluate {path} --tracks DIR` or "
-            "`splitstrument score` first."
-        )
-    return found
+    places = ("evaluation/*", "evaluation/*/*", "*")  # the second of a run on tracks in stems, the third of such tracks
+    return [file for place in places for file in sorted(path.glob(f"{place}/{EVALUATION_FILE}"))]
 
 
 def _load(file: Path) -> Evaluation:
@@ -153,10 +163,11 @@ def _load(file: Path) -> Evaluation:
             settings = read_yaml(run / SETTINGS_FILE)
         except SettingsError as error:
             raise DatasetError(str(error)) from None
-    return Evaluation(file, record, settings if isinstance(settings, dict) else {}, _history(run))
+    return Evaluation(file, record, settings if isinstance(settings, dict) else {}, read_history(run))
 
 
-def _history(run: Path | None) -> list[dict[str, float]]:
+def read_history(run: Path | None) -> list[dict[str, float]]:
+    """Rows of a run's history; empty where there are none."""
     if run is None or not (run / HISTORY_FILE).is_file():
         return []
     with (run / HISTORY_FILE).open(encoding="utf-8", newline="") as file:
@@ -179,7 +190,8 @@ def _shared_tracks(ours: Evaluation, theirs: Evaluation) -> list[str]:
     return sorted(set(_by_track(ours, "si_sdr")) & set(_by_track(theirs, "si_sdr")))
 
 
-def _compare(ours: Evaluation, theirs: Evaluation, measure: str, source: str) -> Comparison:
+def paired(ours: Evaluation, theirs: Evaluation, measure: str, source: str) -> Comparison:
+    """Compare two evaluations on the tracks that both have."""
     a, b = _by_track(ours, measure, source), _by_track(theirs, measure, source)
     shared = _shared_tracks(ours, theirs)
     return compare([a[name] for name in shared], [b[name] for name in shared])

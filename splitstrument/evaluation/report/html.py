@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ import yaml
 
 from splitstrument import audio
 from splitstrument.errors import AudioFileError
+from splitstrument.evaluation.ears import Agreement
 from splitstrument.evaluation.excerpts import SIGNALS
 from splitstrument.evaluation.metrics.registry import SOURCES, legend
 from splitstrument.evaluation.report import tables
@@ -75,13 +76,21 @@ def _fill(name: str, *values: Any) -> str:
     return str(getattr(_templates(), name)(*values))
 
 
-def report_html(evaluations: list[Evaluation], title: str, provenance: dict[str, Any], examples: int = 3) -> str:
+def report_html(
+    evaluations: list[Evaluation],
+    title: str,
+    provenance: dict[str, Any],
+    examples: int = 3,
+    heard: Sequence[Agreement] = (),
+) -> str:
     """Build the page.
 
     Parameters
     ----------
     examples
         Tracks with spectrograms and audio per evaluation, the worst ones.
+    heard
+        What a listening test says of the metrics.
     """
     sections = [("overview", "Overview", _overview(evaluations))]
     published = tables.published_beside_measured(evaluations)
@@ -95,6 +104,8 @@ def report_html(evaluations: list[Evaluation], title: str, provenance: dict[str,
     for index, evaluation in enumerate(evaluations):
         name = f"{evaluation.name} on {evaluation.data}"
         sections.append((f"evaluation{index}", name, _evaluation(evaluation, examples)))
+    if heard:
+        sections.append(("ears", "Metrics and ears", _table(tables.ears(heard))))
     time = tables.time_and_memory(evaluations)
     if time:
         sections.append(("time", "Time and memory", _table(time)))

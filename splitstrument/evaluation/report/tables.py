@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from splitstrument.evaluation.ears import Agreement
 from splitstrument.evaluation.metrics.registry import SOURCES, metrics, shown, units
 from splitstrument.evaluation.report.data import Evaluation, comparisons, seed_groups
 from splitstrument.evaluation.report.text import summary_rows, track_heads, track_rows, worse
@@ -126,6 +128,27 @@ def seeds(evaluations: list[Evaluation]) -> Table | None:
     ]
     header = ["runs", "data", "seeds", "mean", "standard deviation", "lowest", "highest"]
     return Table("Spread over seeds: median SI-SDR of the instrument, dB", header, rows) if rows else None
+
+
+def ears(found: Sequence[Agreement]) -> Table:
+    """How well metrics follow the listeners of a test."""
+    rows = [
+        [
+            each.instrument,
+            metrics()[each.metric].label,
+            number(each.tau, signed=True),
+            _interval(each.low, each.high, signed=True),
+            str(each.n_stimuli),
+            str(each.n_tracks),
+        ]
+        for each in found
+    ]
+    header = ["instrument", "metric", "Kendall's tau", "95 % interval", "stimuli", "tracks"]
+    caption = (
+        "Metrics beside ears: rank correlation of each metric with the mean ratings of the listening test, the anchor "
+        "included, the hidden reference not; intervals by resampling tracks"
+    )
+    return Table(caption, header, rows)
 
 
 def time_and_memory(evaluations: list[Evaluation]) -> Table | None:

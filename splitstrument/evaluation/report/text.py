@@ -106,9 +106,9 @@ def text_report(record: Record) -> str:
 def _measured_on(record: Record) -> str:
     data: dict[str, Any] = record.get("measured_on", {})
     seconds = sum(track["seconds"] for track in record["tracks"])
-    return (
-        f"Measured on {data.get('name', 'unnamed data')}: {len(record['tracks'])} tracks, {seconds / 60:.1f} minutes."
-    )
+    name, stem = data.get("name", "unnamed data"), record.get("stem")
+    what = f"{name}, {stem} against all others" if stem else name
+    return f"Measured on {what}: {len(record['tracks'])} tracks, {seconds / 60:.1f} minutes."
 
 
 def _difference(track: TrackRecord, base: str, source: str) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from splitstrument.evaluation.ears import Agreement, agreements
 from splitstrument.evaluation.metrics.registry import SOURCES, legend
 from splitstrument.evaluation.record import csv_text
 from splitstrument.evaluation.report import tables
@@ -19,8 +21,15 @@ from splitstrument.tables import markdown
 NAMES = ("report.html", "report.md", "report.csv")
 
 
-def write_report(paths: list[Path], folder: Path, title: str, examples: int = 3) -> list[Path]:
+def write_report(
+    paths: list[Path], folder: Path, title: str, examples: int = 3, ratings: Path | None = None
+) -> list[Path]:
     """Read evaluations (or run folders that hold some) and write their report.
+
+    Parameters
+    ----------
+    ratings
+        Those of a listening test on these evaluations, which the report then sets beside the metrics.
 
     Returns
     -------
@@ -29,19 +38,22 @@ def write_report(paths: list[Path], folder: Path, title: str, examples: int = 3)
     """
     evaluations = load_evaluations(paths)
     made = provenance({"title": title, "examples": examples}, [e.file for e in evaluations])
-    texts = (report_html(evaluations, title, made, examples), report_markdown(evaluations, title), _csv(evaluations))
+    heard = agreements(evaluations, ratings) if ratings else []
+    page, text = report_html(evaluations, title, made, examples, heard), report_markdown(evaluations, title, heard)
+    texts = (page, text, _csv(evaluations))
     for name, text in zip(NAMES, texts, strict=True):
         write_text(folder / name, text)
     return [folder / name for name in NAMES]
 
 
-def report_markdown(evaluations: list[Evaluation], title: str) -> str:
+def report_markdown(evaluations: list[Evaluation], title: str, heard: Sequence[Agreement] = ()) -> str:
     """The tables and sentences of the report as Markdown."""
     general = [
         tables.overview(evaluations),
         tables.published_beside_measured(evaluations),
         tables.paired_tests(evaluations),
         tables.seeds(evaluations),
+        tables.ears(heard) if heard else None,
         tables.time_and_memory(evaluations),
     ]
     parts = [f"# {title}\n", legend() + "\n", *(_markdown(table) for table in general if table)]
