@@ -157,7 +157,7 @@ class Soak:
     def watch(self) -> None:
         """Memory, descriptors and health, every few seconds."""
         while not self.stop.wait(2.0):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # killed just now
                 status = Path(f"/proc/{self.process.pid}/status").read_text()
                 memory = int(status.partition("VmRSS:")[2].split()[0])
                 descriptors = len(os.listdir(f"/proc/{self.process.pid}/fd"))
