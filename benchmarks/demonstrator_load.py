@@ -139,7 +139,7 @@ def visit(client: Client, path: str, kind: int = 1) -> tuple[float, int]:
     elif kind == 2:
         answer = client.get(f"{path}/status")
     else:
-        answer = client.get(f"{path}/play", Range="bytes=0-65535")
+        answer = client.get(f"{path}/sound/rest/0.ogg")
     return time.perf_counter() - started, answer.status
 
 

@@ -21,7 +21,7 @@ from demonstrator.log import log
 from demonstrator.room import Room
 from demonstrator.store import JobStore
 from demonstrator.supervision import Supervised
-from demonstrator.work import Task
+from demonstrator.work import PREVIEW, Task
 from demonstrator.workers import CANCEL_GRACE_S, Runner
 from splitstrument.errors import CancelledError, SplitstrumentError
 from splitstrument.files import safe_name
@@ -182,12 +182,13 @@ class Dispatcher:
     def _tidy(self, job: Job) -> None:
         """Note how large the job has become; what is left of one that was deleted meanwhile goes."""
         with contextlib.suppress(sqlite3.Error):
-            if self.store.get(job.id) is None:
+            if job.id not in self.store.ids():  # one that was deleted and may come back is still there
                 shutil.rmtree(self.store.job_folder(job.id), ignore_errors=True)
         self.room.measure(job.id)
 
     def _drop_result(self, job: Job) -> None:
-        shutil.rmtree(self.store.job_folder(job.id) / "result", ignore_errors=True)
+        for name in ("result", PREVIEW):
+            shutil.rmtree(self.store.job_folder(job.id) / name, ignore_errors=True)
 
     def _stopper(self, job: Job) -> Callable[[], str | None]:
         limit = time.monotonic() + self.job_limit_s

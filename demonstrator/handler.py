@@ -121,8 +121,7 @@ class Handler:
         if job is None:
             raise self.refuse(
                 "404 Not Found",
-                f"There is no such song here, or it has been deleted: results are kept for "
-                f"{self.site.settings.result_hours:g} hours.",
+                f"There is no such song here, or it has been deleted: songs {self.site.kept}.",
             )
         return job
 
@@ -139,6 +138,11 @@ class Handler:
         if job.kind == "remix":
             raise self.refuse("409 Conflict", "This is a mix, which has no stems: go back to its song.")
         return job
+
+    def made_by_get(self) -> None:
+        """Refuse HEAD for what is made when it is first asked for."""
+        if web.ctx.method == "HEAD":
+            raise self.refuse("404 Not Found", "This is made when it is first asked for by GET.")
 
     def result_file(self, job: Job, name: str) -> Path:
         """A file in a job's result folder; `name` comes from this program, never from a request."""

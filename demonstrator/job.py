@@ -27,6 +27,8 @@ class Job:
         ``upload``, ``example`` or the link.
     song
         Name for the song that jobs on the same upload share: what can be compared.
+    deleted
+        When it was hidden, to be deleted a little later; None otherwise.
     options, result
         Plain data; the result lists the files, the activity and how long it took.
     """
@@ -52,6 +54,7 @@ class Job:
     started: float | None = None
     finished: float | None = None
     number: int = 0
+    deleted: float | None = None
 
     @property
     def active(self) -> bool:
@@ -62,6 +65,12 @@ class Job:
     def files(self) -> dict[str, str]:
         """Files of a job that is done: name -> path in its result folder."""
         return (self.result or {}).get("files", {})
+
+    @property
+    def stems(self) -> list[str]:
+        """Stems of a job that is done, in order; those of earlier versions are told by their files."""
+        listed = (self.result or {}).get("stems")
+        return listed or [name for name in self.files if name != "sidecar"]
 
     @property
     def strength(self) -> int:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import web
+from pydantic import Field
 
 from demonstrator.handler import Handler, see_other
 from demonstrator.job import Job, new_id
 from demonstrator.sending import send_file
-from demonstrator.site import Site
+from demonstrator.site import Site, clock
 from demonstrator.uploads import Form
 from splitstrument.errors import SettingsError
+from splitstrument.mixing.practice import PracticeSettings
 from splitstrument.mixing.remix_settings import RemixSettings
 from splitstrument.mixing.words import find_word
-from splitstrument.settings import validate
+from splitstrument.settings import Settings, validate
 
 FORMATS = ("flac", "wav", "mp3")
 LOUDNESS = {
@@ -33,7 +36,35 @@ def stems_of(job: Job) -> dict[str, str]:
     return {name: path for name, path in job.files.items() if name != "sidecar"}
 
 
-def settings_from(form: Form, stems: list[str]) -> RemixSettings:
+class RoomStem(Settings):
+    """How a lane of the practice room is set, besides its level."""
+
+    pan: float = Field(0.0, ge=-1, le=1)
+    quiet: tuple[tuple[float, float], ...] = Field((), max_length=100)
+
+
+class RoomSettings(Settings):
+    """How the practice room is set, as its page sends it along."""
+
+    stems: dict[str, RoomStem] = Field(default_factory=dict, max_length=16)
+    practice: PracticeSettings | None = None
+
+
+def room_from(form: Form) -> RoomSettings:
+    """How the practice room was set when a form was sent; as usual where its page says nothing.
+
+    Raises
+    ------
+    SettingsError
+    """
+    try:
+        data = json.loads(form.get("room") or "{}")
+    except (ValueError, RecursionError):
+        raise SettingsError("The practice room's settings cannot be read: reload the page.") from None
+    return validate(data, RoomSettings, "The practice room")
+
+
+def settings_from(form: Form, stems: list[str], room: RoomSettings) -> RemixSettings:
     """Settings that a form asks for.
 
     Raises
@@ -47,12 +78,29 @@ def settings_from(form: Form, stems: list[str]) -> RemixSettings:
         word = form.get(f"eq_{stem}")
         steps = [{"word": find_word(word[:40]).name}] if word else []
         changed = {"mute": True} if gain_db <= LEAST_DB else {"gain_db": gain_db}
-        mixes[stem] = {**changed, "equalizer": steps}
+        placed = room.stems.get(stem, RoomStem()).model_dump()
+        mixes[stem] = {**changed, **placed, "equalizer": steps}
     loudness = form.get("loudness", "same")
     if loudness not in LOUDNESS:
         raise SettingsError(f"The loudness must be one of {', '.join(LOUDNESS)}.")
     wanted = loudness if loudness in ("same", "off") else float(loudness)
-    return validate({"stems": mixes, "loudness": wanted}, RemixSettings, "The mix")
+    practice = room.practice.model_dump() if room.practice else None
+    return validate({"stems": mixes, "loudness": wanted, "practice": practice}, RemixSettings, "The mix")
+
+
+def check_length(room: RoomSettings, job: Job, most_s: float) -> None:
+    """Refuse a mix that would be too long.
+
+    Raises
+    ------
+    SettingsError
+    """
+    length_s = room.practice.longest_s((job.result or {})["duration_s"]) if room.practice else 0.0
+    if length_s > most_s:
+        raise SettingsError(
+            f"The mix would be {length_s / 60:.1f} minutes long, and at most {most_s / 60:g} are made here: "
+            "play the part less often, or faster."
+        )
 
 
 def _gain_db(text: str) -> float:
@@ -102,7 +150,9 @@ class Mix(Handler):
         if kind not in FORMATS:
             raise self.refuse("400 Bad Request", f"A mix is written as {', '.join(FORMATS)}.")
         try:
-            settings = settings_from(form, list(stems_of(job)))
+            room = room_from(form)
+            check_length(room, job, self.site.settings.length_limit_s)
+            settings = settings_from(form, list(stems_of(job)), room)
         except SettingsError as error:
             raise self.refuse("400 Bad Request", str(error)) from None
         with self.refusals():
@@ -117,4 +167,23 @@ def changes_of(job: Job, name_of: dict[str, str]) -> list[str]:
         tone = "".join(f", {step['word']}" for step in mix["equalizer"])
         level = "left out" if mix["mute"] else f"{mix['gain_db']:+.1f} dB"
         said.append(f"{name_of.get(stem, stem).capitalize()}: {level}{'' if mix['mute'] else tone}")
+    return said + _practice_of(job.options["mix"].get("practice"))
+
+
+def _practice_of(practice: dict[str, Any] | None) -> list[str]:
+    """How a mix is played, for its page."""
+    if not practice:
+        return []
+    said = []
+    if practice["start_s"] or practice["end_s"]:
+        end = "the end" if practice["end_s"] is None else clock(practice["end_s"])
+        said.append(f"From {clock(practice['start_s'])} to {end}")
+    if practice["times"] > 1:
+        said.append(f"{practice['times']} times")
+    if practice["speed"] != 1:
+        said.append(f"Speed {100 * practice['speed']:.0f} %")
+    if practice["semitones"]:
+        said.append(f"Transposed by {practice['semitones']:+.2f} semitones".replace(".00", ""))
+    if practice["count_in"]:
+        said.append(f"After {practice['count_in']} clicks")
     return said

@@ -52,9 +52,13 @@ class OfferedModel:
     folder: ModelFolder
 
     @property
-    def target(self) -> str:
-        """The instrument that it extracts."""
-        return self.folder.settings.target
+    def targets(self) -> tuple[str, ...]:
+        """The instruments that it extracts, in order."""
+        return self.folder.settings.names
+
+    def label(self, stem: str) -> str:
+        """Return what people call a stem: the instrument of a model of one by its own name."""
+        return self.targets[0] if stem == "instrument" else stem
 
     @property
     def summary(self) -> str:
@@ -88,17 +92,15 @@ def offered_models(settings: DemonstratorSettings, config_folder: Path) -> dict[
     SettingsError
         If there is none, or two have the same name.
     ModelError
-        If one is not there, or takes out several instruments.
+        If one is not there.
     """
-    from splitstrument.model_folder import check_one_instrument, find_model, read_model_folder, shipped_models
+    from splitstrument.model_folder import find_model, shipped_models
 
-    single = [name for name, path in shipped_models().items() if len(read_model_folder(path).settings.names) == 1]
-    entries = [(entry.model, entry.name) for entry in settings.models] or [(name, name) for name in single]
+    entries = [(entry.model, entry.name) for entry in settings.models] or [(name, name) for name in shipped_models()]
     offered: dict[str, OfferedModel] = {}
     for model, name in entries:
         beside = config_folder / model
         folder = find_model(beside if beside.is_dir() else model)
-        check_one_instrument(folder, "the demonstrator")
         name = name or safe_name(folder.description.name, 60)
         if name in offered:
             raise SettingsError(f"Two models are called {name!r}: give one of them another `name` under `models`.")

@@ -64,6 +64,11 @@ class Room:
         """Bytes that the disk itself has left; 0 if it does not say."""
         return _free_bytes(self.store.folder)
 
+    def bytes_of(self, job_id: str) -> int:
+        """Bytes of one job, as of its last change."""
+        with self._lock:
+            return self._sizes.get(job_id, 0)
+
     def measure(self, job_id: str) -> None:
         """Note how large a job is now; one that is gone takes nothing."""
         size = _size_of(self.store.job_folder(job_id))

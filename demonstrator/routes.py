@@ -16,21 +16,24 @@ import web
 from demonstrator import sniff
 from demonstrator.handler import Handler, plain_methods, see_other, wants_json
 from demonstrator.job import TITLE_LENGTH, Job, new_id
+from demonstrator.library import Library, Rename
 from demonstrator.links import LinkError, check_link, refuse_private_host
 from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of
+from demonstrator.rooms import compare_room, song_room
+from demonstrator.saving import FORMS, Save, Zip, download_name, sizes
 from demonstrator.scores import Models, ModelSound, Scores
-from demonstrator.sending import send_file, send_zip
+from demonstrator.sending import send_file
 from demonstrator.site import HERE, Site, clean_title
+from demonstrator.sounds import Sound
 from demonstrator.uploads import Form
-from demonstrator.work import play_bytes
-from splitstrument import pictures
 from splitstrument.audio import reads_media
-from splitstrument.files import safe_name, write_json
+from splitstrument.files import safe_name
 from splitstrument.mixing.words import words
 from splitstrument.version import __version__
 
 ID = "([0-9a-f]{32})"
-PICTURES = ("mixture", "mask", "instrument", "rest")
+PART = "[a-z0-9_-]{1,60}"  # a stem or a picture, looked up among those that the result lists
+PICTURES = ("mixture", "mask", "instrument", "rest")  # of results of earlier versions, which list none
 STATIC = {path.name: path for path in (HERE / "static").iterdir() if not path.name.startswith(".")}
 STRENGTHS = range(25, 401, 25)
 STRENGTH_TEXTS = frozenset(map(str, STRENGTHS))
@@ -40,7 +43,8 @@ class Home(Handler):
     """Choose a model and a song."""
 
     def GET(self) -> bytes:
-        return self.page("home", "", self.token, self.site.store.of_owner(self.visitor, 8))
+        deleted = self.site.deleted(str(web.input(deleted="").deleted), self.visitor)
+        return self.page("home", "", self.token, self.site.store.of_owner(self.visitor, 8), deleted)
 
 
 class NewJob(Handler):
@@ -125,20 +129,16 @@ class Song(Handler):
             other for other in self.site.store.of_song(job.song)
             if other.kind == "separate" and other.state == "done" and other.id != job.id
         ]  # fmt: skip
-        return self.page(
-            "result", job.title, job, siblings, self.token, owner, STRENGTHS, words, LOUDNESS, FORMATS
-        )  # fmt: skip
+        room = song_room(self.site, job)
+        files = {stem: sizes(self.site, job, stem) for stem in job.stems}
+        asked = (words, LOUDNESS, FORMATS)
+        return self.page("result", job.title, job, room, siblings, self.token, owner, STRENGTHS, files, *asked)
 
 
 def status_of(site: Site, job: Job) -> dict[str, Any]:
     """Return the status that a waiting page shows and asks for every second."""
     position = site.store.position(job) if job.state == "queued" else 0
-    mean = site.store.mean_seconds()
-    elapsed = max(0.0, time.time() - job.started) if job.started else 0.0
-    if job.state == "running" and job.progress > 0.05:
-        left: float | None = elapsed * (1 - job.progress) / job.progress
-    else:
-        left = mean * (position + 1) / site.settings.workers if job.active else None
+    left = site.left_s(job)
     return {
         "state": job.state,
         "cancelling": job.active and bool(job.cancel),
@@ -146,6 +146,10 @@ def status_of(site: Site, job: Job) -> dict[str, Any]:
         "progress": round(job.progress, 3),
         "stage": job.stage or ("waiting" if job.state == "queued" else ""),
         "left_s": None if left is None else round(left, 1),
+        "previews": [
+            {"name": site.label(job, stem).capitalize(), "address": f"/songs/{job.id}/preview/{stem}"}
+            for stem in site.previews(job)
+        ],
         "error": job.error,
         "title": job.title,
     }
@@ -156,6 +160,16 @@ class Status(Handler):
 
     def GET(self, job_id: str) -> bytes:
         return self.json(status_of(self.site, self.job(job_id)))
+
+
+class Preview(Handler):
+    """The first seconds of a stem, while the song is being separated."""
+
+    def GET(self, job_id: str, stem: str) -> Iterator[bytes]:
+        previews = self.site.previews(self.job(job_id))
+        if stem not in previews:
+            raise self.refuse("404 Not Found", "There is nothing to hear before the song is done.")
+        return send_file(previews[stem], cache="no-store")
 
 
 class View(Handler):
@@ -169,14 +183,10 @@ class Picture(Handler):
     """A spectrogram."""
 
     def GET(self, job_id: str, name: str) -> Iterator[bytes]:
-        return send_file(self.result_file(self.separated_job(job_id), f"{name}.png"))
-
-
-class Play(Handler):
-    """All stems in one file, for the player."""
-
-    def GET(self, job_id: str) -> Iterator[bytes]:
-        return send_file(self.result_file(self.separated_job(job_id), "play.flac"))
+        job = self.separated_job(job_id)
+        if name not in (job.result or {}).get("pictures", PICTURES):
+            raise self.refuse("404 Not Found", "There is no such picture.")
+        return send_file(self.result_file(job, f"{name}.png"))
 
 
 class Download(Handler):
@@ -184,33 +194,14 @@ class Download(Handler):
 
     def GET(self, job_id: str, name: str) -> Iterator[bytes]:
         job = self.done_job(job_id) if name == "sidecar" else self.separated_job(job_id)
+        if name not in job.files:
+            raise self.refuse("404 Not Found", "This song has no such part.")
         path = self.result_file(job, job.files[name])
         return send_file(path, None if web.input(show=None).show else download_name(self.site, job, name, path.suffix))
 
 
-class Zip(Handler):
-    """Stems and sidecar in one file."""
-
-    def GET(self, job_id: str) -> Iterator[bytes]:
-        job = self.done_job(job_id)
-        files = []
-        for name, relative in job.files.items():
-            path = self.result_file(job, relative)
-            files.append((download_name(self.site, job, name, path.suffix), path))
-        return send_zip(files, f"{job.title} - {job.model}.zip")
-
-
 def _formats() -> str:
     return "WAV, FLAC, OGG, MP3, M4A or AIFF" if reads_media() else "WAV, FLAC, OGG, MP3 or AIFF"
-
-
-def download_name(site: Site, job: Job, stem: str, suffix: str) -> str:
-    """Name to save a stem under: the song, then the instrument by its own name."""
-    model = site.models.get(job.model)
-    names = {"instrument": model.target if model else "instrument", "rest": "rest", "mix": "mix"}
-    names["sidecar"] = "mix" if job.kind == "remix" else "separation"
-    strength = "" if job.strength == 100 else f" {job.strength}%"
-    return f"{job.title} - {names[stem]}{strength}{suffix}"
 
 
 class Cancel(Handler):
@@ -229,7 +220,19 @@ class Delete(Handler):
     def POST(self, job_id: str) -> str:
         self.form()
         self.site.delete(self.own_job(job_id))
-        raise see_other("/")
+        raise see_other(f"/?deleted={job_id}")
+
+
+class Undelete(Handler):
+    """Bring a song back that was deleted a moment ago."""
+
+    def POST(self, job_id: str) -> str:
+        self.form()
+        job = self.site.deleted(job_id, self.visitor)
+        if job is None:
+            raise self.refuse("404 Not Found", "There is nothing to bring back: deleted songs stay for a minute.")
+        self.site.undelete(job)
+        raise see_other(f"/songs/{job_id}")
 
 
 class Again(Handler):
@@ -278,43 +281,15 @@ class Compare(Pair):
 
     def GET(self, first: str, second: str) -> bytes:
         one, other = self.pair(first, second)
-        return self.page("compare", one.title, one, other)
+        return self.page("compare", one.title, one, other, compare_room(self.site, one, other))
 
 
-class ComparePlay(Pair):
-    """Instrument and rest of both results in one file."""
-
-    def GET(self, first: str, second: str) -> Iterator[bytes]:
-        one, other = self.pair(first, second)
-        return send_file(self._files(one, other)[0])
-
-    def _files(self, one: Job, other: Job) -> tuple[Path, Path]:
-        """The file to play and what is in it; made when they are first asked for, if there is room."""
-        base = self.result_file(one, f"compare-{other.id}")
-        play, view = base.with_suffix(".flac"), base.with_suffix(".json")
-        if view.is_file():
-            return play, view
-        if web.ctx.method == "HEAD":
-            raise self.refuse("404 Not Found", "This comparison is made when it is first asked for by GET.")
-        stems = [self.result_file(job, job.files[stem]) for job in (one, other) for stem in STEMS]
-        with self.refusals(), self.site.room.bytes(sum(play_bytes(stem) for stem in stems)):
-            gain = min(1.0, 1 / max(pictures.peak_of(stems), 1e-9))
-            layout = pictures.write_play_file(play, stems, gain)
-            peaks = [json.loads(self.result_file(job, "view.json").read_text()) for job in (one, other)]
-            write_json(view, {"play": layout, "songs": peaks, "duration_s": peaks[0]["duration_s"]})
-            self.site.room.measure(one.id)
-        return play, view
-
-
-class CompareView(ComparePlay):
+class CompareView(Pair):
     """Peaks of both results as JSON."""
 
-    def GET(self, first: str, second: str) -> Iterator[bytes]:
-        one, other = self.pair(first, second)
-        return send_file(self._files(one, other)[1])
-
-
-STEMS = ("instrument", "rest")
+    def GET(self, first: str, second: str) -> bytes:
+        views = [json.loads(self.result_file(job, "view.json").read_text()) for job in self.pair(first, second)]
+        return self.json({"songs": views, "duration_s": views[0]["duration_s"]})
 
 
 class Health(Handler):
@@ -376,18 +351,22 @@ ROUTES = (
     Route("/songs", NewJob),
     Route(f"/songs/{ID}", Song),
     Route(f"/songs/{ID}/status", Status),
+    Route(f"/songs/{ID}/preview/({PART})", Preview),
     Route(f"/songs/{ID}/view", View),
-    Route(f"/songs/{ID}/({'|'.join(PICTURES)}).png", Picture),
-    Route(f"/songs/{ID}/play", Play),
-    Route(f"/songs/{ID}/(instrument|rest|sidecar)", Download),
+    Route(f"/songs/{ID}/({PART}).png", Picture),
+    Route(f"/songs/{ID}/sound/({PART})/([0-9]{{1,5}}).(ogg|flac)", Sound),
+    Route(f"/songs/{ID}/save/({PART}).({'|'.join(FORMS)})", Save),
     Route(f"/songs/{ID}/zip", Zip),
     Route(f"/songs/{ID}/cancel", Cancel),
     Route(f"/songs/{ID}/delete", Delete),
+    Route("/library", Library, "Library"),
+    Route(f"/songs/{ID}/rename", Rename),
+    Route(f"/songs/{ID}/undelete", Undelete),
     Route(f"/songs/{ID}/again", Again),
     Route(f"/songs/{ID}/strength", Strength),
     Route(f"/songs/{ID}/mix", Mix),
+    Route(f"/songs/{ID}/({PART})", Download),
     Route(f"/compare/{ID}/{ID}", Compare),
-    Route(f"/compare/{ID}/{ID}/play", ComparePlay),
     Route(f"/compare/{ID}/{ID}/view", CompareView),
     Route("/models", Models, "Models"),
     Route(r"/models/([^/]{1,60})/([a-z0-9_]{1,40}\.ogg)", ModelSound),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import quote
@@ -20,6 +20,7 @@ TYPES = {
     ".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg", ".aiff": "audio/aiff",
     ".json": "application/json", ".png": "image/png", ".zip": "application/zip", ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".txt": "text/plain; charset=utf-8",
+    ".webmanifest": "application/manifest+json",
 }  # fmt: skip
 
 
@@ -64,6 +65,13 @@ def send_file(path: Path, download_as: str | None = None, cache: str = "private,
     return _read(file, first, last - first + 1)
 
 
+def send_bytes(data: bytes, suffix: str, cache: str) -> Iterator[bytes]:
+    """Answer with bytes that lie in no file."""
+    _head(suffix, None, cache)
+    web.header("Content-Length", str(len(data)))
+    return iter((data,))
+
+
 def _range_header(tag: str) -> str:
     """The Range header, unless the file has changed since the part that the client already has."""
     environ = web.ctx.env
@@ -91,7 +99,7 @@ def parse_range(header: str, size: int) -> tuple[int, int] | None:
     return start, stop
 
 
-def send_zip(files: Sequence[tuple[str, Path]], download_as: str) -> Iterator[bytes]:
+def send_zip(files: Iterable[tuple[str, Path]], download_as: str) -> Iterator[bytes]:
     """Answer with a zip of (name, file), made while it is sent; audio is stored, not compressed again.
 
     Members get names that are safe as such wherever they are unpacked.
@@ -100,7 +108,7 @@ def send_zip(files: Sequence[tuple[str, Path]], download_as: str) -> Iterator[by
     return _zip([(safe_name(name, MAX_FILE_NAME), path) for name, path in files])
 
 
-def _zip(files: Sequence[tuple[str, Path]]) -> Iterator[bytes]:
+def _zip(files: Iterable[tuple[str, Path]]) -> Iterator[bytes]:
     pipe = _Pipe()
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         for name, path in files:

@@ -50,7 +50,8 @@ class DemonstratorSettings(Settings):
     job_limit_s
         A separation that takes longer is stopped.
     result_hours
-        Results are deleted this long after they were finished.
+        Results are deleted this long after they were finished. None: never where only this machine can reach the
+        server, after a day elsewhere.
     disk_limit_gb
         New songs are refused while all jobs together take more.
     requests_per_minute
@@ -79,7 +80,7 @@ class DemonstratorSettings(Settings):
     upload_min_kb_per_s: float = Field(4, ge=0)
     length_limit_s: float = Field(1200, gt=0)
     job_limit_s: float = Field(3600, gt=0)
-    result_hours: float = Field(24, gt=0)
+    result_hours: float | None = Field(None, gt=0)
     disk_limit_gb: float = Field(20, gt=0)
     requests_per_minute: int = Field(1200, ge=10)
     allowed_hosts: tuple[str, ...] = ()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from functools import cached_property
 from pathlib import Path
@@ -23,13 +23,16 @@ from demonstrator.room import KEEP_FREE_BYTES, Room
 from demonstrator.settings import DemonstratorSettings
 from demonstrator.store import JobStore
 from demonstrator.supervision import Supervised
-from demonstrator.work import MixTask, Task
+from demonstrator.work import PREVIEW, MixTask, Task
 from splitstrument.errors import ModelError, SettingsError
 from splitstrument.executor import available_cores
 from splitstrument.files import safe_name
 from splitstrument.recipes import recipes_folder
 
 HERE = Path(__file__).parent
+UNDO_S = 60
+USUAL_HOURS = 24.0
+TELLING_SHARE = 0.25  # of a job, after which its own pace tells when it ends
 EXAMPLE = ("sample", "example.ogg")
 FROM_PARENT = ("variant", "remix")  # kinds of jobs that work on the files of another job
 
@@ -68,9 +71,20 @@ class Site:
         return max(1, available_cores() // self.settings.workers)
 
     @property
+    def kept_hours(self) -> float | None:
+        """How long results stay; None until they are deleted."""
+        own = self.host.strip("[]") in ("127.0.0.1", "localhost", "::1")
+        return self.settings.result_hours or (None if own else USUAL_HOURS)
+
+    @property
+    def kept(self) -> str:
+        """How long results stay, for a sentence."""
+        return f"are deleted after {self.kept_hours:g} hours" if self.kept_hours else "stay until you delete them"
+
+    @property
     def targets(self) -> list[str]:
         """The instruments that can be taken out."""
-        return list(dict.fromkeys(model.target for model in self.models.values()))
+        return list(dict.fromkeys(target for model in self.models.values() for target in model.targets))
 
     def warm_models(self) -> list[tuple[str, str | None, int | None]]:
         """Return the models that a worker opens before its first song, as many as fit in a second or two."""
@@ -96,6 +110,7 @@ class Site:
             max_bytes=min(int(self.settings.upload_limit_mb * 1e6), room_bytes),
             max_seconds=self.settings.length_limit_s,
             room_bytes=room_bytes,
+            n_stems=len(model.targets) + 1,
             source=str(self.store.job_folder(job.parent)) if job.parent and job.kind in FROM_PARENT else None,
             mix=self._mix_of(job) if job.kind == "remix" else None,
             strength=job.strength,
@@ -115,9 +130,8 @@ class Site:
         """Stems of a separation, or of the one that a mix is made of: names, and names for people."""
         source = self.store.get(job.parent or "") if job.kind == "remix" else job
         model = self.models.get(job.model)
-        shown = {"instrument": model.target if model else "instrument"}
-        names = [name for name in (source.files if source else {}) if name != "sidecar"]
-        return [(name, shown.get(name, name).capitalize()) for name in names]
+        stems = source.stems if source else []
+        return [(stem, (model.label(stem) if model else stem).capitalize()) for stem in stems]
 
     def add_job(self, job_id: str, **values: object) -> Job:
         """Queue a job and wake the dispatcher."""
@@ -165,23 +179,47 @@ class Site:
             )  # fmt: skip
 
     def delete(self, job: Job) -> None:
-        """Remove a job with its files, and what was made of it: other strengths, mixes."""
-        gone = {job.id}
-        for other in self.store.of_song(job.song):  # oldest first: what a variant was mixed to comes behind it
-            if other.id in gone or other.parent in gone:
-                gone.add(other.id)
-                self.store.request_cancel(other.id)
-                self.store.delete(other.id)
-                shutil.rmtree(self.store.job_folder(other.id), ignore_errors=True)
-                self.room.measure(other.id)
+        """Hide a job and what was made of it; `UNDO_S` later they are gone, unless `undelete` comes first."""
+        gone = _made_of(job, self.store.of_song(job.song))
+        for job_id in gone:
+            self.store.request_cancel(job_id)
+        self.store.hide(gone)
+        timer = threading.Timer(UNDO_S, self._purge_later)
+        timer.daemon = True
+        timer.start()
+
+    def deleted(self, job_id: str, owner: str) -> Job | None:
+        """A job that its owner has deleted and may still have back."""
+        return next((job for job in self.store.hidden() if job.id == job_id and job.owner == owner), None)
+
+    def undelete(self, job: Job) -> None:
+        """Bring a deleted job back, with what was made of it."""
+        self.store.unhide(_made_of(job, self.store.hidden()))
+
+    def purge(self, now: float | None = None) -> None:
+        """Remove what was deleted `UNDO_S` ago, with its files."""
+        for job in self.store.hidden((time.time() if now is None else now) - UNDO_S):
+            self._remove(job.id)
+
+    def _purge_later(self) -> None:
+        with contextlib.suppress(OSError, sqlite3.Error):  # the server may have ended since
+            self.purge()
+
+    def _remove(self, job_id: str) -> None:
+        self.store.delete(job_id)
+        shutil.rmtree(self.store.job_folder(job_id), ignore_errors=True)
+        self.room.measure(job_id)
 
     def sweep(self, now: float | None = None, lost_after_s: float = 3600) -> int:
         """Remove what has expired and folders that no job owns; return how many went."""
         now = time.time() if now is None else now
-        kept_s = self.settings.result_hours * 3600
+        kept_s = (self.kept_hours or float("inf")) * 3600
         expired = self.store.expired(now - kept_s, now + kept_s)
         for job in expired:
-            self.delete(job)
+            for job_id in _made_of(job, self.store.of_song(job.song)):
+                self.store.request_cancel(job_id)
+                self._remove(job_id)
+        self.purge(now)
         folders = [(path, _changed(path)) for path in (self.settings.data_folder / "jobs").iterdir()]
         known, lost = self.store.ids(), 0  # after the folders: a job that came in meanwhile is known
         for folder, changed in folders:
@@ -215,29 +253,40 @@ class Site:
         scheme = "https" if is_secure(self.settings.trust_proxy, web.ctx.env) else "http"
         return f"{scheme}://{web.ctx.env.get('HTTP_HOST', 'localhost')}/songs/{job.id}"
 
-    def player_config(self, job: Job) -> str:
-        """Return the player's sources: the two stems, and the mixture, which is both."""
-        lanes = {
-            "mixture": {"stems": [0, 1], "peaks": "peaks.mixture", "colour": "--wave-mixture", "muted": True},
-            "instrument": {"stems": [0], "peaks": "peaks.instrument", "colour": "--wave-a"},
-            "rest": {"stems": [1], "peaks": "peaks.rest", "colour": "--wave-b"},
-        }
-        return json.dumps({"view": f"/songs/{job.id}/view", "play": f"/songs/{job.id}/play", "lanes": lanes})
+    def previews(self, job: Job) -> dict[str, Path]:
+        """The first seconds of each stem of a song that is being separated, once all of them are there."""
+        folder = self.store.job_folder(job.id) / PREVIEW / "song"
+        model = self.models.get(job.model)
+        if job.state != "running" or model is None or not (folder / "separation.json").is_file():
+            return {}
+        stems = ("instrument", "rest") if len(model.targets) == 1 else (*model.targets, "rest")
+        return {stem: folder / f"{stem}.wav" for stem in stems}
 
-    def compare_config(self, one: Job, other: Job) -> str:
-        """Return the player's sources when two results are compared: four stems."""
-        names = (("a", 0, "instrument"), ("b", 1, "instrument"), ("a-rest", 0, "rest"), ("b-rest", 1, "rest"))
-        lanes = {
-            key: {
-                "stems": [2 * song + (stem == "rest")],
-                "peaks": f"songs.{song}.peaks.{stem}",
-                "colour": "--wave-b" if song else "--wave-a",
-                "solo": key == "a",
-            }
-            for key, song, stem in names
-        }
-        base = f"/compare/{one.id}/{other.id}"
-        return json.dumps({"view": f"{base}/view", "play": f"{base}/play", "lanes": lanes})
+    def left_s(self, job: Job) -> float | None:
+        """How long a job will still take; None for one that has ended.
+
+        While little is done, the last songs' times say more than the share that is done.
+        """
+        if not job.active:
+            return None
+        usual = self.store.mean_seconds()
+        if job.state == "queued" or not job.started:
+            return usual * (self.store.position(job) + 1) / self.settings.workers
+        elapsed = max(0.0, time.time() - job.started)
+        by_usual = max(usual - elapsed, 0.25 * usual * (1 - job.progress))
+        if job.progress <= 0:
+            return by_usual
+        weight = min(1.0, job.progress / TELLING_SHARE)
+        return weight * elapsed * (1 - job.progress) / job.progress + (1 - weight) * by_usual
+
+    def job_bytes(self, job: Job) -> int:
+        """Return the disk space of one job, as of its last change."""
+        return self.room.bytes_of(job.id)
+
+    def label(self, job: Job, stem: str) -> str:
+        """Return what people call a stem of a job."""
+        model = self.models.get(job.model)
+        return model.label(stem) if model else stem
 
     def wake(self) -> None:
         """Tell the dispatcher that there is work."""
@@ -247,13 +296,28 @@ class Site:
     @cached_property
     def render(self) -> web.template.render:
         """The templates."""
-        return web.template.render(str(HERE / "templates"), cache=True, globals={"site": self, "minutes": clock})
+        names = {"site": self, "minutes": clock, "engine": engine_name, "total": sum}
+        return web.template.render(str(HERE / "templates"), cache=True, globals=names)
+
+
+def _made_of(job: Job, others: list[Job]) -> list[str]:
+    """Ids of a job and of what was made of it among others, oldest first: strengths, and mixes of either."""
+    found = {job.id}
+    for other in sorted(others, key=lambda one: one.number):
+        if other.parent in found:
+            found.add(other.id)
+    return list(found)
 
 
 def clean_title(file_name: str) -> str:
     """Return the title of a song on a page: its file name without folder and ending."""
     stem = Path(file_name.replace("\\", "/")).stem
     return safe_name(stem, TITLE_LENGTH)
+
+
+def engine_name(job: Job) -> str:
+    """Return what made a result: its model, and the strength where it is not the model's own."""
+    return job.model if job.strength == 100 else f"{job.model}, strength {job.strength} %"
 
 
 def clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,8 @@ class JobStore:
         with self._write() as db:
             for statement in filter(str.strip, SCHEMA.split(";")):
                 db.execute(statement)
+            if "deleted" not in {row[1] for row in db.execute("PRAGMA table_info(jobs)")}:
+                db.execute("ALTER TABLE jobs ADD COLUMN deleted REAL")  # databases of earlier versions lack it
         columns = {row[1] for row in self._read().execute("PRAGMA table_info(jobs)")}
         if lacking := sorted({item.name for item in fields(Job)} - columns):
             raise sqlite3.DatabaseError(f"another version made it: no column {lacking[0]!r}")
@@ -219,6 +221,24 @@ class JobStore:
         with self._write() as db:
             db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
 
+    def hide(self, job_ids: Sequence[str]) -> None:
+        """Delete jobs in a way that can be undone: nothing finds them any more, until `unhide` or `delete`."""
+        self._set_deleted(job_ids, time.time())
+
+    def unhide(self, job_ids: Sequence[str]) -> None:
+        """Undo `hide`."""
+        self._set_deleted(job_ids, None)
+
+    def _set_deleted(self, job_ids: Sequence[str], when: float | None) -> None:
+        with self._write() as db:
+            db.executemany("UPDATE jobs SET deleted = ? WHERE id = ?", [(when, job_id) for job_id in job_ids])
+
+    def hidden(self, before: float | None = None) -> list[Job]:
+        """Jobs that were hidden, those before a time or all."""
+        query = "SELECT * FROM jobs WHERE deleted IS NOT NULL AND deleted <= ?"
+        rows = self._read().execute(query, (time.time() if before is None else before,)).fetchall()
+        return [job for row in rows if (job := from_row(row))]
+
     def expired(self, before: float, after: float = float("inf")) -> list[Job]:
         """Jobs that ended before one time, or after another, as those do that ended while the clock was far ahead."""
         ended = "state IN ('done','failed','cancelled')"
@@ -229,7 +249,7 @@ class JobStore:
         return {row[0] for row in self._read().execute("SELECT id FROM jobs")}
 
     def _jobs(self, where: str, *values: Any) -> Iterator[Job]:
-        for row in self._read().execute(f"SELECT * FROM jobs WHERE {where}", values).fetchall():
+        for row in self._read().execute(f"SELECT * FROM jobs WHERE deleted IS NULL AND {where}", values).fetchall():
             if job := from_row(row):  # one that is broken is no other's trouble
                 yield job
 

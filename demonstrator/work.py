@@ -9,23 +9,25 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from demonstrator.links import FetchRequest, fetch
-from splitstrument.audio import AudioInfo, probe
-from splitstrument.errors import AudioFileError
+from splitstrument.audio import AudioInfo, open_audio, probe
+from splitstrument.errors import AudioFileError, SplitstrumentError
 from splitstrument.files import write_json
 
 Report = Callable[[float, str], None]
-VIEW_FILE, PLAY_FILE, TITLE_KEY = "view.json", "play.flac", "title"
+VIEW_FILE, TITLE_KEY = "view.json", "title"
 SHARE_FETCH, SHARE_DRAW = 0.25, 0.1
-N_STEMS = 2
-SAMPLE_BYTES, PLAY_SAMPLE_BYTES = 4, 3  # float32; FLAC of 24 bits
+SAMPLE_BYTES, LATER_BYTES = 4, 3  # float32; FLAC of 24 bits, the largest that is made on request
 MASK_BYTES = 8  # per sample of the song: bins over hop length, in two bytes, middle and side
 SMALL_FILES_BYTES = 3_000_000
+LONGEST_ARTIST = 80
+PREVIEW, PREVIEW_S, PREVIEW_OF_S = "preview", 12.0, 45.0
 
 _models: dict[tuple[str, str | None, int | None], Any] = {}
 
@@ -55,6 +57,8 @@ class Task:
         What to fetch and its bounds.
     room_bytes
         What all files of the result may take.
+    n_stems
+        How many stems the model gives, the rest among them.
     source
         For a variant or a mix: the folder of the job whose mask or stems are used.
     strength
@@ -72,6 +76,7 @@ class Task:
     max_bytes: int = 200_000_000
     max_seconds: float = 1200.0
     room_bytes: int = 1 << 62
+    n_stems: int = 2
     source: str | None = None
     strength: int = 100
     engine: str | None = None
@@ -116,9 +121,32 @@ def _separate(task: Task, result_folder: Path, report: Report) -> dict[str, Any]
     _check_size(song, task)
     report(done, "loading the model")
     model = loaded_model(task.model, task.engine, task.threads)
-    separated = separate_file(song, result_folder, model, _options(task), progress=_between(report, done))
+    with _preview(task, song, model):
+        separated = separate_file(song, result_folder, model, _options(task), progress=_between(report, done))
     forget_places(separated.sidecar, song.name)
-    return _describe(separated, result_folder, report) | extra | {"song": song.name}
+    return _describe(separated, result_folder, report) | extra | {"song": song.name, "artist": _artist(song)}
+
+
+@contextmanager
+def _preview(task: Task, song: Path, model: Any) -> Iterator[None]:
+    """Separate the first seconds of a long song beforehand, to be heard while the whole of it is separated."""
+    from splitstrument.separation.songs import separate_file
+
+    folder = Path(task.folder) / PREVIEW
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        if probe(song, PREVIEW_OF_S).duration_s >= PREVIEW_OF_S:
+            options = _options(task).model_copy(update={"duration_s": PREVIEW_S, "keep_mask": False})
+            with suppress(SplitstrumentError):  # which the whole song will meet again, and say so
+                separate_file(song, folder, model, options)
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _artist(song: Path) -> str:
+    with open_audio(song) as file:
+        return file.tags.artist[:LONGEST_ARTIST]
 
 
 def _reprocess(task: Task, result_folder: Path, report: Report) -> dict[str, Any]:
@@ -145,23 +173,26 @@ def _remix(task: Task, mix: MixTask, result_folder: Path, report: Report) -> dic
     def advance(seconds: float) -> None:
         nonlocal done_s
         done_s += seconds
-        report(min(1.0, done_s / max(2 * duration_s, 1e-9)), "mixing")
+        report(min(1.0, done_s / max(duration_s + length_s, 1e-9)), "mixing")
 
-    if (needed := sum(map(mixed_bytes, stems.values()))) > task.room_bytes:
+    settings = validate(mix.settings, RemixSettings, "The mix")
+    length_s = settings.practice.longest_s(duration_s) if settings.practice else duration_s
+    grown = max(1.0, length_s / max(duration_s, 1e-9))
+    if (needed := grown * sum(map(mixed_bytes, stems.values()))) > task.room_bytes:
         raise AudioFileError(
             f"The mix may take {needed / 1e6:.0f} MB, more than the {task.room_bytes / 1e6:.0f} MB that are left here: "
             "try again later."
         )
     result_folder.mkdir(parents=True)
     output = result_folder / f"mix.{mix.format}"
-    mixed = remix_files(stems, output, validate(mix.settings, RemixSettings, "The mix"), advance)
+    mixed = remix_files(stems, output, settings, advance)
     sidecar = output.with_name(f"{output.name}.json")
     record = json.loads(sidecar.read_text("utf-8"))
     record["provenance"]["command"] = None  # as in the sidecars of separations that leave this machine
     write_json(sidecar, record)
     return {
         "files": {"mix": output.name, "sidecar": sidecar.name},
-        "duration_s": round(duration_s, 3),
+        "duration_s": round(length_s, 3),
         "loudness": {"song": mixed.song.as_dict(), "mix": mixed.mix.as_dict()},
         "notes": list(mixed.notes),
         "warnings": [],
@@ -197,7 +228,7 @@ def _check_size(song: Path, task: Task) -> None:
             f"The song is more than {task.max_seconds / 60:.1f} minutes long, the most that is taken here: cut it, "
             "or use `splitstrument separate` on the command line, which takes any length."
         )
-    if (needed := result_bytes(info)) > task.room_bytes:
+    if (needed := result_bytes(info, task.n_stems)) > task.room_bytes:
         shape = f"{info.n_channels} channels, {info.sample_rate_hz} Hz, {info.duration_s:.0f} s"
         raise AudioFileError(
             f"The result of this song may take {needed / 1e6:.0f} MB ({shape}), more than the "
@@ -205,23 +236,17 @@ def _check_size(song: Path, task: Task) -> None:
         )
 
 
-def result_bytes(info: AudioInfo) -> int:
-    """Most that the result of a song may take: two stems, the file to play, the mask, pictures and lists."""
-    stems = N_STEMS * info.n_channels * SAMPLE_BYTES
-    play = N_STEMS * info.n_channels * PLAY_SAMPLE_BYTES
-    return round(info.n_samples * (stems + play + MASK_BYTES)) + SMALL_FILES_BYTES
+def result_bytes(info: AudioInfo, n_stems: int = 2) -> int:
+    """Most that the result of a song may take: stems and what is made of them on request, masks, pictures, lists."""
+    stems = n_stems * info.n_channels * (SAMPLE_BYTES + LATER_BYTES)
+    n_samples = info.n_samples + PREVIEW_S * info.sample_rate_hz
+    return round(n_samples * (stems + (n_stems - 1) * MASK_BYTES)) + n_stems * SMALL_FILES_BYTES // 2
 
 
 def mixed_bytes(stem: Path) -> int:
     """Most that a stem's part of a mix takes: the mix itself, and what is written on the way, in float32."""
     info = probe(stem)
     return info.n_samples * info.n_channels * SAMPLE_BYTES + SMALL_FILES_BYTES
-
-
-def play_bytes(stem: Path) -> int:
-    """Most that a stem takes in a file to play."""
-    info = probe(stem)
-    return info.n_samples * info.n_channels * PLAY_SAMPLE_BYTES + SMALL_FILES_BYTES
 
 
 def _between(report: Report, first: float) -> Callable[[float, float], None]:
@@ -237,37 +262,42 @@ def _between(report: Report, first: float) -> Callable[[float, float], None]:
 def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
     """Draw the result and list its files."""
     from splitstrument import pictures
+    from splitstrument.beats import find_beats
     from splitstrument.separation.result import null_text
 
     report(1 - SHARE_DRAW, "drawing")
-    instrument, rest = Path(separated.instrument), Path(separated.rest)
-    view = pictures.draw_song(instrument, rest)
+    stems = {stem: Path(path) for stem, path in separated.stems.items()}
+    view = pictures.draw_song(stems)
     for name, picture in view.pictures.items():
         pictures.write_png(folder / f"{name}.png", picture)
-    gain = min(1.0, 1 / max(pictures.peak_of([instrument, rest]), 1e-9))
-    play = pictures.write_play_file(folder / PLAY_FILE, [instrument, rest], gain)
-    activity, target = separated.activity, separated.activity.stems["instrument"]
+    beats, activity = find_beats(stems.values()), separated.activity
     curves = {f"{stem}_dbfs": levels for stem, levels in activity.curves().items()}
     write_json(
         folder / VIEW_FILE,
         {
             "duration_s": view.duration_s,
-            "play": play,
             "peaks": {name: [round(float(value), 4) for value in peaks] for name, peaks in view.peaks.items()},
+            "beats": {
+                "bpm": round(beats.bpm, 2),
+                "times_s": [round(float(time), 3) for time in beats.times_s],
+                "first_of_bar": beats.first_of_bar,
+            },
             "activity": {"step_s": activity.step_s, **curves},
             "recognised": separated.timeline.as_dict(),
         },
     )
+    audible = {stem: round(levels.audible_share, 4) for stem, levels in activity.stems.items() if stem != "rest"}
+    files = stems | {"sidecar": separated.sidecar}
     return {
-        "files": {
-            name: str(Path(path).relative_to(folder))
-            for name, path in (("instrument", instrument), ("rest", rest), ("sidecar", separated.sidecar))
-        },
+        "files": {name: str(path.relative_to(folder)) for name, path in files.items()},
+        "stems": list(stems),
+        "pictures": list(view.pictures),
+        "gain": min(1.0, 1 / max(pictures.peak_of(list(stems.values())), 1e-9)),
         "duration_s": round(view.duration_s, 3),
         "sample_rate_hz": view.sample_rate_hz,
-        "audible_share": round(target.audible_share, 4),
+        "audible": audible,
         "confidence": round(activity.confidence, 3),
-        "expected_db": round(target.quality.sdr_db, 1) if target.quality else None,
+        "expected": {stem: round(one.quality.sdr_db, 1) for stem, one in activity.stems.items() if one.quality},
         "recognised": separated.timeline.rows(),
         "warnings": separated.warnings,
         "null_db": null_text(separated.null_db),

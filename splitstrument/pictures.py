@@ -1,4 +1,4 @@
-"""Songs and excerpts as pages show and play them: waveform peaks, spectrograms, and one file that holds all stems.
+"""Songs and excerpts as pages show them: waveform peaks and spectrograms.
 
 Everything is read block by block, so memory does not grow with the song. Pictures have log frequency from
 `LOWEST_HZ` up and a fixed range in dB; they are PNG files written here, so that the base install needs no plot
@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splitstrument.audio import Audio, AudioWriter, blocks, probe
+from splitstrument.audio import Audio, blocks, probe
 from splitstrument.files import atomic_path
 from splitstrument.spectrogram import Float, frames_stft, stft
 
-N_PEAKS = 1200
+MIXTURE = "mixture"
+N_PEAKS = 2400
 PICTURE_WIDTH, PICTURE_HEIGHT = 1200, 192
 EXCERPT_COLUMNS, EXCERPT_HOP = 420, 512
 LOWEST_HZ = 50.0
@@ -44,8 +44,8 @@ class SongView:
     peaks
         stem name -> (n_peaks,) largest magnitude of each slice of the song, 0 to 1.
     pictures
-        Name -> (height, width) uint8, low frequencies in the last row: ``mixture``, ``instrument``, ``rest`` in dB
-        below the mixture's loudest bin, ``mask`` in share.
+        Name -> (height, width) uint8, low frequencies in the last row: ``mixture`` and each stem in dB below the
+        mixture's loudest bin, and the share of each instrument under its `mask_name`.
     """
 
     duration_s: float
@@ -54,26 +54,36 @@ class SongView:
     pictures: dict[str, NDArray[np.uint8]]
 
 
-def draw_song(instrument: str | Path, rest: str | Path) -> SongView:
-    """Compute peaks and spectrogram pictures of the two stems and of the mixture, which is their sum.
+def draw_song(stems: Mapping[str, str | Path]) -> SongView:
+    """Compute peaks and spectrogram pictures of the stems and of the mixture, which is their sum.
 
-    The mask that is shown is the one that the stems imply: the share of the instrument in the mixture's magnitude.
+    The masks that are shown are those that the stems imply: the share of a stem in the mixture's magnitude.
+
+    Parameters
+    ----------
+    stems
+        Stem -> its file, the rest among them under its name.
     """
-    info = probe(instrument)
+    info = probe(next(iter(stems.values())))
     columns = _Columns(info.n_samples, PICTURE_WIDTH)
-    spectra = {name: _Spectrum(columns, info.sample_rate_hz) for name in ("mixture", "instrument", "rest")}
+    spectra = {name: _Spectrum(columns, info.sample_rate_hz) for name in (MIXTURE, *stems)}
     peaks = {name: np.zeros(min(N_PEAKS, max(1, info.n_samples)), np.float32) for name in spectra}
     position = 0
-    for one, other in zip(blocks(instrument, BLOCK), blocks(rest, BLOCK), strict=True):
-        for name, audio in (("mixture", one + other), ("instrument", one), ("rest", other)):
+    for parts in zip(*(blocks(path, BLOCK) for path in stems.values()), strict=True):
+        for name, audio in zip(spectra, (np.sum(parts, axis=0), *parts), strict=True):
             _add_peaks(peaks[name], audio, position, info.n_samples)
             spectra[name].add(audio)
-        position += len(one)
+        position += len(parts[0])
     levels = {name: spectrum.finish() for name, spectrum in spectra.items()}
-    loudest = max(float(levels["mixture"].max()), 1e-12)
+    loudest = max(float(levels[MIXTURE].max()), 1e-12)
     pictures = {name: _decibel_picture(level / loudest) for name, level in levels.items()}
-    pictures["mask"] = _mask_picture(levels["instrument"], levels["mixture"], loudest)
-    return SongView(info.duration_s, info.sample_rate_hz, peaks, pictures)
+    masks = {mask_name(stem): _mask_picture(levels[stem], levels[MIXTURE], loudest) for stem in stems if stem != "rest"}
+    return SongView(info.duration_s, info.sample_rate_hz, peaks, pictures | masks)
+
+
+def mask_name(stem: str) -> str:
+    """Return the name of the picture of a stem's mask: ``mask`` where there is one instrument."""
+    return "mask" if stem == "instrument" else f"mask-{stem}"
 
 
 @dataclass(frozen=True)
@@ -205,33 +215,6 @@ def _png_part(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def write_play_file(path: str | Path, stems: Sequence[str | Path], gain: float = 1.0) -> dict[str, Any]:
-    """Write several stems of the same song as the channels of one FLAC file, each stereo or mono.
-
-    A page plays this one file and mixes its channels, so that stems cannot drift apart and share one time stretch.
-    Songs with more than two channels are played by their average. FLAC holds eight channels: four stereo stems.
-
-    Parameters
-    ----------
-    gain
-        Applied to all stems alike, for songs that pass full scale.
-
-    Returns
-    -------
-    ``n_channels`` of each stem, ``stems``, and the ``gain`` that was applied.
-    """
-    info = probe(stems[0])
-    width = 2 if info.n_channels == 2 else 1
-    with AudioWriter(path, info.sample_rate_hz, width * len(stems), "PCM_16") as writer:
-        for parts in zip(*(blocks(stem, BLOCK) for stem in stems), strict=True):
-            writer.write(np.clip(gain * np.hstack([_narrow(part, width) for part in parts]), -1, 1))
-    return {"n_channels": width, "stems": len(stems), "gain": gain}
-
-
 def peak_of(paths: Sequence[str | Path]) -> float:
     """Largest magnitude in several files."""
     return max((float(np.abs(block).max()) for path in paths for block in blocks(path, BLOCK)), default=0.0)
-
-
-def _narrow(audio: Audio, width: int) -> Audio:
-    return audio if audio.shape[1] == width else audio.mean(axis=1, keepdims=True)

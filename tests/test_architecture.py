@@ -18,7 +18,8 @@ PACKAGE = ROOT / "splitstrument"
 # is the Python API, loaded on first use.
 ROOMS = [
     *("version", "errors", "registry", "files", "user_code", "tables", "progress", "settings", "audio"),
-    *("provenance", "recipes", "executor", "streams", "spectrogram", "pictures", "unread", "loudness", "trackers"),
+    *("provenance", "recipes", "executor", "streams", "spectrogram", "pictures", "segments", "beats"),
+    *("unread", "loudness", "trackers"),
     *("pairs", "stem_set", "recognition", "network", "model_folder"),
     *("datasets", "curation", "corpus", "separation", "mixing", "training", "model_tools", "evaluation"),
     *("reproduction", "release", "cli", "__main__", "__init__"),

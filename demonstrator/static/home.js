@@ -22,15 +22,20 @@
   }
   document.addEventListener("drop", (event) => {
     if (event.dataTransfer.files.length) {
-      const one = new DataTransfer();
-      one.items.add(event.dataTransfer.files[0]);
-      file.files = one.files;
+      file.files = event.dataTransfer.files;
       file.dispatchEvent(new Event("change"));
     }
   });
   file.addEventListener("change", () => {
-    say(file.files[0] && file.files[0].size > limit ? `This file is larger than ${limit / 1e6} MB.` : "");
+    say(tooLarge());
   });
+  file.multiple = true;  // without this script, one at a time
+
+  function tooLarge() {
+    const one = [...file.files].find((each) => each.size > limit);
+    return one ? `“${one.name}” is larger than ${limit / 1e6} MB.` : "";
+  }
+
   form.addEventListener("click", (event) => { if (event.target.type === "submit") button = event.target; });
 
   form.addEventListener("submit", (event) => {
@@ -41,42 +46,55 @@
     if (example) { data.delete("file"); data.delete("link"); data.set("example", "1"); }
     else if (link) data.delete("file");
     else if (!file.files.length) { say("Choose a song first, or try the example."); file.focus(); return; }
-    else if (file.files[0].size > limit) { say(`This file is larger than ${limit / 1e6} MB.`); return; }
+    else if (tooLarge()) { say(tooLarge()); return; }
     say("");
-    send(data);
+    sendAll(data, example || link ? [null] : [...file.files]);
   });
+
+  // Every file is a song of its own; one leads to its page, several to the list.
+  async function sendAll(data, files) {
+    lock(true);
+    try {
+      let address = "";
+      for (const [index, one] of files.entries()) {
+        if (one) data.set("file", one);
+        address = await send(data, files.length > 1 ? `${index + 1} of ${files.length}: ` : "", one);
+      }
+      location.assign(files.length > 1 ? "/" : address);
+    } catch (error) {
+      lock(false);
+      say(error.message);
+    }
+  }
 
   function lock(on) {
     sending.hidden = !on;
     for (const one of form.querySelectorAll("button")) one.disabled = on;
   }
 
-  async function send(data) {
-    lock(true);
-    try {  // ask first: a server that is full should not take in a whole song to say so
-      const health = await (await fetch("/health")).json();
-      if (!health.accepting) throw new Error("full");
-    } catch (error) {
-      lock(false);
-      say(error.message === "full" ? "The queue is full: try again in a minute." : "The server does not answer.");
-      return;
-    }
-    const request = new XMLHttpRequest();
-    request.open("POST", form.action);
-    request.upload.onprogress = (event) => {
-      const share = event.lengthComputable ? event.loaded / event.total : 0;
-      document.getElementById("sent").value = share;
-      document.getElementById("sent-text").textContent = `Sending ${Math.round(100 * share)} %`;
-    };
-    request.onload = () => {
-      if (request.status < 400) { location.assign(request.responseURL); return; }
-      lock(false);
-      const page = new DOMParser().parseFromString(request.responseText, "text/html");
-      const lead = page.querySelector(".lead");
-      say(lead ? lead.textContent : `The server refused the song (${request.status}).`);
-    };
-    request.onerror = () => { lock(false); say("The connection was lost: try again."); };
-    request.send(data);
+  async function send(data, which, one) {
+    const health = await fetch("/health").then((answer) => answer.json(), () => null);
+    if (!health) throw new Error("The server does not answer: try again.");
+    // asked first: a server that is full should not take in a whole song to say so
+    if (!health.accepting) throw new Error("The queue is full: try again in a minute.");
+    return new Promise((done, failed) => {
+      const request = new XMLHttpRequest();
+      request.open("POST", form.action);
+      request.upload.onprogress = (event) => {
+        const share = event.lengthComputable ? event.loaded / event.total : 0;
+        document.getElementById("sent").value = share;
+        document.getElementById("sent-text").textContent = `${which}Sending ${Math.round(100 * share)} %`;
+      };
+      request.onload = () => {
+        if (request.status < 400) { done(request.responseURL); return; }
+        const page = new DOMParser().parseFromString(request.responseText, "text/html");
+        const lead = page.querySelector(".lead");
+        const reason = lead ? lead.textContent : `The server refused the song (${request.status}).`;
+        failed(new Error(which && one ? `“${one.name}”: ${reason}` : reason));
+      };
+      request.onerror = () => failed(new Error("The connection was lost: try again."));
+      request.send(data);
+    });
   }
   window.addEventListener("pageshow", () => lock(false));
 })();

@@ -1,262 +1,292 @@
-// The practice room. One audio element plays one file whose channels are all stems, so that they cannot drift apart
-// and slow down together; Web Audio takes the channels apart and mixes them.
-"use strict";
-window.Player = (() => {
-  const root = document.getElementById("player");
-  const byId = (id) => document.getElementById(id);
-  const audio = new Audio();
-  audio.preload = "auto";
-  audio.preservesPitch = true;
-  const SEEK_S = 5;
-  const lanes = [];
-  const loop = { a: null, b: null, on: false };
-  let config = JSON.parse(root.dataset.config);
-  let view = null;
-  let context = null;
-  let gains = [];
-  let master = null;
+// The practice room: ties the controls of the page to the sound, and keeps how the room was left.
+import { Grid } from "./grid.js";
+import { Lanes, press } from "./lanes.js";
+import { Marks } from "./marks.js";
+import { drawRuler } from "./ruler.js";
+import { Sound } from "./sound.js";
+import { Timeline, clock, exactly } from "./timeline.js";
 
-  const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
-  const duration = () => (Number.isFinite(audio.duration) && audio.duration) || (view ? view.duration_s : 0);
-  const pick = (data, path) => path.split(".").reduce((part, key) => part[key], data);
+const SEEK_S = 5;
+const KEEP_EVERY_MS = 1000;
+const SWITCHES = ["click", "count-in", "snap"];
+const root = document.getElementById("player");
+const byId = (id) => document.getElementById(id);
+let config = JSON.parse(root.dataset.config);
+let view = null;
+let keeping = 0;
 
-  for (const element of root.querySelectorAll(".lane")) {
-    const key = element.dataset.lane;
-    lanes.push({
-      key, element,
-      solo: element.querySelector(".solo"), mute: element.querySelector(".mute"),
-      volume: element.querySelector(".lane-volume input"),
-      picture: element.querySelector(".picture"), canvas: element.querySelector("canvas"),
-      image: element.querySelector("img"), head: element.querySelector(".head"), region: element.querySelector(".region"),
-    });
-  }
+const sound = new Sound(follow, fail);
+const grid = new Grid();
+const lanes = new Lanes(root, () => { mix(); draw(); }, () => (timeline.ready ? [timeline.loop.a, timeline.loop.b] : null));
+const marks = new Marks(byId("marks"), goTo, () => { draw(); keep(); });
+const timeline = new Timeline(root, {
+  get position() { return sound.position; },
+  get duration() { return sound.duration; },
+  seek, moved,
+  snap: (seconds) => (pressed("snap") ? grid.snap(seconds) : seconds),
+  beat: (seconds, steps) => grid.beat(seconds, steps),
+});
 
-  // ---- sound
-  function connect() {
-    if (context) return;
-    context = new AudioContext();
-    const source = context.createMediaElementSource(audio);
-    const width = view.play.n_channels;
-    const splitter = context.createChannelSplitter(width * view.play.stems);
-    master = context.createGain();
-    source.connect(splitter);
-    master.connect(context.destination);
-    gains = [];
-    for (let stem = 0; stem < view.play.stems; stem++) {
-      const merger = context.createChannelMerger(2);
-      for (let side = 0; side < 2; side++) splitter.connect(merger, stem * width + Math.min(side, width - 1), side);
-      const gain = context.createGain();
-      merger.connect(gain);
-      gain.connect(master);
-      gains.push(gain);
-    }
-    mix();
-  }
+function fail(message) {
+  byId("player-problem").textContent = `${message} The downloads below work without the player.`;
+  byId("player-problem").hidden = false;
+}
 
-  const pressed = (button) => button.getAttribute("aria-pressed") === "true";
-  const press = (button, on) => button.setAttribute("aria-pressed", String(on));
+// ---- sound
 
-  function mix() {
-    const soloed = lanes.some((lane) => pressed(lane.solo));
-    const levels = new Array(view ? view.play.stems : 0).fill(0);
-    for (const lane of lanes) {
-      const heard = soloed ? pressed(lane.solo) : !pressed(lane.mute);
-      lane.element.classList.toggle("quiet-lane", !heard);
-      if (heard) for (const stem of config.lanes[lane.key].stems) levels[stem] += (lane.volume.value / 100) ** 2;
-    }
-    if (view) document.dispatchEvent(new CustomEvent("mixlevels", { detail: levels }));
-    if (!context) return;
-    gains.forEach((gain, stem) => gain.gain.setTargetAtTime(levels[stem], context.currentTime, 0.01));
-    master.gain.setTargetAtTime((byId("master").value / 100) ** 2, context.currentTime, 0.01);
-  }
+function mix() {
+  if (!view) return;
+  const levels = lanes.levels(config.stems.length);
+  sound.set({ type: "levels", levels });
+  document.dispatchEvent(new CustomEvent("mixlevels", { detail: levels.map((one) => Math.max(one.left, one.right)) }));
+  sound.set({ type: "master", level: (byId("master").value / 100) ** 2 });
+  keep();
+}
 
-  async function play() {
-    if (!view) return;
-    connect();
-    await context.resume();
-    if (audio.ended || audio.currentTime >= duration() - 0.02) audio.currentTime = loop.on && loop.a !== null ? loop.a : 0;
-    try { await audio.play(); } catch (error) { if (error.name !== "AbortError") fail(); }
-  }
+function toggle() {
+  if (sound.playing) { sound.pause(); return; }
+  const period_s = grid.periodAt(sound.position) / (Number(byId("speed").value) / 100);
+  sound.play(pressed("count-in") ? { n: 4, period_s } : null).catch((error) => fail(error.message));
+}
 
-  function fail() {
-    byId("player-problem").textContent = "The browser cannot play this: use the downloads below.";
-    byId("player-problem").hidden = false;
-  }
+function seek(seconds) {
+  timeline.leaveAt(seconds);
+  sound.seek(seconds);
+  keep();
+}
 
-  const toggle = () => (audio.paused ? play() : audio.pause());
+const semitones = () => Number(byId("key-text").value);
 
-  function seek(seconds) {
-    audio.currentTime = Math.min(Math.max(0, seconds), Math.max(0, duration() - 0.01));
-    follow();
-  }
+function tempo() {
+  const speed = Number(byId("speed").value) / 100;
+  const cents = Number(byId("cents").value);
+  byId("speed-text").textContent = `${byId("speed").value} %`;
+  byId("cents-text").textContent = `A4 ${(440 * 2 ** (cents / 1200)).toFixed(1)} Hz`;
+  sound.set({ type: "tempo", speed, ratio: 2 ** ((100 * semitones() + cents) / 1200) });
+  keep();
+}
 
-  // ---- loop
-  function setLoop(end) {
-    loop[end] = audio.currentTime;
-    if (loop.a !== null && loop.b !== null) {
-      if (loop.a > loop.b) [loop.a, loop.b] = [loop.b, loop.a];
-      if (loop.b - loop.a < 0.1) loop.b = Math.min(duration(), loop.a + 0.1);
-      loop.on = true;
-    }
-    showLoop();
-  }
+function setSpeed(percent) {
+  byId("speed").value = Math.min(150, Math.max(25, percent));
+  tempo();
+}
 
-  function showLoop() {
-    const ready = loop.a !== null && loop.b !== null;
-    press(byId("loop"), loop.on && ready);
-    byId("loop-a").textContent = loop.a === null ? "A" : `A ${clock(loop.a)}`;
-    byId("loop-b").textContent = loop.b === null ? "B" : `B ${clock(loop.b)}`;
-    for (const lane of lanes) {
-      lane.region.hidden = !ready;
-      if (ready) {
-        lane.region.style.left = `${(100 * loop.a) / duration()}%`;
-        lane.region.style.width = `${(100 * (loop.b - loop.a)) / duration()}%`;
-      }
-    }
-  }
+function setKey(steps) {
+  const most = Math.min(12, Math.max(-12, steps));
+  byId("key-text").value = most > 0 ? `+${most}` : most;
+  tempo();
+}
 
-  function toggleLoop() {
-    if (loop.a === null || loop.b === null) { loop.a = loop.a ?? 0; loop.b = loop.b ?? duration(); loop.on = true; }
-    else loop.on = !loop.on;
-    showLoop();
-  }
+// ---- beats, loops, marks
 
-  // ---- pictures
-  function follow() {
-    const now = audio.currentTime;
-    const total = duration();
-    if (loop.on && loop.b !== null && !audio.paused && now >= loop.b) audio.currentTime = loop.a;
-    byId("now").textContent = clock(now);
-    if (document.activeElement !== byId("seek") || !byId("seek").matches(":active")) byId("seek").value = now;
-    byId("seek").setAttribute("aria-valuetext", `${clock(now)} of ${clock(total)}`);
-    for (const lane of lanes) lane.head.style.left = total ? `${(100 * now) / total}%` : "0";
-  }
+function beat() {
+  byId("bpm").value = grid.bpm ? grid.bpm.toFixed(grid.bpm < 100 ? 1 : 0) : "–";
+  sound.set({ type: "grid", beats: grid.beats });
+  sound.set({ type: "click", level: pressed("click") ? 0.8 : 0 });
+  draw();
+  keep();
+}
 
-  function frame() {
-    if (!audio.paused) follow();
-    requestAnimationFrame(frame);
-  }
+const pressed = (id) => byId(id).getAttribute("aria-pressed") === "true";
 
-  function draw() {
-    if (!view) return;
-    const style = getComputedStyle(document.documentElement);
-    const loudest = Math.max(1e-6, ...lanes.map((lane) => Math.max(...pick(view, config.lanes[lane.key].peaks))));
-    for (const lane of lanes) {
-      const peaks = pick(view, config.lanes[lane.key].peaks);
-      paint(lane.canvas, peaks, loudest, style.getPropertyValue(config.lanes[lane.key].colour));
-    }
-  }
+function flip(id) {
+  press(byId(id), !pressed(id));
+  beat();
+}
 
-  function paint(canvas, peaks, loudest, colour) {
-    const scale = window.devicePixelRatio || 1;
-    const box = canvas.getBoundingClientRect();
-    if (!box.width) return;
-    canvas.width = Math.round(box.width * scale);
-    canvas.height = Math.round(box.height * scale);
-    const pen = canvas.getContext("2d");
-    pen.fillStyle = colour;
-    const step = 3 * scale;
-    for (let x = 0; x < canvas.width; x += step) {
-      const first = Math.floor((x / canvas.width) * peaks.length);
-      const last = Math.max(first + 1, Math.floor(((x + step) / canvas.width) * peaks.length));
-      const level = Math.max(...peaks.slice(first, last)) / loudest;
-      const height = Math.max(scale, level * (canvas.height - 4 * scale));
-      pen.fillRect(x, (canvas.height - height) / 2, step - scale, height);
-    }
-  }
+function scale(factor) {
+  const { period, factor: now } = grid.state;
+  if (period) grid.change({ period: period / factor });
+  else grid.change({ factor: Math.min(2, Math.max(0.5, now * factor)) });
+  beat();
+}
 
-  function showSpectra(on) {
-    root.classList.toggle("showing-spectra", on);
-    press(byId("view-wave"), !on);
-    press(byId("view-spectrum"), on);
-    for (const lane of lanes) if (lane.image) lane.image.hidden = !on;
-  }
+function tap() {
+  if (sound.playing && grid.tap(sound.position)) beat();
+}
 
-  // ---- wiring
-  function setSpeed(percent) {
-    const speed = Math.min(125, Math.max(25, percent));
-    byId("speed").value = speed;
-    byId("speed-text").textContent = `${speed} %`;
-    audio.playbackRate = speed / 100;
-    audio.defaultPlaybackRate = speed / 100;
-  }
+function goTo(mark) {
+  if (mark.b !== null) timeline.setLoop(mark.a, mark.b);
+  seek(mark.a);
+}
 
-  byId("play").addEventListener("click", toggle);
-  byId("seek").addEventListener("input", (event) => seek(Number(event.target.value)));
-  byId("speed").addEventListener("input", (event) => setSpeed(Number(event.target.value)));
-  byId("master").addEventListener("input", mix);
-  byId("loop-a").addEventListener("click", () => setLoop("a"));
-  byId("loop-b").addEventListener("click", () => setLoop("b"));
-  byId("loop").addEventListener("click", toggleLoop);
-  byId("loop-clear").addEventListener("click", () => { loop.a = loop.b = null; loop.on = false; showLoop(); });
-  byId("view-wave").addEventListener("click", () => showSpectra(false));
-  byId("view-spectrum").addEventListener("click", () => showSpectra(true));
-  for (const lane of lanes) {
-    lane.solo.addEventListener("click", () => { press(lane.solo, !pressed(lane.solo)); mix(); });
-    lane.mute.addEventListener("click", () => { press(lane.mute, !pressed(lane.mute)); mix(); });
-    lane.volume.addEventListener("input", mix);
-    lane.picture.addEventListener("click", (event) => {
-      const box = lane.picture.getBoundingClientRect();
-      seek(((event.clientX - box.left) / box.width) * duration());
-    });
-  }
+// ---- what is shown
 
-  function soloOnly(lane) {
-    const only = !(pressed(lane.solo) && lanes.filter((one) => pressed(one.solo)).length === 1);
-    for (const one of lanes) press(one.solo, one === lane && only);
-    mix();
-  }
+function follow() {
+  const now = sound.position;
+  press(byId("play"), sound.playing);
+  root.classList.toggle("waiting-for-sound", sound.playing && sound.waiting);
+  byId("now").textContent = clock(now);
+  if (document.activeElement !== byId("seek") || !byId("seek").matches(":active")) byId("seek").value = now;
+  byId("seek").setAttribute("aria-valuetext", `${clock(now)} of ${clock(sound.duration)}`);
+  timeline.follow();
+  if (sound.playing && performance.now() - keeping > KEEP_EVERY_MS) keep();
+}
 
-  const KEYS = {
-    " ": toggle, ArrowLeft: () => seek(audio.currentTime - SEEK_S), ArrowRight: () => seek(audio.currentTime + SEEK_S),
-    Home: () => seek(0), a: () => setLoop("a"), b: () => setLoop("b"), l: toggleLoop,
-    "[": () => setSpeed(Number(byId("speed").value) - 5), "]": () => setSpeed(Number(byId("speed").value) + 5),
+// The loop or the part that is shown has changed.
+function moved() {
+  if (!view) return;
+  const { a, b } = timeline.loop;
+  sound.set({ type: "loop", loop: timeline.span });
+  press(byId("loop"), Boolean(timeline.span));
+  byId("loop-a").lastElementChild.textContent = a === null ? "–:––" : exactly(a);
+  byId("loop-b").lastElementChild.textContent = b === null ? "–:––" : exactly(b);
+  timeline.showLoop();
+  draw();
+  keep();
+}
+
+function draw() {
+  if (!view) return;
+  lanes.draw(view, timeline.shown);
+  drawRuler(timeline.ruler.querySelector("canvas"), timeline.shown, grid.beats, marks.state);
+  timeline.follow();
+}
+
+function showSpectra(on) {
+  lanes.showSpectra(on);
+  press(byId("view-wave"), !on);
+  press(byId("view-spectrum"), on);
+}
+
+// B where the song plays goes back to A at once.
+function setEdge(edge) {
+  timeline.setEdge(edge, pressed("snap") ? grid.snap(sound.position) : sound.position);
+  if (timeline.span && sound.position >= timeline.loop.b - 0.005) sound.seek(timeline.loop.a);
+}
+
+// ---- the room as it was left
+
+function keep() {
+  if (root.dataset.ready !== "true") return;
+  keeping = performance.now();
+  try { localStorage.setItem(`room:${config.song}`, JSON.stringify(settings())); } catch { /* a full or forbidden store */ }
+}
+
+function settings() {
+  return {
+    position: sound.position, loop: timeline.loop, lanes: lanes.state, master: Number(byId("master").value),
+    speed: Number(byId("speed").value), semitones: semitones(), cents: Number(byId("cents").value),
+    grid: grid.state, marks: marks.state, ...Object.fromEntries(SWITCHES.map((id) => [id, pressed(id)])),
   };
-  document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target;
-    if (target.matches("input:not([type=range]), select, textarea, summary")) return;
-    if (target.matches("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
-    if (event.key === " " && target.matches("button, a")) return;
-    const lane = lanes[Number(event.key) - 1];
-    const act = lane ? () => soloOnly(lane) : KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (act) { event.preventDefault(); act(); }
-  });
-  audio.addEventListener("play", () => press(byId("play"), true));
-  audio.addEventListener("pause", () => press(byId("play"), false));
-  audio.addEventListener("timeupdate", follow);
-  audio.addEventListener("ended", () => {
-    if (loop.on && loop.a !== null) { audio.currentTime = loop.a; play(); }
-  });
-  audio.addEventListener("error", () => { if (audio.error && audio.src) fail(); });
-  window.addEventListener("resize", draw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+}
 
-  async function load(next) {
-    config = next;
-    const answer = await fetch(config.view);
-    const loaded = answer.ok ? await answer.json() : null;
-    if (config !== next) return;  // something else was asked for meanwhile
-    if (!loaded) { fail(); return; }
-    const was = { time: audio.currentTime, playing: !audio.paused };
-    view = loaded;
-    audio.src = config.play;
-    setSpeed(Number(byId("speed").value));
-    byId("seek").max = view.duration_s;
-    byId("total").textContent = clock(view.duration_s);
-    if (was.time) audio.currentTime = was.time;
-    if (was.playing) play();
-    draw();
-    mix();
-    document.dispatchEvent(new CustomEvent("songview", { detail: view }));
-    root.dataset.ready = "true";
-  }
+function kept() {
+  try { return JSON.parse(localStorage.getItem(`room:${config.song}`)) || {}; } catch { return {}; }
+}
 
-  for (const lane of lanes) {
-    if (config.lanes[lane.key].muted) press(lane.mute, true);
-    if (config.lanes[lane.key].solo) press(lane.solo, true);
-  }
-  load(config);
-  requestAnimationFrame(frame);
-  return { audio, lanes, load, loop, seek, state: () => ({ context, gains, master }) };
-})();
+function restore(state) {
+  byId("master").value = state.master ?? 90;
+  byId("speed").value = state.speed ?? 100;
+  byId("cents").value = state.cents ?? 0;
+  setKey(state.semitones ?? 0);
+  for (const id of SWITCHES) press(byId(id), Boolean(state[id]));
+  grid.state = state.grid || {};
+  marks.state = state.marks;
+  lanes.state = state.lanes || {};
+  Object.assign(timeline.loop, state.loop || {});
+  if (state.position && state.position < sound.duration - 0.1) sound.seek(state.position);
+  beat();
+  moved();
+}
+
+// ---- wiring
+
+byId("play").addEventListener("click", toggle);
+byId("seek").addEventListener("input", (event) => seek(Number(event.target.value)));
+byId("speed").addEventListener("input", tempo);
+byId("cents").addEventListener("input", tempo);
+byId("key-down").addEventListener("click", () => setKey(semitones() - 1));
+byId("key-up").addEventListener("click", () => setKey(semitones() + 1));
+byId("master").addEventListener("input", mix);
+byId("loop-a").addEventListener("click", () => setEdge("a"));
+byId("loop-b").addEventListener("click", () => setEdge("b"));
+byId("loop").addEventListener("click", () => timeline.toggle());
+byId("loop-clear").addEventListener("click", () => timeline.clear());
+for (const id of SWITCHES) byId(id).addEventListener("click", () => flip(id));
+byId("half").addEventListener("click", () => scale(0.5));
+byId("double").addEventListener("click", () => scale(2));
+byId("tap").addEventListener("pointerdown", tap);
+byId("keep-loop").addEventListener("click", () => { if (timeline.ready) marks.add(timeline.loop.a, timeline.loop.b); });
+byId("mark").addEventListener("click", () => marks.add(sound.position));
+byId("view-wave").addEventListener("click", () => showSpectra(false));
+byId("view-spectrum").addEventListener("click", () => showSpectra(true));
+byId("zoom-in").addEventListener("click", () => timeline.setZoom(timeline.zoom * 2));
+byId("zoom-out").addEventListener("click", () => timeline.setZoom(timeline.zoom / 2));
+window.addEventListener("resize", draw);
+window.addEventListener("pagehide", keep);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+const KEYS = {
+  ArrowLeft: () => seek(sound.position - SEEK_S), ArrowRight: () => seek(sound.position + SEEK_S),
+  Home: () => seek(timeline.span && sound.position > timeline.loop.a + 0.05 ? timeline.loop.a : 0),
+  a: () => setEdge("a"), b: () => setEdge("b"), l: () => timeline.toggle(),
+  "[": () => setSpeed(Number(byId("speed").value) - 5), "]": () => setSpeed(Number(byId("speed").value) + 5),
+  "-": () => setKey(semitones() - 1), "+": () => setKey(semitones() + 1),
+  t: tap, c: () => flip("click"), i: () => flip("count-in"), n: () => flip("snap"), k: () => marks.add(sound.position),
+  s: () => lanes.solo(lanes.used || lanes.parts[0]), m: () => lanes.mute(lanes.used || lanes.parts[0]),
+};
+
+function digit(event) {
+  const match = /^(?:Digit|Numpad)(\d)$/.exec(event.code) || /^(\d)$/.exec(event.key);
+  if (!match) return null;
+  if (match[1] === "0") return lanes.original && (() => lanes.solo(lanes.original));
+  const lane = lanes.parts[Number(match[1]) - 1];
+  return lane && (() => (event.shiftKey ? lanes.mute(lane) : lanes.soloOnly(lane)));
+}
+
+const TEXTS = "input:not([type=range], [type=radio], [type=checkbox]), textarea";
+// Space plays and pauses whatever has the focus, but for a text that is being written.
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(TEXTS)) return;
+  if (event.key !== " " && event.target.matches("select, dialog *")) return;
+  if (event.target.matches("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
+  const step = event.shiftKey && { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+  const act = event.key === " " ? toggle
+    : step ? () => seek(grid.beat(sound.position, step))
+    : digit(event) || KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act) return;
+  event.preventDefault();
+  if (event.key !== " " || !event.repeat) act();
+});
+document.addEventListener("keyup", (event) => { // Firefox presses a button that has the focus here
+  if (event.key === " " && !event.target.matches(TEXTS)) event.preventDefault();
+});
+
+// Keys of headsets, keyboards and lock screens.
+function takeMediaKeys() {
+  const session = navigator.mediaSession;
+  if (!session) return;
+  session.metadata = new MediaMetadata({ title: document.querySelector("h1").textContent, artist: "Splitstrument" });
+  const keys = {
+    play: () => { if (!sound.playing) toggle(); }, pause: () => { if (sound.playing) toggle(); },
+    seekbackward: KEYS.ArrowLeft, seekforward: KEYS.ArrowRight, previoustrack: KEYS.Home,
+    seekto: ({ seekTime }) => seek(seekTime),
+  };
+  for (const [key, act] of Object.entries(keys)) session.setActionHandler(key, act);
+}
+
+async function load(next) {
+  config = next;
+  const answer = await fetch(config.view);
+  const loaded = answer.ok ? await answer.json() : null;
+  if (config !== next) return; // something else was asked for meanwhile
+  if (!loaded) { fail(`The server does not give the song (${answer.status}).`); return; }
+  const first = !view;
+  view = loaded;
+  lanes.use(config);
+  sound.load(config.stems.map((stem) => stem.folder), view.duration_s);
+  byId("seek").max = view.duration_s;
+  byId("total").textContent = clock(view.duration_s);
+  grid.use(view.beats, view.duration_s);
+  if (first) restore(kept());
+  beat();
+  mix();
+  draw();
+  document.dispatchEvent(new CustomEvent("songview", { detail: view }));
+  root.dataset.ready = "true";
+}
+
+window.Player = { seek, sound, lanes, timeline, grid, marks, load, settings, get loop() { return timeline.loop; } };
+takeMediaKeys();
+load(config);

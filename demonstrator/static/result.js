@@ -11,9 +11,13 @@
   let view = null;
 
   function drawActivity() {
-    if (!view || !view.activity.instrument_dbfs) return;
-    const canvas = document.getElementById("activity");
-    const levels = view.activity.instrument_dbfs;
+    for (const canvas of document.querySelectorAll("canvas.activity")) {
+      const levels = view && view.activity[`${canvas.dataset.stem}_dbfs`];
+      if (levels) drawLevels(canvas, levels);
+    }
+  }
+
+  function drawLevels(canvas, levels) {
     const scale = window.devicePixelRatio || 1;
     const box = canvas.getBoundingClientRect();
     const style = getComputedStyle(document.documentElement);
@@ -38,8 +42,9 @@
       if (mine !== wanted) return false;
       if (status.state === "done") return true;
       if (!["queued", "running"].includes(status.state)) throw new Error(status.error || "It was stopped.");
-      state.textContent = status.position ? `Waiting, number ${status.position}.` : "Working…";
-      await new Promise((resolve) => setTimeout(resolve, 250));
+      const share = Math.round(100 * status.progress);
+      state.textContent = status.position ? `Waiting, number ${status.position}.` : `Working… ${share} %`;
+      await new Promise((resolve) => setTimeout(resolve, 150));
     }
   }
 

@@ -25,6 +25,23 @@
     if (cancel) cancel.querySelector("button").disabled = true;
   }
 
+  // The first seconds can be heard while the rest is separated.
+  function offer(previews) {
+    const section = document.getElementById("previews");
+    if (!previews.length || !section.hidden) return;
+    for (const { name, address } of previews) {
+      const label = document.createElement("label");
+      const audio = document.createElement("audio");
+      Object.assign(audio, { controls: true, preload: "auto", src: address });
+      label.append(name, audio);
+      section.append(label);
+      audio.addEventListener("play", () => {
+        for (const other of section.querySelectorAll("audio")) if (other !== audio) other.pause();
+      });
+    }
+    section.hidden = false;
+  }
+
   function show(status) {
     if (!["queued", "running"].includes(status.state)) { location.reload(); return false; }
     if (cancelling || status.cancelling) { showCancelling(); return true; }  // what runs takes seconds to stop
@@ -32,12 +49,14 @@
       bar.removeAttribute("value");
       set(stage, `Waiting: number ${status.position} in the queue.`);
     } else {
+      offer(status.previews);
       bar.value = status.progress;
       const name = status.stage || "starting";
       set(stage, `${name[0].toUpperCase()}${name.slice(1)}… ${Math.round(100 * status.progress)} %`);
     }
     set(left, status.left_s === null ? "" : `About ${clock(status.left_s)} left.`);
-    document.title = `${Math.round(100 * status.progress)} % – ${status.title}`;
+    const done = status.state === "queued" ? "Waiting" : `${Math.round(100 * status.progress)} %`;
+    document.title = `${done} – ${status.title}`;
     return true;
   }
 

@@ -22,11 +22,13 @@ from splitstrument.loudness import LOWEST_RATE_HZ, Loudness, LoudnessMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer, curve_equalizer
 from splitstrument.mixing.effects.limiter import Limiter
+from splitstrument.mixing.practice import practised
 from splitstrument.mixing.remix_settings import CurveStep, RemixSettings, StemMix, WordStep
 from splitstrument.mixing.words import Word, find_word
 from splitstrument.provenance import provenance
 from splitstrument.separation.outputs import output_subtype
 
+RAMP_S = 0.002
 CLIP_DBFS = 0.01  # full scale itself is rounding
 
 Mix = NDArray[np.float64]
@@ -100,8 +102,7 @@ def remix_files(
     limited = not settings.is_neutral and _peak_dbtp(unscaled) + gain_db > ceiling
     after = LoudnessMeter(info.sample_rate_hz, n_channels)
     with AudioWriter(output, info.sample_rate_hz, n_channels, subtype(output), info.n_samples) as writer:
-        blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, info.sample_rate_hz, n_channels))
-        for block in limited_blocks(blocks, info.sample_rate_hz, n_channels, ceiling) if limited else blocks:
+        for block in _written(stems, settings, info.sample_rate_hz, n_channels, gain_db, ceiling if limited else None):
             writer.write(block)
             after.add(block.astype(np.float32))
             report(len(block) / info.sample_rate_hz)
@@ -112,6 +113,23 @@ def remix_files(
     made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
     write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
     return result
+
+
+def _written(
+    stems: Mapping[str, Path],
+    settings: RemixSettings,
+    sample_rate_hz: int,
+    n_channels: int,
+    gain_db: float,
+    ceiling_dbtp: float | None,
+) -> Iterator[Mix]:
+    """Blocks of what is written: the mix with its master, played as one practises where that is asked for."""
+
+    def song() -> Iterator[Mix]:
+        blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, sample_rate_hz, n_channels))
+        return blocks if ceiling_dbtp is None else limited_blocks(blocks, sample_rate_hz, n_channels, ceiling_dbtp)
+
+    return practised(song, sample_rate_hz, n_channels, settings.practice) if settings.practice else song()
 
 
 def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[AudioInfo, Callable[[Path], str]]:
@@ -192,8 +210,13 @@ def _mixed(
     mixes = [settings.of(name) for name in stems]
     widths = [audio.probe(path).n_channels for path in stems.values()]
     chains = [equalizer_of(mix, sample_rate_hz, width) for mix, width in zip(mixes, widths, strict=True)]
+    position = 0
     for blocks in zip(*(audio.blocks(path) for path in stems.values()), strict=True):
         placed = [_placed(block, mix, chain) for block, mix, chain in zip(blocks, mixes, chains, strict=True)]
+        for index, mix in enumerate(mixes):
+            if mix.quiet:
+                placed[index] = placed[index] * _still(position, len(placed[index]), sample_rate_hz, mix.quiet)
+        position += len(blocks[0])
         mixed = np.zeros((len(blocks[0]), n_channels))
         for stem in placed:
             mixed += stem
@@ -208,6 +231,15 @@ def _placed(block: audio.Audio, mix: StemMix, effects: list[Effect]) -> Mix:
         block = effect.process(block)
     stem = 10 ** (mix.gain_db / 20) * block.astype(np.float64)
     return stem * np.minimum(1, [1 - mix.pan, 1 + mix.pan]) if mix.pan else stem
+
+
+def _still(position: int, n_samples: int, sample_rate_hz: int, quiet: Iterable[tuple[float, float]]) -> Mix:
+    """Gain of a stem, (n_samples, 1): 0 between the places that it is silent at, with short ramps inside of them."""
+    time_s = (position + np.arange(n_samples)) / sample_rate_hz
+    gain = np.ones(n_samples)
+    for start_s, end_s in quiet:
+        gain = np.minimum(gain, np.clip(np.maximum(start_s - time_s, time_s - end_s) / RAMP_S + 1, 0, 1))
+    return gain[:, None]
 
 
 def limited_blocks(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:

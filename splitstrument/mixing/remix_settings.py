@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from splitstrument.mixing.practice import PracticeSettings
 from splitstrument.mixing.words import Word
 from splitstrument.settings import Settings
 
@@ -55,12 +56,15 @@ class StemMix(Settings):
         Leave it out.
     solo
         Leave out every stem that is not solo.
+    quiet
+        From and to, in seconds of the song, where the stem is silent.
     """
 
     gain_db: float = Field(0.0, ge=-120, le=30)
     pan: float = Field(0.0, ge=-1, le=1)
     mute: bool = False
     solo: bool = False
+    quiet: tuple[tuple[float, float], ...] = Field((), max_length=100)
     equalizer: tuple[WordStep | BandStep | CurveStep, ...] = ()
 
 
@@ -75,16 +79,20 @@ class RemixSettings(Settings):
         ``same`` as the song (integrated), ``off``: as it comes, or LUFS.
     ceiling_dbtp
         Highest true peak, unless the song's own is higher.
+    practice
+        Part, repetitions, speed, key and count-in of what is written; None writes the song once as it is.
     """
 
     stems: dict[str, StemMix] = Field(default_factory=dict)
     loudness: Literal["same", "off"] | Annotated[float, Field(ge=-70, le=0)] = "same"
     ceiling_dbtp: float = Field(-1.0, ge=-20, le=0)
+    practice: PracticeSettings | None = None
 
     @property
     def is_neutral(self) -> bool:
         """Whether the song is to come back as it is."""
-        return self.loudness in ("same", "off") and all(mix == StemMix() for mix in self.stems.values())
+        unchanged = all(mix == StemMix() for mix in self.stems.values())
+        return self.loudness in ("same", "off") and self.practice is None and unchanged
 
     def of(self, name: str) -> StemMix:
         """Changes to one stem, muted where others are solo and it is not."""

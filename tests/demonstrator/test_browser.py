@@ -92,62 +92,47 @@ def until(page, expression: str) -> None:
 
 
 def player(page, expression: str):
-    return page.evaluate(f"(() => {{ const p = window.Player, audio = p.audio; return {expression}; }})()")
+    return page.evaluate(f"(() => {{ const p = window.Player, sound = p.sound; return {expression}; }})()")
 
 
-def levels(page) -> list[float]:
-    """RMS of each stem as it is heard, measured behind the mixer of the page while it plays."""
-    return page.evaluate(
-        """async () => {
-          const { context, gains } = window.Player.state();
-          const meters = gains.map((gain) => {
-            const meter = context.createAnalyser();
-            meter.fftSize = 4096;
-            gain.connect(meter);
-            return meter;
-          });
-          await new Promise((done) => setTimeout(done, 400));
-          return meters.map((meter) => {
-            const wave = new Float32Array(meter.fftSize);
-            meter.getFloatTimeDomainData(wave);
-            return Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length);
-          });
-        }"""
-    )
+HEAR = """async (tones) => {
+  while (!window.Player.sound.node) await new Promise((done) => setTimeout(done, 20));
+  const { context, node } = window.Player.sound;
+  const meter = context.createAnalyser();
+  meter.fftSize = 16384;
+  node.connect(meter);
+  await new Promise((done) => setTimeout(done, 450));
+  const wave = new Float32Array(meter.fftSize);
+  meter.getFloatTimeDomainData(wave);
+  node.disconnect(meter);
+  const level = (hz) => {
+    let [x, y] = [0, 0];
+    wave.forEach((value, k) => {
+      const window = 1 - Math.cos((2 * Math.PI * k) / wave.length);
+      x += value * window * Math.cos((2 * Math.PI * hz * k) / context.sampleRate);
+      y += value * window * Math.sin((2 * Math.PI * hz * k) / context.sampleRate);
+    });
+    return (2 * Math.hypot(x, y)) / wave.length;
+  };
+  return tones.map(level);
+}"""
+LOW, HIGH = 440, 6000  # what the songs of these tests are made of: the instrument's tone, the rest's
 
 
-def heard(page, wanted) -> list[float]:
-    """Measure until `wanted` (a predicate of the levels) holds; a busy machine plays late, but it must get there."""
+def heard(page, wanted, tones=(LOW, HIGH)) -> list[float]:
+    """Measure the amplitude of each tone behind the player until `wanted` (a predicate) holds; a busy machine plays
+    late, but it must get there."""
     for _ in range(40):
-        measured = levels(page)
+        measured = page.evaluate(HEAR, list(tones))
         if wanted(measured):
             return measured
     raise AssertionError(f"never heard as wanted; last levels {measured}")
 
 
-def hear_pitch(page, wanted_hz: float, tolerance_hz: float) -> None:
-    """Measure the pitch until it is the one that is wanted."""
-    for _ in range(20):
-        found = pitch_hz(page)
-        if abs(found - wanted_hz) <= tolerance_hz:
-            return
-    raise AssertionError(f"{found} Hz is heard, not {wanted_hz} Hz")
-
-
-def pitch_hz(page) -> float:
-    """The loudest frequency that is heard."""
-    return page.evaluate(
-        """async () => {
-          const { context, master } = window.Player.state();
-          const meter = context.createAnalyser();
-          meter.fftSize = 8192;
-          master.connect(meter);
-          await new Promise((done) => setTimeout(done, 700));
-          const bins = new Float32Array(meter.frequencyBinCount);
-          meter.getFloatFrequencyData(bins);
-          return bins.indexOf(Math.max(...bins)) * context.sampleRate / meter.fftSize;
-        }"""
-    )
+def hear_pitch(page, wanted_hz: float) -> None:
+    """Wait until a tone is heard and next to nothing a semitone away from it."""
+    near = [wanted_hz, wanted_hz * 2 ** (1 / 12), wanted_hz / 2 ** (1 / 12)]
+    heard(page, lambda level: level[0] > 0.02 and max(level[1:]) < 0.05 * level[0], near)
 
 
 # ---- from a song to a result
@@ -159,10 +144,11 @@ def test_example_one_click_to_a_playing_result(page, server, shots):
     page.click("text=Try the example")
     page.wait_for_selector(READY)
     page.click("#play")
-    until(page, "window.Player.audio.currentTime > 0.5")
+    until(page, "window.Player.sound.position > 0.5")
     assert page.get_attribute("#play", "aria-pressed") == "true"
     page.screenshot(path=shots / "result.png", full_page=True)
-    heard(page, lambda level: level[0] > 1e-3 and level[1] > 1e-4)  # sound, not only a moving clock
+    measured = page.evaluate(HEAR.replace("tones.map(level)", "[Math.hypot(...wave) / wave.length ** 0.5]"), [])
+    assert measured[0] > 1e-3  # sound, not only a moving clock
 
 
 def test_upload_with_progress_and_download_equal_to_the_command_line(page, server, models, tmp_path, shots):
@@ -202,6 +188,30 @@ def test_a_song_can_be_dropped(page, server):
     page.click("text=Separate")
     page.wait_for_selector(READY)
     assert page.inner_text("h1") == "dropped"
+
+
+def test_several_songs_at_once_are_found_in_the_library(page, server, shots):
+    page.goto(server.url)
+    files = [{"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": song_bytes(0.5)} for name in ("Alpha", "Beta")]
+    page.set_input_files("#file", files)
+    page.click("text=Separate")
+    page.wait_for_selector(".songs")
+    assert all(name in page.inner_text(".songs") for name in ("Alpha", "Beta"))
+    page.goto(server.url + "library")
+    assert page.locator(".library h2").all_inner_texts()[:2] == ["Beta", "Alpha"]
+    page.select_option("#sort", "title")
+    assert page.locator(".library h2").all_inner_texts()[0] == "Alpha"
+    page.fill("#search", "bet")
+    assert page.locator(".library > li:visible h2").all_inner_texts() == ["Beta"]
+    page.click(".library > li:visible >> text=Rename")
+    page.fill(".library > li:visible input[name=title]", "Gamma / <b>live</b>")
+    page.click(".library > li:visible button:text('Rename')")
+    page.wait_for_selector("h2:text('Gamma')")
+    page.screenshot(path=shots / "library.png", full_page=True)
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("button[aria-label^='Delete Gamma']")
+    page.click("text=Undo")
+    assert page.wait_for_selector("h1").inner_text().startswith("Gamma - ")
 
 
 def test_what_is_no_song_is_refused_on_the_page(context, server, tmp_path):
@@ -260,11 +270,11 @@ def test_seek_by_click_and_slider(page, song_url):
     open_song(page, song_url)
     box = page.locator(".lane[data-lane=rest] .picture").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
-    assert player(page, "audio.currentTime") == pytest.approx(5, abs=0.1)
+    assert player(page, "sound.position") == pytest.approx(5, abs=0.1)
     page.locator("#seek").fill("8")
-    assert player(page, "audio.currentTime") == pytest.approx(8, abs=0.05)
+    assert player(page, "sound.position") == pytest.approx(8, abs=0.05)
     page.click("#play")
-    until(page, "window.Player.audio.currentTime > 8.3")  # it plays on from there
+    until(page, "window.Player.sound.position > 8.3")  # it plays on from there
 
 
 def test_loop_between_a_and_b(page, song_url, shots):
@@ -277,7 +287,7 @@ def test_loop_between_a_and_b(page, song_url, shots):
     page.click("#play")
     until(
         page,
-        """() => { const t = window.Player.audio.currentTime; window.seen = window.seen || []; window.seen.push(t);
+        """() => { const t = window.Player.sound.position; window.seen = window.seen || []; window.seen.push(t);
         return window.seen.some((value, i) => i && value < window.seen[i - 1] - 0.3); }""",
     )
     seen = page.evaluate("window.seen")
@@ -285,50 +295,64 @@ def test_loop_between_a_and_b(page, song_url, shots):
     page.screenshot(path=shots / "loop.png")
 
 
-def test_solo_mute_and_volume_are_heard(page, song_url):
+def test_solo_mute_volume_and_the_original_are_heard(page, song_url):
     open_song(page, song_url)
     page.click("#loop")  # the whole song again and again
     page.click("#play")
-    both = heard(page, lambda level: min(level) > 1e-3)
+    both = heard(page, lambda level: level[0] > 0.1 and level[1] > 0.03)
     page.click("[data-lane=instrument] .solo")
-    heard(page, lambda level: level[0] == pytest.approx(both[0], rel=0.3) and level[1] < 1e-4)
+    heard(page, lambda level: level[0] == pytest.approx(0.95 * both[0], rel=0.05) and level[1] < 0.1 * both[1])
     page.click("[data-lane=instrument] .solo")
     page.click("[data-lane=instrument] .mute")
-    heard(page, lambda level: level[0] < 1e-4 and level[1] == pytest.approx(both[1], rel=0.3))
-    page.locator("[data-lane=rest] input").fill("50")
-    heard(page, lambda level: level[1] == pytest.approx(both[1] / 4, rel=0.3))  # a square law
-    page.click("[data-lane=mixture] .solo")
-    heard(page, lambda level: level == pytest.approx(both, rel=0.3))
+    heard(page, lambda level: level[0] < 0.1 * both[0] and level[1] == pytest.approx(0.95 * both[1], rel=0.05))
+    page.locator("[data-lane=rest] .lane-volume input").fill("50")
+    heard(page, lambda level: level[1] == pytest.approx(0.95 * both[1] / 4, rel=0.05))  # a square law
+    page.click("[data-lane=mixture] .solo")  # the original in the place of its parts, never on top of them
+    heard(page, lambda level: level == pytest.approx(both, rel=0.05))
+    page.click("[data-lane=instrument] .mute")  # back to the parts
+    assert page.get_attribute("[data-lane=mixture] .solo", "aria-pressed") == "false"
 
 
-def test_slow_down_keeps_the_pitch(page, song_url):
+def test_speed_and_key_are_heard_apart_and_together(page, song_url):
     open_song(page, song_url)
     page.click("#loop")
     page.click("#play")
-    hear_pitch(page, 440, 8)
+    hear_pitch(page, LOW)
     page.locator("#speed").fill("50")
-    assert player(page, "[audio.playbackRate, audio.preservesPitch]") == [0.5, True]
-    hear_pitch(page, 440, 8)  # at half speed a pitch that follows would be 220 Hz
+    hear_pitch(page, LOW)  # at half speed a pitch that follows would be 220 Hz
+    for _ in range(3):
+        page.click("#key-up")
+    page.locator("#cents").fill("20")
+    hear_pitch(page, LOW * 2 ** (3.2 / 12))
     page.locator("#seek").fill("1")
-    before = player(page, "[audio.currentTime, performance.now()]")
+    until(page, "window.Player.sound.position > 1.05")
+    before = player(page, "[sound.position, performance.now()]")
     page.wait_for_timeout(2000)
-    after = player(page, "[audio.currentTime, performance.now()]")
+    after = player(page, "[sound.position, performance.now()]")
     assert 0 < (after[0] - before[0]) / (after[1] - before[1]) * 1000 < 0.75
 
 
 def test_keyboard(page, song_url):
     open_song(page, song_url)
     page.keyboard.press("Space")
-    until(page, "!window.Player.audio.paused")
-    page.keyboard.press("Space")
-    until(page, "window.Player.audio.paused")
+    until(page, "window.Player.sound.playing")
+    page.focus("#loop-clear")
+    page.keyboard.press("Space")  # whatever has the focus
+    until(page, "!window.Player.sound.playing")
     page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
-    assert player(page, "audio.currentTime") == pytest.approx(5, abs=0.05)
-    page.keyboard.press("2")
+    assert player(page, "sound.position") == pytest.approx(5, abs=0.05)
+    page.keyboard.press("1")
     assert page.get_attribute("[data-lane=instrument] .solo", "aria-pressed") == "true"
+    page.keyboard.press("Shift+2")
+    assert page.get_attribute("[data-lane=rest] .mute", "aria-pressed") == "true"
+    page.keyboard.press("m")  # the lane that was used last
+    assert page.get_attribute("[data-lane=rest] .mute", "aria-pressed") == "false"
+    page.keyboard.press("0")
+    assert page.get_attribute("[data-lane=mixture] .solo", "aria-pressed") == "true"
     page.keyboard.press("[")
-    assert player(page, "audio.playbackRate") == pytest.approx(0.95)
+    page.keyboard.press("+")
+    assert player(page, "[p.settings().speed, p.settings().semitones]") == [95, 1]
     page.keyboard.press("a")
     assert player(page, "p.loop.a") == pytest.approx(5, abs=0.05)
 
@@ -340,7 +364,7 @@ def test_strength_slider_changes_the_sound_in_place(page, song_url, shots):
     page.locator("#strength").fill("300")
     page.locator("#strength").dispatch_event("change")
     until(page, "document.getElementById('strength-state').textContent === 'Done.'")
-    until(page, "window.Player.audio.currentTime > 2.9")  # the place is kept
+    until(page, "window.Player.sound.position > 2.9")  # the place is kept
     after = page.get_attribute("a[data-file=instrument]", "href")
     assert after != before and after.split("/")[2] in page.url and "300 %" in page.inner_text("#strength-text")
     page.reload()
@@ -350,7 +374,8 @@ def test_strength_slider_changes_the_sound_in_place(page, song_url, shots):
 
 SHOWN = """() => {
   const main = document.querySelector("main").cloneNode(true);
-  for (const one of main.querySelectorAll("noscript, .transport, #strength-state, script")) one.remove();
+  const left = "noscript, .transport, .tools, .ruler, .marks, #strength-state, script";
+  for (const one of main.querySelectorAll(left)) one.remove();
   const all = (selector, value) => [...main.querySelectorAll(selector)].map(value);
   return {
     text: main.textContent.replace(/\\s+/g, " "), links: all("a", (one) => one.href),
@@ -386,9 +411,9 @@ def test_after_a_change_of_strength_the_whole_page_is_the_one_that_a_reload_show
     first = page.evaluate(SHOWN)
     page.click("#loop")
     page.click("#play")
-    until(page, "window.Player.audio.currentTime > 0.2")
+    until(page, "window.Player.sound.position > 0.2")
     apply_strength(page, 300)
-    until(page, "!window.Player.audio.paused && window.Player.audio.currentTime > 0.2")
+    until(page, "window.Player.sound.playing && window.Player.sound.position > 0.2")
     followed, url = page.evaluate(SHOWN), page.url
     page.reload()
     page.wait_for_selector(READY)
@@ -403,6 +428,11 @@ def test_delete_after_a_change_of_strength_leaves_the_original(page, server):
     original = own_song(page, server, "stays.wav", song_bytes(1))
     apply_strength(page, 200)
     variant = page.url
+    asked = []
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("text=Delete this song")
+    assert "“stays” (guitar, strength 200 %)" in asked[0] and page.url == variant
+    page.once("dialog", lambda dialog: dialog.accept())
     page.click("text=Delete this song")
     page.wait_for_selector("#ask")
     client = Client(server.url)
@@ -437,19 +467,21 @@ def test_what_is_heard_is_exported(page, server, song_url, tmp_path, shots):
 def test_compare_two_models_without_a_gap(page, song_url, shots):
     open_song(page, song_url)
     page.select_option("#model", "piano")
-    page.click("text=Go")
+    page.click("form[data-action=again] button")
     page.wait_for_selector(READY)
     page.click("text=Compare with")
     page.wait_for_selector(READY)
     page.click("#play")
-    heard(page, lambda measured: [level > 1e-3 for level in measured] == [True, False, False, False])
-    page.keyboard.press("2")
-    heard(page, lambda measured: [level > 1e-3 for level in measured] == [False, False, True, False])
+    heard(page, lambda level: level[0] > 0.1 and level[1] < 0.01)
+    page.keyboard.press("2")  # the other model takes the high tone for the piano's
+    heard(page, lambda level: level[0] > 0.1 and level[1] > 0.05)
     page.screenshot(path=shots / "compare.png", full_page=True)
 
 
 def test_spectrograms_show_mixture_mask_and_instrument(page, song_url, shots):
     open_song(page, song_url)
+    page.click("text=What happened")
+    until(page, "[...document.querySelectorAll('.figures img')].every((one) => one.complete && one.naturalWidth)")
     sizes = page.eval_on_selector_all(".figures img", "all => all.map((one) => [one.naturalWidth, one.naturalHeight])")
     assert sizes == [[1200, 192]] * 3
     page.click("#view-spectrum")
@@ -484,7 +516,7 @@ def test_without_javascript_a_song_goes_in_and_comes_out(context, server, shots)
     page.goto(server.url)
     page.set_input_files("#file", {"name": "plain.wav", "mimeType": "audio/wav", "buffer": song_bytes(1)})
     page.click("text=Separate")
-    page.wait_for_selector("text=What happened")  # the waiting page reloads itself
+    page.wait_for_selector("text=Details")  # the waiting page reloads itself
     assert page.locator("noscript audio, audio").count() == 2
     assert page.locator("#player").is_hidden()
     page.screenshot(path=shots / "no_javascript.png", full_page=True)
@@ -492,7 +524,7 @@ def test_without_javascript_a_song_goes_in_and_comes_out(context, server, shots)
         page.click("a[data-file=instrument]")
     assert Path(download.value.path()).read_bytes()[:4] == b"RIFF"
     page.click("#strength-form button")
-    page.wait_for_selector("text=What happened")
+    page.wait_for_selector("text=Details")
 
 
 PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
@@ -507,7 +539,8 @@ def test_every_page_fits_and_can_be_read(context, server, song_url, shots, reque
     page = context.new_page()
     for title, url in (
         ("home", server.url), ("result", song_url), ("models", server.url + "models"),
-        ("scores", server.url + "scores"), ("missing", server.url + "songs/" + "0" * 32),
+        ("library", server.url + "library"), ("scores", server.url + "scores"),
+        ("missing", server.url + "songs/" + "0" * 32),
     ):  # fmt: skip
         page.goto(url)
         if title == "result":
@@ -521,6 +554,7 @@ def test_every_page_fits_and_can_be_read(context, server, song_url, shots, reque
 @pytest.mark.parametrize("context", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
 def test_scores_show_numbers_on_a_phone_without_scrolling(page, server):
     page.goto(server.url + "scores")
+    page.click("summary")
     visible = page.eval_on_selector_all(
         ".scroll",
         """boxes => boxes.map((box) => [...box.querySelectorAll("tbody tr:first-child td")].filter(
@@ -586,7 +620,7 @@ def test_the_tones_of_the_song_land_where_the_model_puts_them(song_url, page):
     page.click("#loop")
     page.click("#play")
     page.click("[data-lane=instrument] .solo")
-    hear_pitch(page, 440, 8)
+    hear_pitch(page, LOW)
     page.click("[data-lane=instrument] .solo")
     page.click("[data-lane=rest] .solo")
-    hear_pitch(page, 6000, 12)
+    heard(page, lambda level: level[1] > 10 * level[0])

@@ -12,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,9 +138,28 @@ def _(w: World) -> bool:
 
 
 # ---- songs of others
-for action in ("cancel", "delete"):
+for action in ("cancel", "delete", "rename"):
     simple(f"{action} another visitor's song", "403", 403, lambda w, a=action: w.post(f"{w.done}/{a}").status)
+simple("bring back what another visitor deleted", "404", 404, lambda w: w.post(f"{w.done}/undelete").status)
 simple("delete a song by GET", "405", 405, lambda w: w.get(f"{w.done}/delete"))
+
+# ---- the player's sounds
+for part, what in (("sidecar/0.ogg", "a file that is no stem"), ("rest/99999.ogg", "a segment behind the end"),
+                   ("rest/0.exe", "another ending"), ("..%2f..%2fsong/0.ogg", "a path")):  # fmt: skip
+    simple(f"a sound: {what}", "404", 404, lambda w, part=part: w.get(f"{w.done}/sound/{part}"))
+
+
+for part, what in (("sidecar.mp3", "a file that is no stem"), ("rest.exe", "another ending")):
+    simple(f"a file to keep: {what}", "404", 404, lambda w, part=part: w.get(f"{w.done}/save/{part}"))
+simple("a zip of another format", "400", 400, lambda w: w.get(f"{w.done}/zip?form=../../key"))
+
+
+@case("300 segments at once", "each is made once, two at a time", True)
+def _(w: World) -> bool:
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: w.get(f"{w.done}/sound/rest/0.ogg"), range(300)))
+    return set(answers) == {200}
+
 
 # ---- forms
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -303,6 +323,9 @@ for field, value in (
     shown = value if len(value) < 20 else f"{value[:4]}..., {len(value):,} digits"
     simple(f"a mix with {field} `{shown}`", "400", 400,
            lambda w, field=field, value=value: w.post(f"{w.done}/mix", {field: value}).status)  # fmt: skip
+simple("a mix whose room is no JSON", "400", 400, lambda w: w.post(f"{w.done}/mix", {"room": "{" * 4000}).status)
+simple("a mix of 50 repetitions at quarter speed", "400", 400, lambda w: w.post(
+    f"{w.done}/mix", {"room": '{"practice": {"times": 50, "speed": 0.25}}'}).status)  # fmt: skip
 simple("a mix of a song that does not exist", NOT_FOUND, 404, lambda w: w.post(f"/songs/{'a' * 32}/mix").status)
 simple("the mix of a song that is none", NOT_FOUND, 404, lambda w: w.get(f"{w.done}/mix"))
 simple("another model that does not exist", "400", 400, lambda w: w.post(f"{w.done}/again", {"model": "../x"}).status)
@@ -436,7 +459,7 @@ ELSEWHERE = [
     ("170 kB of FLAC that would become 600 MB", "failed before it starts", QUEUE,
      "test_what_a_song_may_become_is_reserved_before_it_starts"),
     ("HEAD of every page", "nothing is written", QUEUE, "test_head_writes_nothing_and_comparisons_count"),
-    ("a comparison for which there is no room", "503", QUEUE, "test_head_writes_nothing_and_comparisons_count"),
+    ("a sound for which there is no room", "503", QUEUE, "test_head_writes_nothing_and_comparisons_count"),
     ("`/scores` over and over", "made once, then 304", LOAD,
      "test_a_page_for_everybody_is_made_once_and_then_not_even_sent"),
     ("a card of 400,000 brackets", "the first 40,000, once", LOAD,

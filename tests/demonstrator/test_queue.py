@@ -415,7 +415,7 @@ def test_no_result_is_larger_than_what_was_reserved(tmp_path, model, form, subty
     assert written <= result_bytes(probe(song))
 
 
-def test_head_writes_nothing_and_comparisons_count(tmp_path, model):
+def test_head_writes_nothing_and_what_is_made_on_request_counts(tmp_path, model):
     with inline_server(settings_for(tmp_path, [model], jobs_per_visitor=20)) as server:
         client = Client(server.url)
         path = client.send(song_bytes(1.0))
@@ -425,10 +425,14 @@ def test_head_writes_nothing_and_comparisons_count(tmp_path, model):
         pair = f"/compare/{path[7:]}/{other[7:]}"
         before, jobs = server.site.room.used_bytes, server.site.store.folder / "jobs"
         files = sorted(jobs.rglob("*"))
-        for page in (path, other, pair, f"{pair}/play", f"{pair}/view", f"{path}/zip", f"{path}/play", "/songs", "/"):
+        made = (f"{path}/sound/rest/0.ogg", f"{path}/save/rest.mp3")
+        for page in (path, other, pair, *made, f"{pair}/view", f"{path}/zip", f"{path}/zip?form=mp3", "/songs", "/"):
             client.request("HEAD", page)
         assert sorted(jobs.rglob("*")) == files
-        assert client.get(f"{pair}/play").status == 200
-        assert server.site.room.used_bytes > before
+        for page in made:
+            assert client.get(page).status == 200
+            assert server.site.room.used_bytes > before
+            before = server.site.room.used_bytes
         server.site.room.settings = server.site.settings.model_copy(update={"disk_limit_gb": 1e-4})
-        assert client.get(f"/compare/{other[7:]}/{path[7:]}/play").status == 503
+        for page in (f"{other}/sound/rest/0.ogg", f"{other}/save/rest.mp3"):
+            assert client.get(page).status == 503

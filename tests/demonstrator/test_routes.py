@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 import re
+import time
 import zipfile
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 import soundfile
-from demonstrator_site import Client, make_model, raw, running_server, settings_for, song_bytes
+from demonstrator_site import RATE, Client, make_model, raw, running_server, settings_for, song_bytes
 from waiting import wait_until
 
 from demonstrator.handler import Handler
 from demonstrator.routes import ROUTES
 from demonstrator.sending import parse_range
-from demonstrator.site import HERE
+from demonstrator.site import HERE, UNDO_S
+from splitstrument import segments
+from splitstrument.audio.resampling import resample
 from splitstrument.mixing.remix import remix_files
 from splitstrument.mixing.remix_settings import RemixSettings, StemMix, WordStep
 from splitstrument.separation.songs import separate_file
@@ -103,6 +108,26 @@ def test_zip_holds_the_stems_and_the_sidecar(done):
     assert ".." not in sidecar and str(Path(__file__).parents[2]) not in sidecar and "/tmp" not in sidecar
 
 
+def test_stems_are_saved_as_mp3_flac_or_wav_with_tags(done):
+    client, path = done
+    wav = read_audio(client.get(f"{path}/instrument").body)
+    assert client.get(f"{path}/save/instrument.wav").body == client.get(f"{path}/instrument").body
+    flac, mp3 = (client.get(f"{path}/save/instrument.{form}") for form in ("flac", "mp3"))
+    assert np.array_equal(read_audio(flac.body), wav)
+    assert quote("Ma chanson é - guitar.mp3") in mp3.headers["content-disposition"]
+    with soundfile.SoundFile(io.BytesIO(mp3.body)) as file:
+        assert file.title == "Ma chanson é (guitar)" and len(file) == len(wav)
+        assert np.sqrt(np.mean((file.read(dtype="float32") - wav) ** 2)) < 0.1 * np.sqrt(np.mean(wav**2))
+    with zipfile.ZipFile(io.BytesIO(client.get(f"{path}/zip?form=mp3").body)) as archive:
+        assert [Path(name).suffix for name in archive.namelist()] == [".mp3", ".mp3", ".json"]
+        assert archive.read(archive.namelist()[0]) == mp3.body
+    page = client.get(path).text
+    assert f'aria-label="Guitar as MP3, {len(mp3.body) / 1e6:.1f} MB"' in page
+    for wrong in ("save/instrument.exe", "save/sidecar.mp3", "save/voice.flac"):
+        assert client.get(f"{path}/{wrong}").status == 404
+    assert client.get(f"{path}/zip?form=exe").status == 400
+
+
 def test_view_has_peaks_of_every_stem_and_the_activity(done):
     client, path = done
     view = client.get(f"{path}/view").json()
@@ -113,12 +138,18 @@ def test_view_has_peaks_of_every_stem_and_the_activity(done):
     assert max(view["peaks"]["instrument"]) < max(mixture)
 
 
-def test_play_file_holds_instrument_and_rest_side_by_side(done):
+@pytest.mark.parametrize(("form", "tolerance"), [("flac", 1.5 / 32768), ("ogg", 0.15)])
+def test_segments_of_the_sound_are_the_stems_in_step(done, form, tolerance):
     client, path = done
-    play = read_audio(client.get(f"{path}/play").body)
-    instrument, rest = (read_audio(client.get(f"{path}/{name}").body) for name in ("instrument", "rest"))
-    assert play.shape == (len(instrument), 4)
-    assert np.abs(play - np.hstack([instrument, rest])).max() < 2 / 32768
+    for name in ("instrument", "rest"):
+        answer = client.get(f"{path}/sound/{name}/0.{form}")
+        assert answer.status == 200 and answer.headers["content-type"] == f"audio/{form}"
+        heard = read_audio(answer.body)
+        whole = resample(read_audio(client.get(f"{path}/{name}").body), RATE, segments.RATE_HZ)
+        assert heard.shape == (segments.SEGMENT_SAMPLES, whole.shape[1])
+        error = heard[segments.MARGIN :][: len(whole)] - whole
+        assert np.sqrt(np.mean(error[500:-500] ** 2)) < tolerance * np.sqrt(np.mean(whole**2)) + 1 / 32768
+    assert client.get(f"{path}/sound/rest/0.{form}").body == answer.body
 
 
 def test_pictures_are_png_of_the_stated_size(done):
@@ -145,10 +176,13 @@ def test_two_models_on_one_song_can_be_compared(done):
     client.wait(other)
     compare = f"/compare/{path[7:]}/{other[7:]}"
     assert client.get(compare).status == 200
-    play = read_audio(client.get(f"{compare}/play").body)
-    assert play.shape[1] == 8
-    assert np.abs(play[:, 4:6] - read_audio(client.get(f"{other}/instrument").body)).max() < 2 / 32768
-    assert client.get(f"{compare}/view").json()["play"]["stems"] == 4
+    view = client.get(f"{compare}/view").json()
+    assert [song["peaks"] for song in view["songs"]] == [
+        client.get(f"{one}/view").json()["peaks"] for one in (path, other)
+    ]
+    config = json.loads(html.unescape(re.search('data-config="([^"]+)"', client.get(compare).text)[1]))
+    folders = [stem["folder"] for stem in config["stems"]]
+    assert folders == [f"{one}/sound/{stem}" for one in (path, other) for stem in ("instrument", "rest")]
     stranger = client.send(song_bytes(0.5))
     client.wait(stranger)
     assert client.get(f"/compare/{path[7:]}/{stranger[7:]}").status == 400
@@ -179,6 +213,30 @@ def test_a_mix_is_what_the_command_line_would_write(done, tmp_path):
     sidecar = client.get(f"{mix}/sidecar")
     assert sidecar.json()["settings"]["loudness"] == -23 and "/tmp" not in sidecar.text
     assert client.post(f"{path}/mix", fields).headers["location"] == mix
+
+
+def test_a_mix_is_written_as_one_practises(done):
+    client, path = done
+    practice = {"start_s": 0.5, "end_s": 1.5, "times": 2, "speed": 0.8, "semitones": 2, "count_in": 2, "beat_s": 0.5}
+    room = {"stems": {"rest": {"pan": -1, "quiet": [[0.5, 1]]}}, "practice": practice}
+    mix = client.post(f"{path}/mix", {"format": "wav", "room": json.dumps(room)}).headers["location"]
+    client.wait(mix)
+    assert len(read_audio(client.get(f"{mix}/mix").body)) == round(3.5 * RATE)
+    page = client.get(mix).text
+    assert "From 0:00 to 0:01" in page and "Transposed by +2 semitones" in page and "Speed 80 %" in page
+
+
+ROOMS = (
+    "[", "[]", '{"practice": {"speed": 9}}', '{"practice": {"times": 50, "speed": 0.25, "beat_s": 8}}',
+    '{"stems": {"rest": {"pan": 7}}}', '{"stems": {"voice": {"pan": 1}}, "else": 1}', "[" * 5000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_that_cannot_be_is_refused(done, server, room):
+    client, path = done
+    server.site.settings = server.site.settings.model_copy(update={"length_limit_s": 300.0})
+    assert client.post(f"{path}/mix", {"room": room}).status == 400
 
 
 def test_a_mix_with_nothing_changed_is_the_song(client):
@@ -260,8 +318,8 @@ def test_thesis_defect_results_stay_after_the_first_get(done):
 
 def test_thesis_defect_seeking_works_by_ranges(done):
     client, path = done
-    whole = client.get(f"{path}/play").body
-    part = client.get(f"{path}/play", Range="bytes=1000-1999")
+    whole = client.get(f"{path}/rest").body
+    part = client.get(f"{path}/rest", Range="bytes=1000-1999")
     assert part.status == 206 and part.body == whole[1000:2000]
     assert part.headers["content-range"] == f"bytes 1000-1999/{len(whole)}"
 
@@ -327,8 +385,8 @@ def test_range_answers(done):
 
 def test_unchanged_files_are_not_sent_again(done):
     client, path = done
-    tag = client.get(f"{path}/play").headers["etag"]
-    again = client.get(f"{path}/play", If_None_Match=tag)
+    tag = client.get(f"{path}/rest").headers["etag"]
+    again = client.get(f"{path}/rest", If_None_Match=tag)
     assert (again.status, again.body) == (304, b"")
 
 
@@ -342,7 +400,7 @@ def test_head_has_the_headers_of_get_and_no_body(client, server, address):
 
 def test_every_page_carries_the_security_headers(done):
     client, path = done
-    for address in ("/", path, "/models", "/scores", "/health", "/static/player.js", "/nosuch", f"{path}/play"):
+    for address in ("/", path, "/models", "/scores", "/health", "/static/player.js", "/nosuch", f"{path}/rest"):
         headers = client.get(address).headers
         assert "default-src 'none'" in headers["content-security-policy"], address
         assert "unsafe" not in headers["content-security-policy"]
@@ -396,13 +454,36 @@ def test_ids_of_others_can_be_seen_but_not_stopped_or_deleted(done, server):
     assert owner.get(path).status == 200
 
 
-def test_delete_removes_the_files(client, server):
-    path = client.send(song_bytes(0.3))
+def test_delete_can_be_undone_and_then_removes_the_files(client, server):
+    path = client.send(song_bytes(0.3), "Gone.wav")
     client.wait(path)
+    weaker = client.post(f"{path}/strength", {"strength": "200"}).headers["location"]
+    client.wait(weaker)
     folder = server.site.store.job_folder(path[7:])
-    assert folder.is_dir()
-    assert client.post(f"{path}/delete").status == 303
-    assert not folder.exists() and client.get(path).status == 404
+    home = client.post(f"{path}/delete").headers["location"]
+    assert client.get(path).status == client.get(weaker).status == client.get(f"{path}/rest").status == 404
+    assert "“Gone” is deleted." in client.get(home).text and "is deleted." not in Client(server.url).get(home).text
+    assert Client(server.url).post(f"{path}/undelete").status == 404
+    server.site.purge()  # nothing is old enough
+    assert client.post(f"{path}/undelete").headers["location"] == path
+    assert client.get(path).status == client.get(weaker).status == 200
+    client.post(f"{path}/delete")
+    server.site.purge(time.time() + UNDO_S + 1)
+    assert not folder.exists() and client.post(f"{path}/undelete").status == 404
+
+
+def test_the_first_seconds_are_heard_while_the_song_is_separated(client, server):
+    path = client.send(song_bytes(60), model="slow")
+    wait_until(lambda: client.status(path)["state"] == "running" and client.status(path)["previews"])
+    previews = client.status(path)["previews"]
+    assert [one["name"] for one in previews] == ["Guitar", "Rest"]
+    heard = [read_audio(client.get(one["address"]).body) for one in previews]
+    assert [len(one) for one in heard] == [12 * RATE] * 2 and client.status(path)["state"] == "running"
+    assert client.get(f"{path}/preview/sidecar").status == client.get(f"{path}/preview/../song").status == 404
+    client.post(f"{path}/cancel")
+    client.wait(path, "cancelled")
+    assert client.get(previews[0]["address"]).status == 404
+    wait_until(lambda: not (server.site.store.job_folder(path[7:]) / "preview").exists())
 
 
 def test_cancel_of_a_running_and_of_a_waiting_song(client, server):
