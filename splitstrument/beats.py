@@ -87,7 +87,7 @@ def _onsets(paths: list[str | Path], rate: int, hop: int) -> Iterable[Float]:
             continue
         power = np.abs(frames_stft(waiting, N_FFT, hop)[0]) ** 2
         bands = np.stack([power[a:b].mean(axis=0) for a, b in pairwise(edges)], axis=1)
-        levels = bands**0.25
+        levels = (bands**0.25).astype(np.float32)
         joined = np.concatenate([levels[:1] if last is None else last, levels])
         last = levels[-1:]
         rise = np.maximum(0, np.diff(joined, axis=0)).astype(np.float32)
@@ -125,7 +125,7 @@ def _period(strength: Float, frames_per_s: float) -> float:
     best = int(candidates[int(np.argmax(score))])
     if correlation[best] < LEAST_REGULARITY:
         return 0.0
-    return _parabola(correlation, best)
+    return _parabola(correlation.astype(np.float32), best)
 
 
 def _parabola(values: Float, at: int) -> float:
