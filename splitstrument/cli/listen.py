@@ -25,16 +25,20 @@ def listen(
 
     EVALUATIONS are folders of `evaluate` or `score` on the same tracks. mushra: rate all systems beside a hidden
     reference and the mixture as anchor; ab: which of two is closer to the reference. Answers go into ratings.csv;
-    /results shows means with intervals.
+    /results shows means with intervals. A folder of mixes (`python -m splitstrument.mixing.distance -o`) compares no
+    mix and the automatic mix with the published one.
 
     \b
     splitstrument listen runs/a/evaluation/sectoid_pairs runs/b/evaluation/sectoid_pairs
     splitstrument listen results/guitar/sample results/scores/htdemucs_6s/references --kind ab --port 9000
     """
     from demonstrator.listening_test import Test, serve
-    from splitstrument.evaluation.listening import make_trials
+    from splitstrument.evaluation.listening import make_trials, mix_trials
     from splitstrument.evaluation.report.data import load_evaluations
 
+    if len(evaluations) == 1 and (evaluations[0] / "distances.json").is_file():
+        serve(Test(mix_trials(evaluations[0], kind, trials), kind, output, "mix"), port, not no_browser)
+        return
     loaded = load_evaluations(list(evaluations))
     target = next((str(e.record["target"]) for e in loaded if e.record.get("target")), "instrument")
     pages = make_trials(loaded, kind, trials)

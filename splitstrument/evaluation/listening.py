@@ -85,6 +85,28 @@ def make_trials(evaluations: list[Evaluation], kind: Kind, max_trials: int | Non
     return trials[:max_trials]
 
 
+def mix_trials(folder: Path, kind: Kind, max_trials: int | None = None) -> list[Trial]:
+    """Trials for mixes of songs, as `splitstrument.mixing.distance` keeps them: the published mix is the reference.
+
+    In a ``mushra`` test the automatic mix stands beside the hidden reference, and no mix is the anchor; an ``ab`` test
+    asks which of the two is closer.
+
+    Raises
+    ------
+    DatasetError
+        If the folder holds no such mixes.
+    """
+    songs = sorted((folder / "published").glob("*.wav"))
+    if not songs:
+        raise DatasetError(f"{folder} holds no mixes: make some with `python -m splitstrument.mixing.distance -o`.")
+    trials = []
+    for song in songs:
+        raw, automatic = (folder / name / song.name for name in ("no_mix", "automatic"))
+        named = {"automatic": automatic, ANCHOR: raw, REFERENCE: song}
+        trials.append(Trial(song.stem, song, named if kind == "mushra" else {"no_mix": raw, "automatic": automatic}))
+    return trials[:max_trials]
+
+
 def hidden_order(session: str, trial: int, systems: Iterable[str]) -> list[str]:
     """Systems in the order in which a session's trial shows them."""
     return sorted(systems, key=lambda system: hashlib.sha256(f"{session}/{trial}/{system}".encode()).digest())
