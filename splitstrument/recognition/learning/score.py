@@ -20,10 +20,12 @@ from splitstrument.recognition.learning.overlay import Drawer
 from splitstrument.recognition.learning.recipe import RecogniserRecipe, read_recipe
 from splitstrument.recognition.learning.train import sounds_to_examples, training_pools
 from splitstrument.recognition.model import Recogniser, load_recogniser
+from splitstrument.recognition.timeline import UNLIKELY
 from splitstrument.spectrogram import Float
 
 CHOSEN = "validation (thresholds chosen here)"
 HEADLINE = ("guitar", "piano", "bass", "drums", "voice", "strings")
+BEST = 2  # excerpts of three seconds: as long as `SONG_S` of a timeline
 RARE = 10  # examples of a class below which no score is given
 HEADER = (
     "| class | examples | share | guess | SVM F1 | F1 | SVM AP | AP | AUC |\n|---|---|---|---|---|---|---|---|---|\n"
@@ -56,6 +58,7 @@ def write_scores(recipe: RecogniserRecipe, folder: Path, say: Callable[[str], No
             f"### {title}\n{len(one)} excerpts of three seconds from {len(set(one.song.tolist()))} files.\n\n{table}\n"
         )
         data[title] = numbers
+    text += _absences([(one, scores_of(recogniser, one.features)) for one in examples.values()], thresholds)
     write_text(folder / "scores.md", text)
     write_yaml(folder / "scores.yaml", data)
     say(text)
@@ -119,6 +122,28 @@ def _table(
     text += f"| **micro** | | | | {_n(micro[1])} | {_n(micro[0])} | | | |\n"
     numbers["classes"] = {name: {**vars(score), "svm_f1": svm_.f1} for name, (score, svm_) in rows.items()}
     return text, numbers
+
+
+def _absences(scored: list[tuple[Examples, Float]], thresholds: Float) -> str:
+    """Songs with and without an instrument that would be said to have none (the two most probable excerpts count)."""
+    text = "### Said to be absent\nSongs of all sets, as `separate` would say it.\n\n"
+    text += "| instrument | of songs without it | of songs with it |\n|---|---|---|\n"
+    for name in HEADLINE:
+        column = list(all_classes()).index(name)
+        said: dict[bool, list[bool]] = {True: [], False: []}
+        for examples, scores in scored:
+            for song in np.unique(examples.song):
+                mine = examples.song == song
+                labels, best = examples.labels[mine, column], np.sort(scores[mine, column])[-BEST:]
+                if (labels == 1).sum() > BEST or (labels == 0).all():
+                    absent = bool(best.mean() < UNLIKELY * thresholds[column])
+                    said[bool((labels == 1).any())].append(absent)
+        text += f"| {name} | {_of(said[False])} | {_of(said[True])} |\n"
+    return text
+
+
+def _of(said: list[bool]) -> str:
+    return f"{sum(said)} of {len(said)}"
 
 
 def guess(score: ClassScore) -> float | None:
