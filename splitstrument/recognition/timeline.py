@@ -14,7 +14,8 @@ from splitstrument.spectrogram import Float
 
 SONG_S = 6.0  # an instrument is in a song if it probably plays for so long, or for a tenth of a short one
 GAP_S, SHORTEST_S = 4.0, 1.5
-UNLIKELY = 0.85  # of the threshold: below, an instrument is probably not there (of guitars and pianos of validation none was missed)
+# of the threshold: below, an instrument is probably not there (of guitars and pianos of validation none was missed)
+UNLIKELY = 0.85
 
 
 @dataclass(frozen=True)
