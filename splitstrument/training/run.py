@@ -18,7 +18,7 @@ from splitstrument.training.checkpoint import (
 from splitstrument.training.compute import check_compute, in_force
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Streams
-from splitstrument.training.data.tracks import TrackSets, load_tracks, locate, placed_absolutely
+from splitstrument.training.data.tracks import TrackSets, load_tracks, locate, placed_from
 from splitstrument.training.doctor import data_findings
 from splitstrument.training.loop import Loop, act_on_findings
 from splitstrument.training.own_code import check_same_code, code_of, digests, files_of
@@ -64,7 +64,7 @@ def train(
     with run.locked():
         position = _resumed_position(run, settings, tracks) if resume else Position()
         code = _code(run, settings, recipe_folder, resume)
-        run.prepare(placed_absolutely(settings, recipe_folder), resume)
+        run.prepare(placed_from(run.path, settings, recipe_folder), resume)
         run.keep_code(code, settings)
         run.write_provenance(settings, tracks, [locate(source, recipe_folder) for source in settings.datasets])
         with blaming(files_of(code, settings)):

@@ -302,5 +302,6 @@ def test_a_run_stands_on_its_own(folder, tmp_path, monkeypatch):
     done = CliRunner().invoke(cli, ["train", str(recipe), "--resume", *flags, "--epochs", "3"])
     assert done.exit_code == 0 and "3 epochs" in done.stdout, done.output
     assert "another batch_size (2, now 1)" in done.stderr
+    assert str(tmp_path) not in (tmp_path / "run" / "settings.yaml").read_text()  # nobody's home folder
     refused = CliRunner().invoke(cli, ["train", "--resume", *flags, "--set", "batch_size=1"])
     assert "was trained with another batch_size (2, now 1)" in str(refused.exception)

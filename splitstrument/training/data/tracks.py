@@ -7,6 +7,7 @@ came out. Inside a dataset tracks are taken by the MD5 of their names, and the f
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from splitstrument.errors import DatasetError
 from splitstrument.files import real_path
 from splitstrument.pairs import Pair, check_pair, find_pairs, md5_order
 from splitstrument.recipes import recipes_folder
+from splitstrument.training.checkpoint import PROVENANCE_FILE
 from splitstrument.training.data.stem_tracks import StemTrack, stem_tracks
 from splitstrument.training.settings import DatasetSource, TrainingSettings
 
@@ -181,7 +183,8 @@ def validation_count(n_tracks: int, source: DatasetSource, ratio: float) -> int:
 
 
 def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
-    """Find a dataset's folder from the working folder, or from the folder above the recipe's.
+    """Find a dataset's folder: from the run folder that the settings are of, or from the working folder, or from the
+    folder above the recipe's.
 
     Raises
     ------
@@ -191,6 +194,8 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
     places = [Path(source.path)]
     if recipe_folder and not places[0].is_absolute():
         places.append(real_path(recipe_folder).parent / source.path)
+        if (recipe_folder / PROVENANCE_FILE).is_file():
+            places.insert(0, real_path(recipe_folder) / source.path)
     for place in places:
         if place.is_dir():
             return place
@@ -198,24 +203,22 @@ def locate(source: DatasetSource, recipe_folder: Path | None) -> Path:
     known = (recipes_folder("datasets") / recipe).is_file()
     maker = f"`splitstrument dataset build datasets/{recipe}`" if known else "`splitstrument dataset build` or `render`"
     raise DatasetError(
-        f"The dataset {source.label!r} is not there: expected a folder {places[0]} with instrument/rest pairs; make it "
-        f"with {maker}, or say where it lies with --dataset {source.label}=PATH."
+        f"The dataset {source.label!r} is not there: expected a folder {source.path} with instrument/rest pairs; make "
+        f"it with {maker}, or say where it lies with --dataset {source.label}=PATH."
     )
 
 
-def placed_absolutely(settings: TrainingSettings, recipe_folder: Path | None) -> TrainingSettings:
-    """Settings with all folders where they lie, so that a run goes on from any working folder."""
+def placed_from(run: Path, settings: TrainingSettings, recipe_folder: Path | None) -> TrainingSettings:
+    """Settings whose datasets are named by their places from the run folder, so that it goes on from anywhere."""
 
-    def place(source: DatasetSource) -> DatasetSource:
-        second = source.second
-        changes = {"name": source.label, "path": str(real_path(locate(source, recipe_folder)))}
-        if second:
-            changes["second_path"] = str(real_path(locate(second, recipe_folder)))
-        return source.model_copy(update=changes)
+    def place(source: DatasetSource) -> str:
+        return os.path.relpath(real_path(locate(source, recipe_folder)), real_path(run))
 
-    cache = settings.data.cache and str(real_path(Path(settings.data.cache)))
-    data = settings.data.model_copy(update={"cache": cache})
-    return settings.model_copy(update={"datasets": tuple(map(place, settings.datasets)), "data": data})
+    def placed(source: DatasetSource) -> DatasetSource:
+        second = place(source.second) if source.second else None
+        return source.model_copy(update={"name": source.label, "path": place(source), "second_path": second})
+
+    return settings.model_copy(update={"datasets": tuple(map(placed, settings.datasets))})
 
 
 def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> None:
