@@ -49,8 +49,8 @@ def make_canonical(path: Path) -> None:
     graph = model.graph
     nodes = _in_order_of_need(graph)
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    kept = {value.name for value in (*graph.input, *graph.output)}
-    names = {name: name for name in kept}
+    names = {value.name: f"input{index}" for index, value in enumerate(graph.input)}
+    names |= {value.name: f"output{index}" for index, value in enumerate(graph.output)}
     used: list[Any] = []
     for node in nodes:
         for name in node.input:
@@ -66,6 +66,8 @@ def make_canonical(path: Path) -> None:
         attributes = sorted(node.attribute, key=lambda attribute: attribute.name)
         del node.attribute[:]
         node.attribute.extend(attributes)
+    for value in (*graph.input, *graph.output):
+        value.name = names[value.name]
     for tensor in used:
         tensor.name, tensor.doc_string = names[tensor.name], ""
     _replace(graph, nodes, used)
