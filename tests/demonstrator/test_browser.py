@@ -471,10 +471,11 @@ def test_compare_two_models_without_a_gap(page, song_url, shots):
     page.wait_for_selector(READY)
     page.click("text=Compare with")
     page.wait_for_selector(READY)
+    page.click("#loop")
     page.click("#play")
+    heard(page, lambda level: level[0] > 0.1 and level[1] > 0.05)  # the piano's model takes the high tone, too
+    page.keyboard.press("2")
     heard(page, lambda level: level[0] > 0.1 and level[1] < 0.01)
-    page.keyboard.press("2")  # the other model takes the high tone for the piano's
-    heard(page, lambda level: level[0] > 0.1 and level[1] > 0.05)
     page.screenshot(path=shots / "compare.png", full_page=True)
 
 
