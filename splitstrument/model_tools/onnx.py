@@ -67,7 +67,10 @@ def make_canonical(path: Path) -> None:
         del node.attribute[:]
         node.attribute.extend(attributes)
     for value in (*graph.input, *graph.output):
-        value.name = names[value.name]
+        value.name, value.doc_string = names[value.name], ""
+        for axis, size in enumerate(value.type.tensor_type.shape.dim):
+            if size.dim_param:
+                size.dim_param = "batch" if axis == 0 else f"axis{axis}"
     for tensor in used:
         tensor.name, tensor.doc_string = names[tensor.name], ""
     _replace(graph, nodes, used)
@@ -104,7 +107,7 @@ def _replace(graph: Any, nodes: list[Any], weights: list[Any]) -> None:
         graph.ClearField(field)
     graph.node.extend(nodes)
     graph.initializer.extend(copies)
-    graph.name = "network"
+    graph.name, graph.doc_string = "network", ""
 
 
 def export_error_db(

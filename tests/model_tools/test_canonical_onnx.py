@@ -31,12 +31,14 @@ def network(rng: np.random.Generator | None = None) -> onnx.ModelProto:
         )
         for index, (kind, inputs, outputs) in ((index, nodes[index]) for index in order)
     ]  # fmt: skip
+    batch = "n" if rng is None else f"unk__{rng.integers(100)}"
     graph = helper.make_graph(
         made, "g" if rng is None else f"g{rng.integers(100)}",
-        [helper.make_tensor_value_info(names.get("x", "x"), TensorProto.FLOAT, ["n", 2])],
-        [helper.make_tensor_value_info(names["y"], TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info(names.get("x", "x"), TensorProto.FLOAT, [batch, 2])],
+        [helper.make_tensor_value_info(names["y"], TensorProto.FLOAT, [batch, 2])],
         [numpy_helper.from_array(np.float32(values), names[name]) for name, values in weights],
     )  # fmt: skip
+    graph.doc_string = "" if rng is None else f"converted from call_{rng.integers(100)}"
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
