@@ -7,7 +7,11 @@ For each instrument the curve that never falls and leaves the least error, in wh
 energy and error / the energy of its rest (as `stem_error` does in training). The table has each set scored twice: as
 the network answers, and by the curve of all *other* sets, so that no set judges a curve that it helped to fit: medians
 of the SI-SDR gained and of the rest's SDR gained, worst song, and the best scale (1: calibrated). An instrument keeps
-its curve only where that helps the rest at the median over all stems.
+its curve only where that helps the rest, by the mean of the sets' medians: each set counts alike.
+
+A second table says what `splitstrument.separation.activity.Expectation` is worth on the same stems: rank correlation of
+its confidence with the SI-SDR gained, and of the expected SDR with the SDR that the rest gained, and the median of the
+expected less the gained.
 """
 
 from __future__ import annotations
@@ -16,16 +20,17 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splitstrument.files import write_yaml
 from splitstrument.release.mask_statistics import N_LEVELS, Terms
 from splitstrument.release.stem_validation import decibels
-from splitstrument.spectrogram import Float
 from splitstrument.tables import markdown
 
 N_POINTS = 33
 MIDDLES = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
 TINY = 1e-20
+Values = NDArray[np.float64]
 Sets = dict[str, dict[str, list[Terms]]]
 
 
@@ -39,14 +44,16 @@ def read_terms(paths: list[Path]) -> Sets:
     return sets
 
 
-def fit_curve(songs: list[Terms]) -> Float:
-    """Return the curve (N_POINTS,) with the least weighted error."""
+def fit_curve(songs: list[Terms]) -> Values:
+    """Return the curve (N_POINTS,) with the least weighted error; nothing stays nothing."""
     from sklearn.isotonic import IsotonicRegression
 
     _, inner, mixture = np.sum([terms * _weight(terms) for terms in songs], axis=0)
     fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     steps = fit.fit(MIDDLES, inner / (mixture + TINY), sample_weight=mixture + TINY).predict(MIDDLES)
-    return np.interp(np.linspace(0, 1, N_POINTS), MIDDLES, steps)
+    curve = np.interp(np.linspace(0, 1, N_POINTS), MIDDLES, steps)
+    curve[0] = 0
+    return curve
 
 
 def _weight(terms: Terms) -> float:
@@ -54,7 +61,7 @@ def _weight(terms: Terms) -> float:
     return 1 / (stem + TINY) + 1 / (stem - 2 * inner + mixture + TINY)
 
 
-def gains_of(terms: Terms, gain: Float) -> tuple[float, float, float]:
+def gains_of(terms: Terms, gain: Values) -> tuple[float, float, float]:
     """SI-SDR and SDR of the rest gained over the song, and the instrument's best scale, by the gain of each range."""
     stem, inner, mixture = terms
     found, ours, energy = np.sum(gain * inner), np.sum(gain**2 * mixture), stem.sum()
@@ -66,7 +73,7 @@ def gains_of(terms: Terms, gain: Float) -> tuple[float, float, float]:
 
 def judge(sets: Sets, stem: str) -> tuple[list[list[str]], bool]:
     """Rows of the table for one stem, and whether the curves of the other sets help the rest."""
-    rows, plain_rest, fitted_rest = [], [], []
+    rows, helped = [], []
     for name, songs in sets.items():
         others = [terms for other, theirs in sets.items() if other != name for terms in theirs.get(stem, [])]
         if not others or stem not in songs:
@@ -76,14 +83,37 @@ def judge(sets: Sets, stem: str) -> tuple[list[list[str]], bool]:
             [gains_of(terms, np.interp(MIDDLES, np.linspace(0, 1, N_POINTS), curve)) for terms in songs[stem]]
         )
         plain = np.array([gains_of(terms, MIDDLES) for terms in songs[stem]])
-        plain_rest += list(plain[:, 1])
-        fitted_rest += list(fitted[:, 1])
+        helped.append(np.median(fitted[:, 1]) - np.median(plain[:, 1]))
         rows.append([stem, name, str(len(plain)), *_summary(plain), *_summary(fitted)])
-    return rows, bool(rows) and np.median(fitted_rest) > np.median(plain_rest)
+    return rows, bool(helped) and np.mean(helped) > 0
 
 
-def _summary(gains: Float) -> list[str]:
+def _summary(gains: Values) -> list[str]:
     return [*(f"{value:.2f}" for value in np.median(gains, axis=0)), f"{gains[:, 1].min():.2f}"]
+
+
+def expected_of(terms: Terms) -> tuple[float, float]:
+    """Confidence and expected SDR in dB by the masks alone (see `splitstrument.separation.activity.Expectation`)."""
+    energy = terms[2]
+    share, square, total = np.sum(MIDDLES * energy), np.sum(MIDDLES**2 * energy), energy.sum()
+    error = share - square
+    return 1 - error * total / (share * (total - share) + TINY), decibels(share, error)
+
+
+def expectation_row(stem: str, songs: list[Terms]) -> list[str]:
+    """Rank correlations for the songs of one stem."""
+    from scipy.stats import spearmanr
+
+    expected, gained = (
+        np.array(values) for values in zip(*((expected_of(t), gains_of(t, MIDDLES)) for t in songs), strict=True)
+    )
+    ranks = (spearmanr(expected[:, column], gained[:, column])[0] for column in (0, 1))
+    return [
+        stem,
+        str(len(songs)),
+        *(f"{rank:.2f}" for rank in ranks),
+        f"{np.median(expected[:, 1] - gained[:, 1]):+.1f}",
+    ]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,6 +134,10 @@ def main(arguments: list[str] | None = None) -> None:
     values = ["SI-SDR gained", "rest gained", "best scale", "worst rest"]
     print(markdown(["stem", "set", "songs", *values, *(f"calibrated: {value}" for value in values)], table))
     print(f"\nKept: {', '.join(curves) or 'none'}.")
+    by_stem = {stem: [terms for songs in sets.values() for terms in songs.get(stem, [])] for stem in stems}
+    by_stem["all"] = [terms for songs in by_stem.values() for terms in songs]
+    head = ["stem", "songs", "confidence and SI-SDR gained", "expected and gained", "expected less gained, dB"]
+    print(f"\n{markdown(head, [expectation_row(stem, songs) for stem, songs in by_stem.items()])}")
     write_yaml(options.output, curves)
 
 

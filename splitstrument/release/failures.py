@@ -20,14 +20,13 @@ from typing import Any
 
 import numpy as np
 
-import splitstrument
 from splitstrument import audio
 from splitstrument.evaluation.metrics.si_sdr import level_db, si_sdr
 from splitstrument.files import write_yaml
 from splitstrument.model_folder import find_model
 from splitstrument.pairs import find_pairs
+from splitstrument.release.ship import SAMPLES, first_stem
 
-SAMPLES = {"guitar": "datasets/sample/real", "piano": "datasets/sample/rendered/piano"}
 AUDIBLE_DB = -20.0  # an instrument this far below its rest, or less, counts as playing
 
 
@@ -64,7 +63,7 @@ def main() -> None:
     for path in folder.glob("failure_*.ogg"):
         path.unlink()
     entries = [_write(folder, number, _title(window), window) for number, window in enumerate(worst, 1)]
-    entries.append(_write(folder, len(worst) + 1, _leak_title(leak, arguments.model), leak))
+    entries.append(_write(folder, len(worst) + 1, _leak_title(leak, find_model(arguments.model).settings.target), leak))
     write_yaml(folder / "failures.yaml", {"failures": entries})
     for entry in entries:
         print(entry["title"])
@@ -73,7 +72,7 @@ def main() -> None:
 def _choose(arguments: argparse.Namespace) -> tuple[list[Window], Window]:
     """The worst window of each of the worst songs, and the one with the loudest leak."""
     worst, leaks = [], []
-    pairs = find_pairs(arguments.pairs or Path(SAMPLES[arguments.model]))
+    pairs = find_pairs(arguments.pairs or SAMPLES[arguments.model])
     for pair in (pair for pair in pairs if fnmatch(pair.name, arguments.tracks)):
         windows = list(windows_of(pair.instrument, pair.rest, pair.name, arguments.model, arguments.seconds))
         worst.append(min(windows, key=lambda window: window.gain_db))
@@ -87,8 +86,7 @@ def windows_of(instrument_path: Path, rest_path: Path, song: str, model: str, se
     """Every window in which the instrument plays."""
     (instrument, rate_hz), (rest, _) = audio.read(instrument_path), audio.read(rest_path)
     mixture = instrument + rest
-    answer = splitstrument.separate(mixture, rate_hz, model=model).instrument
-    leak = splitstrument.separate(rest, rate_hz, model=model).instrument
+    answer, leak = (first_stem(sound, rate_hz, model) for sound in (mixture, rest))
     size = seconds * rate_hz
     for start in range(0, max(1, len(mixture) - size + 1), size // 2):
         here = slice(start, start + size)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from splitstrument.files import atomic_path
 from splitstrument.network.stereo import mid_side
-from splitstrument.release.stem_validation import Model, audible_stems, mixture_of, read_middle, spectrum_of
+from splitstrument.release.stem_validation import Model, audible_stems, chosen, mixture_of, read_middle, spectrum_of
 from splitstrument.spectrogram import Complex, Float
 from splitstrument.stem_set import read_set
 
@@ -32,7 +32,7 @@ Terms = NDArray[np.float64]
 def both_views(spectrum: Complex) -> Complex:
     """Mid and half the difference of a spectrum of one or two channels, with their phases."""
     left, right = spectrum[0], spectrum[-1]
-    return np.stack([left + right, left - right]) / np.float32(2)
+    return (np.stack([left + right, left - right]) / 2).astype(np.complex64)
 
 
 def terms_of(mask: Float, target: Complex, mixture: Complex) -> Terms:
@@ -54,7 +54,7 @@ def gather(model: Model, root: Path, seconds: float) -> tuple[list[tuple[str, st
     """Track and stem, and `terms_of` each, of one set."""
     names, terms = [], []
     listing = read_set(root)
-    for track in listing.tracks.values():
+    for track in chosen(listing, [], "masks"):
         sounds = read_middle(listing, track, seconds)
         spectrum = spectrum_of(mixture_of(sounds))
         assert mid_side(spectrum).shape[0] == 2

@@ -48,6 +48,7 @@ from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair, find_pairs
 from splitstrument.separation.engines import ENGINES
 from splitstrument.settings import read_yaml, validate
+from splitstrument.spectrogram import Float
 
 WEIGHTS = "best.weights.h5"
 SAMPLES = {
@@ -160,10 +161,15 @@ def parts_of(place: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from parts_of(Path(start))
 
 
+def first_stem(song: Float, rate_hz: int, model: str) -> Float:
+    """The instrument that `model` takes out of a song; of several the first one, its target."""
+    return next(iter(splitstrument.separate(song, rate_hz, model=model).stems.values()))
+
+
 def sample_score(pair: Pair, model: str) -> float | None:
     """SI-SDR of the instrument that `model` takes out of a pair's mixture, in dB; None where it is undefined."""
     (instrument, rate_hz), (rest, _) = audio.read(pair.instrument), audio.read(pair.rest)
-    estimate = splitstrument.separate(instrument + rest, rate_hz, model=model).instrument
+    estimate = first_stem(instrument + rest, rate_hz, model)
     references, estimates = np.stack([instrument, rest]), np.stack([estimate, instrument + rest - estimate])
     value = score_pair(references, estimates, rate_hz, framewise=False)["instrument"]["si_sdr"]
     return None if value is None else round(value, 3)

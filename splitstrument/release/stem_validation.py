@@ -37,6 +37,7 @@ from splitstrument.model_folder import read_model_folder, shipped_models
 from splitstrument.network.calibration import calibrated
 from splitstrument.network.registry import build_network
 from splitstrument.network.stereo import apply_mid_side, cancels, exchanged, mid_side
+from splitstrument.progress import progress
 from splitstrument.spectrogram import Complex, Float, istft, stft
 from splitstrument.stem_set import SetTrack, StemSet, read_set
 from splitstrument.tables import markdown
@@ -158,11 +159,19 @@ def score_set(root: Path, models: list[Model], wanted: list[str], seconds: float
     for track in listing.tracks.values():  # of all songs, also those that are not scored
         for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
             terms[stem][track.name] = fit_terms(spectrum_of(target), spectrum_of(mixture))
-    for track in listing.tracks.values():
-        if not wanted or track.name in wanted:
-            others = {stem: [term for name, term in terms[stem].items() if name != track.name] for stem in STEMS}
-            row = {"set": root.name, "track": track.name}
-            yield from (row | more for more in score_song(track, read_middle(listing, track, seconds), models, others))
+    for track in chosen(listing, wanted, "score"):
+        others = {stem: [term for name, term in terms[stem].items() if name != track.name] for stem in STEMS}
+        row = {"set": root.name, "track": track.name}
+        yield from (row | more for more in score_song(track, read_middle(listing, track, seconds), models, others))
+
+
+def chosen(listing: StemSet, wanted: list[str], what: str) -> Iterator[SetTrack]:
+    """The tracks of a set, or the `wanted` ones, with the time left on a terminal."""
+    tracks = [track for track in listing.tracks.values() if not wanted or track.name in wanted]
+    with progress(f"{listing.root.name}: {what}", len(tracks), "songs") as advance:
+        for track in tracks:
+            yield track
+            advance(1)
 
 
 def score_song(
@@ -188,14 +197,13 @@ def score_song(
 def limits_of(root: Path, models: list[Model], wanted: list[str], seconds: float) -> Iterator[Row]:
     """For each song, audible stem and model: dB kept of the stem alone, and dB taken out of the song without it."""
     listing = read_set(root)
-    for track in listing.tracks.values():
-        if not wanted or track.name in wanted:
-            for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
-                for model in models:
-                    if stem in model.settings.names:
-                        alone, without = (_answer_db(model, stem, sound) for sound in (target, mixture - target))
-                        row = {"set": root.name, "track": track.name, "stem": stem, "system": model.name}
-                        yield row | {"alone_db": alone, "without_db": without}
+    for track in chosen(listing, wanted, "limits"):
+        for stem, target, mixture in audible_stems(track, read_middle(listing, track, seconds)):
+            for model in models:
+                if stem in model.settings.names:
+                    alone, without = (_answer_db(model, stem, sound) for sound in (target, mixture - target))
+                    row = {"set": root.name, "track": track.name, "stem": stem, "system": model.name}
+                    yield row | {"alone_db": alone, "without_db": without}
 
 
 def _answer_db(model: Model, stem: str, sound: Float) -> float:

@@ -34,8 +34,9 @@ def test_a_network_that_answers_too_little_is_put_right(rng, tmp_path, capsys):
     calibration.main([*map(str, sorted(tmp_path.glob("*.npz"))), "-o", str(tmp_path / "curves.yaml")])
     curve = read_yaml(tmp_path / "curves.yaml")["guitar"]
     np.testing.assert_allclose(curve[2:], np.sqrt(np.linspace(0, 1, calibration.N_POINTS))[2:], atol=0.04)
+    assert curve[0] == 0  # silence stays silent
     table = capsys.readouterr().out
-    assert "Kept: guitar" in table and table.count("| guitar |") == 3
+    assert "Kept: guitar" in table and table.count("| guitar |") == 3 + 1
 
 
 def test_a_network_that_is_right_keeps_its_masks(rng):
