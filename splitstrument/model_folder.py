@@ -191,21 +191,6 @@ def find_model(name_or_path: str | Path | ModelFolder) -> ModelFolder:
     raise ModelError(f"There is no model {str(name_or_path)!r}{_hint(str(name_or_path), list(shipped))}")
 
 
-def check_one_instrument(folder: ModelFolder, who: str) -> None:
-    """Refuse a model of several instruments where `who` takes only those of one.
-
-    Raises
-    ------
-    ModelError
-    """
-    names = folder.settings.names
-    if len(names) > 1:
-        raise ModelError(
-            f"{folder.path} takes out {', '.join(names)}, but {who} knows models of one instrument only: "
-            "choose another model, or use `splitstrument separate`."
-        )
-
-
 def _hint(name: str, shipped: list[str]) -> str:
     close = difflib.get_close_matches(name, shipped, n=1)
     if close:

@@ -5,13 +5,15 @@ does not depend on them: a tracker that fails is left out from then on, and the 
 own adds one by an entry point of the group ``splitstrument.trackers`` that names a function of a `TrackedRun` and the
 place that returns a `Tracker`.
 
-`tensorboard` writes event files into ``tensorboard/`` in the run's folder, or into PLACE. `mlflow` keeps a run in the
+`tensorboard` writes event files into ``tensorboard/`` in the run's folder, or into PLACE; those of an evaluation into a
+folder of its name below PLACE. `mlflow` keeps a run in the
 file store ``mlruns`` of the working directory, or in PLACE: another folder, or the address of a tracking server.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from splitstrument.files import write_text
 from splitstrument.registry import Registry
 
 EXPERIMENT = "splitstrument"
+EXTRAS = {"tensorboard": "train", "mlflow": "mlflow"}  # by package
 MLFLOW_ID = "mlflow_run_id.txt"
 MLFLOW_LONGEST = 500  # characters of a parameter that every version of MLflow takes
 
@@ -37,11 +40,14 @@ class TrackedRun:
         The run's own, which may be there already: of a training that goes on.
     settings
         As the run records them: nested, of plain values.
+    below
+        Folder below a place of files, where several runs share the place.
     """
 
     name: str
     folder: Path
     settings: Mapping[str, Any]
+    below: str = ""
 
 
 class Tracker(Protocol):
@@ -61,8 +67,8 @@ class TensorBoard:
         try:
             from tensorboard.summary import Writer
         except ImportError:
-            raise missing_extra("The tracker tensorboard", "train") from None
-        self._writer = Writer(place or str(run.folder / "tensorboard"))
+            raise missing_extra("The tracker tensorboard", EXTRAS["tensorboard"]) from None
+        self._writer = Writer(f"{place}/{run.below}".rstrip("/") if place else str(run.folder / "tensorboard"))
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Append scalars."""
@@ -84,7 +90,7 @@ class MlFlow:
         try:
             from mlflow.tracking import MlflowClient
         except ImportError:
-            raise missing_extra("The tracker mlflow", "mlflow") from None
+            raise missing_extra("The tracker mlflow", EXTRAS["mlflow"]) from None
         self._client = MlflowClient(place if ":" in place else Path(place or "mlruns").absolute().as_uri())
         self._id = self._known(run.folder / MLFLOW_ID) or self._begin(run)
 
@@ -133,6 +139,21 @@ def check_tracker(name: str) -> str:
     """
     if name.partition(":")[0] not in TRACKERS:
         raise ValueError(f"there is no tracker {name!r}: choose of {', '.join(TRACKERS)}, such as mlflow:mlruns")
+    return name
+
+
+def check_installed(name: str) -> str:
+    """Return the name of a tracker whose package is there, without importing what takes seconds.
+
+    Raises
+    ------
+    MissingExtraError, SettingsError
+        If it is not installed, or a plug-in cannot be loaded.
+    """
+    kind = name.partition(":")[0]
+    TRACKERS.get(kind)
+    if kind in EXTRAS and importlib.util.find_spec(kind) is None:
+        raise missing_extra(f"The tracker {kind}", EXTRAS[kind])
     return name
 
 

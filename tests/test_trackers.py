@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 from evaluation_helpers import good_estimates, make_references, write_estimates, write_pair
 
+from splitstrument import audio
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.trackers import TRACKERS, TrackedRun, check_tracker, flat, tracking
@@ -115,3 +117,35 @@ def test_an_evaluation_is_tracked(tmp_path, rng):
         gain = record["improvement"]["mixture"][source]["si_sdr"]["median_difference"]
         assert scalars[f"{source}/si_sdr"] == [(0, pytest.approx(median, abs=1e-4))]
         assert scalars[f"{source}/si_sdr_over_mixture"] == [(0, pytest.approx(gain, abs=1e-4))]
+
+
+@pytest.fixture
+def scored(tmp_path, rng):
+    """Score estimates of two stems with further flags."""
+    for name, signal in zip(("guitar", "piano"), make_references(rng, 1.5), strict=True):
+        audio.write(tmp_path / "stems" / "song" / f"{name}.wav", signal, 44100)
+    arguments = ["score", tmp_path / "stems", tmp_path / "stems", "--no-v4", "--no-baselines", "-o", tmp_path / "out"]
+    return lambda *flags: CliRunner().invoke(cli, list(map(str, (*arguments, *flags))))
+
+
+def test_stems_and_folders_of_results_are_tracked_apart(scored, tmp_path):
+    result = scored("--log-to", f"tensorboard:{tmp_path / 'board'}", "--name", "x")
+    assert result.exit_code == 0, result.output
+    names = [f"x on stems ({stem})" for stem in ("guitar", "piano")]
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == names
+    assert all(len(tensorboard_scalars(tmp_path / "board" / name)["tracks"]) == 1 for name in names)
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_any_work(scored, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    result = scored("--log-to", "mlflow")
+    assert result.exit_code == 1 and "splitstrument[mlflow]" in str(result.output) + str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_tables_are_printed_whatever_trackers_do(scored, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = scored("--log-to", f"tensorboard:{tmp_path / 'file'}", "--log-to", "tensorboard")
+    assert result.exit_code == 0 and result.stdout.count("Written to") == 2
+    assert result.stderr.count("cannot be opened") == 2
+    assert "tracks" in tensorboard_scalars(tmp_path / "out" / "piano" / "tensorboard")  # the other one was told

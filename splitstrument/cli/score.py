@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from splitstrument.cli.common import jobs_option, json_option, options, print_json, quiet_option, scheduler_option
+from splitstrument.errors import SplitstrumentError
 from splitstrument.files import real_path, safe_name
 
 if TYPE_CHECKING:
@@ -16,13 +18,14 @@ if TYPE_CHECKING:
 
 
 def _known(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Refuse unknown trackers before any work."""
-    from splitstrument.trackers import check_tracker
+    """Refuse unknown trackers, and those that are not installed, before any work."""
+    from splitstrument.trackers import check_installed, check_tracker
 
     try:
-        return tuple(map(check_tracker, names))
+        known = tuple(map(check_tracker, names))
     except ValueError as error:
         raise click.BadParameter(f"{error}.") from None
+    return tuple(map(check_installed, known))
 
 
 trackers_option = click.option(
@@ -89,8 +92,14 @@ def track(records: Mapping[Path, Record], trackers: Sequence[str]) -> None:
     """Tell the trackers of the flags; one that fails is named, and the results stand."""
     from splitstrument.evaluation.tracking import track_evaluation
 
-    for folder, record in records.items() if trackers else ():
-        track_evaluation(record, folder, trackers, lambda sentence: click.echo(f"splitstrument: {sentence}", err=True))
+    def say(problem: object) -> None:
+        click.echo(f"splitstrument: {problem}", err=True)
+
+    for name, (folder, record) in itertools.product(trackers, records.items()):
+        try:
+            track_evaluation(record, folder, [name], say)
+        except SplitstrumentError as error:
+            say(error)
 
 
 def settings_of(flags: dict):

@@ -114,7 +114,7 @@ def evaluate_stems(jobs: Sequence[TrackJob]) -> list[TrackRecord]:
     known = [record if record and record.get("key") == key else None for record, key in zip(stored, keys, strict=True)]
     to_do = [job for job, record in zip(jobs, known, strict=True) if record is None]
     try:
-        times = _separate(to_do) if to_do else {}
+        times = _separate(jobs[0].pair, to_do) if to_do else {}
         return [record or _evaluated(job, key, times) for job, key, record in zip(jobs, keys, known, strict=True)]
     finally:  # after Ctrl-C as well
         for job in to_do:
@@ -210,14 +210,19 @@ def _open_estimates(job: TrackJob) -> tuple[EstimateFiles | None, list[Problem]]
     return estimates_in_files(job.pair, usable["instrument"], usable["rest"]), problems
 
 
-def _separate(jobs: Sequence[TrackJob]) -> dict[str, Any]:
+def _separate(song: Pair, jobs: Sequence[TrackJob]) -> dict[str, Any]:
     """Separate the mixture of one track at its own rate into a float file for each stem; return how long it took.
 
     What lies in files already is only looked at.
+
+    Parameters
+    ----------
+    song
+        The pair that is summed, whichever stems are left to do: the order of a sum decides its rounding.
     """
-    infos = [check_pair(job.pair) for job in jobs]
-    if infos[0].n_samples == 0:
-        raise AudioFileError(f"{jobs[0].pair.instrument} holds no samples: make the pair again.")
+    info, *_ = [check_pair(pair) for pair in (song, *(job.pair for job in jobs))]
+    if info.n_samples == 0:
+        raise AudioFileError(f"{song.instrument} holds no samples: make the pair again.")
     wanted = jobs[0].estimates
     if isinstance(wanted, FileEstimates):
         return {}
@@ -225,12 +230,12 @@ def _separate(jobs: Sequence[TrackJob]) -> dict[str, Any]:
     separator = Separator.by_network(model, wanted.options)
     paths = {job.estimates.stem: _estimate_path(job) for job in jobs if isinstance(job.estimates, ModelEstimates)}
     started, cpu_started = time.perf_counter(), time.process_time()
-    _write_instruments(jobs[0].pair, infos[0], separator, paths)
+    _write_instruments(song, info, separator, paths)
     elapsed = time.perf_counter() - started
     return {
         "separation_s": round(elapsed, 3),
         "separation_cpu_s": round(time.process_time() - cpu_started, 3),
-        "times_real_time": round(infos[0].duration_s / max(elapsed, 1e-9), 2),
+        "times_real_time": round(info.duration_s / max(elapsed, 1e-9), 2),
         "engine": model.engine.name,
     }
 

@@ -30,6 +30,7 @@ from splitstrument.errors import DatasetError, missing_extra
 from splitstrument.evaluation.report.data import Evaluation
 from splitstrument.evaluation.statistics import bootstrap_interval, sign_flip_p
 from splitstrument.files import inside, write_text
+from splitstrument.separation.options import INSTRUMENT
 from splitstrument.tables import csv_cell, csv_text_of
 
 Kind = Literal["mushra", "ab"]
@@ -63,8 +64,9 @@ def make_trials(evaluations: list[Evaluation], kind: Kind, max_trials: int | Non
     Raises
     ------
     DatasetError
-        If there is no common track, or too few systems for an A/B test.
+        If there is no common track, too few systems for an A/B test, or evaluations of different stems.
     """
+    _check_one_stem(evaluations)
     systems = unique_names(evaluations)
     if kind == "ab" and len(systems) < 2:
         raise DatasetError("An A/B test compares two evaluations of the same tracks: name at least two.")
@@ -83,6 +85,16 @@ def make_trials(evaluations: list[Evaluation], kind: Kind, max_trials: int | Non
             pairs = itertools.combinations(stimuli, 2)
             trials += [Trial(track, reference, {name: stimuli[name] for name in pair}) for pair in pairs]
     return trials[:max_trials]
+
+
+def _check_one_stem(evaluations: list[Evaluation]) -> None:
+    """Refuse different instruments of the same tracks: their references differ. Some records name none."""
+    known = sorted({evaluation.instrument for evaluation in evaluations} - {INSTRUMENT})
+    if len(known) > 1:
+        raise DatasetError(
+            f"The evaluations are of different stems ({', '.join(known)}): name the folder of one stem, "
+            f"such as {evaluations[0].folder}."
+        )
 
 
 def mix_trials(folder: Path, kind: Kind, max_trials: int | None = None) -> list[Trial]:

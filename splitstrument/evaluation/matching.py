@@ -41,7 +41,8 @@ def find_stems(folder: Path, names: Mapping[str, str] = OUR_NAMES) -> dict[Path,
     if not folder.is_dir():
         raise DatasetError(f"There is no folder {folder}: {expected(names)}.")
     sources = {name.lower(): source for source, name in names.items()}
-    pattern = re.compile(rf"({'|'.join(map(re.escape, sources))})(?![^\W\d_])", re.IGNORECASE)
+    longest_first = sorted(sources, key=len, reverse=True)  # "piano_rest" is not the "piano"
+    pattern = re.compile(rf"({'|'.join(map(re.escape, longest_first))})(?![^\W\d_])", re.IGNORECASE)
     found_at: dict[Path, dict[str, list[Path]]] = {}
     for path in sorted(place / name for place, names in folders_once(folder) for name in names):
         if (found := pattern.match(path.name)) and (is_audio_name(path) or unread_reason(path)):

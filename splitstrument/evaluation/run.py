@@ -20,7 +20,7 @@ from splitstrument.evaluation.matching import OUR_NAMES, expected, find_referenc
 from splitstrument.evaluation.metrics.registry import SOURCES
 from splitstrument.evaluation.schema import Record
 from splitstrument.evaluation.selection import choose_stem_tracks, choose_tracks, seen_in_training
-from splitstrument.evaluation.stems import find_stem_tracks, scorable_stems, stem_pairs
+from splitstrument.evaluation.stems import find_stem_tracks, fitting_pairs, scorable_stems, stem_pairs
 from splitstrument.evaluation.task import EvaluationSettings, Task, Workers, describe_data, run_tasks
 from splitstrument.model_folder import ModelFolder, find_model
 from splitstrument.pairs import Pair, find_pairs
@@ -108,10 +108,8 @@ def evaluate_model_stems(
             f"{tracks} has no track with {' or '.join(wanted)} and anything else: it has "
             f"{_some(sorted({name for track in chosen for name in track.known}))}."
         )
-    others = find_stem_tracks(Path(eq_from)) if eq_from else []
-    tasks = {
-        name: _planned(task, found, name, stem_pairs(chosen, name), stem_pairs(others, name), workers) for name in stems
-    }
+    fitted_on = fitting_pairs(eq_from, stems)
+    tasks = {name: _planned(task, found, name, stem_pairs(chosen, name), fitted_on[name], workers) for name in stems}
     return run_tasks({name: _of_stem(each, name) for name, each in tasks.items()}, workers)
 
 
@@ -176,7 +174,7 @@ def score_stems(
         raise DatasetError(
             f"{estimates} ({_some(sorted(made))}) has no stem of {references} ({_some(known)}): name the files alike."
         )
-    fitted_on = find_stem_tracks(eq_from) if eq_from else []
+    fitted_on = fitting_pairs(eq_from, stems)
     pairs = {stem: stem_pairs(tracks, stem) for stem in stems}
     matched = {stem: match(pairs[stem], references, theirs, estimates) for stem in stems}
     taken = {place for places in matched.values() for place in places.values()}
@@ -186,7 +184,7 @@ def score_stems(
     for stem in stems:
         files = {pair: theirs[place].get(stem) for pair, place in matched[stem].items()}
         plan = {pair: FileEstimates(files.get(pair), None, SOURCES[:1]) for pair in pairs[stem]}
-        planned = _with_files(task, plan, stem_pairs(fitted_on, stem), unmatched, workers)
+        planned = _with_files(task, plan, fitted_on[stem], unmatched, workers)
         tasks[stem] = _of_stem(planned, stem)
     return run_tasks(tasks, workers)
 

@@ -9,6 +9,7 @@ A folder of stems is a stem set (`splitstrument.stem_set`), or any folder of tra
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,3 +114,25 @@ def scorable_stems(tracks: Sequence[StemTrack], wanted: Collection[str]) -> list
 def stem_pairs(tracks: Sequence[StemTrack], stem: str) -> list[Pair]:
     """The pairs of one stem, of the tracks that have it."""
     return [pair for track in tracks if (pair := track.pair(stem))]
+
+
+def fitting_pairs(folder: Path | None, stems: Collection[str]) -> dict[str, list[Pair]]:
+    """Stem -> pairs that its fixed EQ is fitted on, empty if there is no `folder`; a stem without any is named.
+
+    Raises
+    ------
+    DatasetError
+        If the folder has none of the stems.
+    """
+    if folder is None:
+        return {stem: [] for stem in stems}
+    tracks = find_stem_tracks(folder)
+    pairs = {stem: stem_pairs(tracks, stem) for stem in stems}
+    if not any(pairs.values()):
+        raise DatasetError(
+            f"{folder} has no track with {' or '.join(stems)} to fit the fixed EQ on: name a folder of stems, "
+            "<track>/<stem>.wav, with --eq-from."
+        )
+    if missing := [stem for stem in stems if not pairs[stem]]:
+        logging.getLogger(__name__).warning("%s has no %s: no fixed EQ stands beside it.", folder, ", ".join(missing))
+    return pairs

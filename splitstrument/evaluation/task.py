@@ -123,24 +123,31 @@ def run_tasks(tasks: Mapping[str, Task], workers: Workers) -> dict[str, Record]:
     Raises
     ------
     DatasetError
-        If a task has no track that could be evaluated.
+        If a task has no track that could be evaluated; the results of the others are written before.
     """
     groups: dict[str, dict[str, TrackJob]] = defaultdict(dict)
     for key, task in tasks.items():
         for job in task.jobs(workers.cores):
             groups[job.pair.name][key] = job
     made, failed = _work(groups, workers)
-    return {key: _finished(task, made[key], failed) for key, task in tasks.items()}
+    finished = {key: _finished(task, made[key], failed) for key, task in tasks.items() if made[key]}
+    if empty := [key for key in tasks if key not in finished]:
+        of_stems = f" for {', '.join(empty)}" if any(empty) else ""
+        reasons = dict.fromkeys(reason for key in empty for reason in _failed_of(tasks[key], failed).values())
+        raise DatasetError(f"No track could be evaluated{of_stems}: {' '.join(reasons)}")
+    return finished
 
 
-def _finished(task: Task, records: list[TrackRecord], failed: dict[str, str]) -> Record:
-    mine = {pair.name: failed[pair.name] for pair in task.plan if pair.name in failed}
-    if not records:
-        raise DatasetError("No track could be evaluated: " + " ".join(mine.values()))
+def _failed_of(task: Task, failed: Mapping[str, str]) -> dict[str, str]:
+    """Track -> sentence, of the task's own tracks."""
+    return {pair.name: failed[pair.name] for pair in task.plan if pair.name in failed}
+
+
+def _finished(task: Task, records: list[TrackRecord], failed: Mapping[str, str]) -> Record:
     record = build_record(
         task.name,
         records,
-        mine,
+        _failed_of(task, failed),
         **task.about,
         measured_on=describe_data(task.data),
         settings=task.chosen,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from splitstrument.evaluation.metrics.registry import SHARE_METRICS, SOURCES, shown
 from splitstrument.evaluation.schema import ESTIMATE, Record, statistic
+from splitstrument.files import safe_name
 from splitstrument.trackers import TrackedRun, tracking
 
 
@@ -21,8 +22,10 @@ def track_evaluation(record: Record, folder: Path, names: Sequence[str], on_fail
         Called with a sentence where one of them fails.
     """
     data = record.get("measured_on", {}).get("name", "unnamed data")
+    of_stem = f" ({record['stem']})" if record.get("stem") else ""
+    name = f"{record['name']} on {data}{of_stem}"
     settings = {key: record.get(key) for key in ("kind", "model", "settings", "measured_on") if record.get(key)}
-    with tracking(names, TrackedRun(f"{record['name']} on {data}", folder, settings), on_failure) as trackers:
+    with tracking(names, TrackedRun(name, folder, settings, safe_name(name)), on_failure) as trackers:
         trackers.log(scalars(record))
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyloudnorm
@@ -79,6 +80,17 @@ def test_an_ab_test_has_every_pair(evaluations):
     assert [sorted(trial.stimuli) for trial in trials] == [["alpha", "beta"]] * 2
     with pytest.raises(DatasetError, match="at least two"):
         listening.make_trials(evaluations[:1], "ab")
+
+
+def test_different_stems_of_the_same_tracks_are_refused(evaluations):
+    def of(index, **about):
+        return replace(evaluations[index], record={**evaluations[index].record, **about})
+
+    for other in ({"stem": "piano", "target": "piano"}, {"stem": "piano"}, {"target": "piano"}):
+        with pytest.raises(DatasetError, match=r"different stems \(guitar, piano\): name the folder of one stem"):
+            listening.make_trials([of(0, stem="guitar"), of(1, **other)], "mushra")
+    assert len(listening.make_trials([of(0, stem="guitar"), of(1, target="guitar")], "mushra")) == 2
+    assert len(listening.make_trials([of(0, target="guitar"), evaluations[1]], "mushra")) == 2  # one of `score`
 
 
 def test_results_leave_out_listeners_who_miss_the_reference():

@@ -184,6 +184,15 @@ def test_other_tools_names(tmp_path, rng, instrument, rest):
     assert refused.exit_code == 2 and "they must differ" in refused.output
 
 
+@pytest.mark.parametrize(("instrument", "rest"), [("piano", "piano_rest"), ("no_piano", "no")])
+def test_the_longer_of_two_names_is_tried_first(tmp_path, instrument, rest):
+    for name in (instrument, rest):
+        (tmp_path / "song").mkdir(exist_ok=True)
+        (tmp_path / "song" / f"{name}.wav").touch()
+    (found,) = find_stems(tmp_path, {"instrument": instrument, "rest": rest}).values()
+    assert {source: path.stem for source, path in found.items()} == {"instrument": instrument, "rest": rest}
+
+
 def test_delayed_noise_is_shifted_and_not_swapped(tmp_path, rng):
     references = 0.1 * rng.standard_normal((2, 16000, 1)).astype(np.float32)
     write_pair(tmp_path / "ref", "song", references)

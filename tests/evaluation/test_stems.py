@@ -18,7 +18,7 @@ from splitstrument.evaluation.metrics.score import score_pair
 from splitstrument.evaluation.report.data import load_evaluations
 from splitstrument.evaluation.report.write import write_report
 from splitstrument.evaluation.run import EvaluationSettings, evaluate_model, evaluate_model_stems, score_stems
-from splitstrument.evaluation.stems import find_stem_tracks, scorable_stems, stem_pairs
+from splitstrument.evaluation.stems import find_stem_tracks, fitting_pairs, scorable_stems, stem_pairs
 from splitstrument.stem_set import SetTrack, write_files, write_listing
 
 RATE = 22050
@@ -169,3 +169,45 @@ def test_pairs_are_no_stems(tmp_path, songs):
     for name in "ab":  # what else lies beside pairs
         audio.write(tmp_path / "previews" / f"{name}.wav", own, RATE, "FLOAT")
     assert find_stem_tracks(tmp_path) == [] and find_stem_tracks(tmp_path / "none") == []
+
+
+def test_a_folder_that_no_eq_can_be_fitted_on_is_refused(folder, songs, band, tmp_path, caplog):
+    own, mixture = songs["one"]["guitar"], sum(songs["one"].values())
+    write_pair(tmp_path / "pairs", "one", np.stack([own, mixture - own]), RATE)
+    data, out = folder / "data", tmp_path / "out"
+    for wrong in (tmp_path / "none", tmp_path / "pairs"):
+        with pytest.raises(DatasetError, match=f"{wrong.name} has no track with guitar or piano .* --eq-from"):
+            evaluate_model_stems(str(band.path), data, out, SMALL, wrong)
+        with pytest.raises(DatasetError, match=f"{wrong.name} has no track with .* --eq-from"):
+            score_stems(data, data, out, SMALL, wrong)
+    assert not out.exists()
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "three").symlink_to(data / "three")  # which has no piano
+    assert [pair.name for pair in fitting_pairs(tmp_path / "some", ("guitar", "piano"))["guitar"]] == ["three"]
+    assert caplog.messages == [f"{tmp_path / 'some'} has no piano: no fixed EQ stands beside it."]
+
+
+def test_a_stem_without_any_track_keeps_no_other_from_its_results(songs, band, tmp_path):
+    for name, stems in (("one", ("guitar", "piano", "drums")), ("two", ("piano", "drums"))):
+        for stem in stems:
+            samples = songs[name][stem][: -100 if (name, stem) == ("one", "drums") else None]
+            audio.write(tmp_path / "data" / name / f"{stem}.wav", samples, RATE, "FLOAT")
+    with pytest.raises(DatasetError, match="No track could be evaluated for guitar: .*drums 29900"):
+        evaluate_model_stems(str(band.path), tmp_path / "data", tmp_path / "out", SMALL)
+    (evaluation,) = load_evaluations([tmp_path / "out"])
+    assert evaluation.instrument == "piano" and [track["track"] for track in evaluation.record["tracks"]] == ["two"]
+    assert list(evaluation.record["failed"]) == ["one"]
+
+
+def test_a_resumed_stem_is_separated_from_the_same_mixture(folder, band, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "one").symlink_to(folder / "data" / "one")
+    settings = SMALL.model_copy(update={"keep_estimates": True, "baselines": (), "ceilings": ()})
+
+    def made():
+        evaluate_model_stems(str(band.path), tmp_path / "data", tmp_path / "out", settings)
+        return (tmp_path / "out" / "piano" / "estimates" / "one" / "instrument.wav").read_bytes()
+
+    before = made()
+    (tmp_path / "out" / "piano" / "tracks" / "one.json").unlink()
+    assert made() == before
