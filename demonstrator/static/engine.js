@@ -52,9 +52,9 @@ export class Engine {
     this.serial = 0;
   }
 
-  // Messages that jump have a serial number; they wait until the sound has faded.
+  // Messages that jump have a serial number; they wait until the sound has faded, and what comes after waits behind them.
   take(message) {
-    if (message.serial && this.playing) this.waiting.push(message);
+    if (this.waiting.length || (message.serial && this.playing)) this.waiting.push(message);
     else this.obey(message);
   }
 

@@ -160,3 +160,31 @@ def test_a_count_in_comes_before_the_song(page):
             > 0.2
             > np.abs(sound[int((beat * 0.25 + 0.1) * RATE) :][:1000]).max()
         )
+
+
+ANOTHER_SONG = """async () => {
+  const { Engine } = await import("/static/engine.js");
+  const { SEGMENT, BLEND } = await import("/static/mixer.js");
+  const engine = new Engine();
+  let serial = 0;
+  const load = (value) => {
+    const wave = new Float32Array(SEGMENT + BLEND).fill(value);
+    engine.take({ type: "stems", n_stems: 1, duration_s: 4, serial: ++serial });
+    engine.take({ type: "segment", index: 0, stems: [[wave, wave]] });
+    engine.take({ type: "levels", levels: [{ left: 1, right: 1 }] });
+  };
+  const last = () => {
+    const [left, right] = [new Float32Array(2048), new Float32Array(2048)];
+    for (let k = 0; k < 2; k++) engine.process(left, right);
+    return left[2047];
+  };
+  load(0.25);
+  engine.take({ type: "play", serial: ++serial });
+  const before = last();
+  load(0.5);
+  return [before, last()];
+}"""
+
+
+def test_other_stems_are_heard_at_the_levels_that_come_with_them(page):
+    assert page.evaluate(ANOTHER_SONG) == [0.25, 0.5]
