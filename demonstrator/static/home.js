@@ -54,17 +54,27 @@
   // Every file is a song of its own; one leads to its page, several to the list.
   async function sendAll(data, files) {
     lock(true);
+    let sent = 0;
     try {
       let address = "";
-      for (const [index, one] of files.entries()) {
+      for (const one of files) {
         if (one) data.set("file", one);
-        address = await send(data, files.length > 1 ? `${index + 1} of ${files.length}: ` : "", one);
+        address = await send(data, files.length > 1 ? `${sent + 1} of ${files.length}: ` : "", one);
+        sent += 1;
+        if (files.length > 1) choose(files.slice(sent));
       }
       location.assign(files.length > 1 ? "/" : address);
     } catch (error) {
       lock(false);
-      say(error.message);
+      say(sent ? `${sent} of ${files.length} songs were sent. ${error.message}` : error.message);
     }
+  }
+
+  // What was sent is no longer chosen: the button sends the others.
+  function choose(files) {
+    const list = new DataTransfer();
+    for (const one of files) list.items.add(one);
+    file.files = list.files;
   }
 
   function lock(on) {

@@ -214,6 +214,20 @@ def test_several_songs_at_once_are_found_in_the_library(page, server, shots):
     assert page.wait_for_selector("h1").inner_text().startswith("Gamma - ")
 
 
+def test_songs_beyond_the_limit_stay_chosen_and_no_others(context, models, tmp_path):
+    page = context.new_page()
+    with running_server(settings_for(tmp_path, [models[2]], jobs_per_visitor=2)) as server:
+        page.goto(server.url)
+        songs = [{"name": f"{n}.wav", "mimeType": "audio/wav", "buffer": song_bytes(20)} for n in range(6)]
+        page.set_input_files("#file", songs)
+        page.click("text=Separate")
+        page.wait_for_selector("#problem:visible")
+        said = page.inner_text("#problem")
+        left = page.evaluate("[...document.getElementById('file').files].map((one) => one.name)")
+        assert said.startswith(f"{6 - len(left)} of 6 songs were sent. ") and "waiting" in said
+        assert 0 < len(left) < 6 and left == [song["name"] for song in songs[-len(left) :]]
+
+
 def test_what_is_no_song_is_refused_on_the_page(context, server, tmp_path):
     page = context.new_page()
     note = tmp_path / "note.mp3"
