@@ -79,9 +79,11 @@ export class Lanes {
     this.changed();
   }
 
-  // The original and its parts are never heard together.
+  get hearsOriginal() { return Boolean(this.original) && pressed(this.original.solo); }
+
+  // The original and its parts are never heard together; from the original one comes back to a part that had its solo.
   solo(lane) {
-    press(lane.solo, !pressed(lane.solo));
+    press(lane.solo, (this.hearsOriginal && lane !== this.original) || !pressed(lane.solo));
     if (this.original && lane !== this.original) press(this.original.solo, false);
     this.tell(lane);
   }
@@ -93,7 +95,7 @@ export class Lanes {
   }
 
   soloOnly(lane) {
-    const only = !(pressed(lane.solo) && this.parts.filter((one) => pressed(one.solo)).length === 1);
+    const only = this.hearsOriginal || !(pressed(lane.solo) && this.parts.filter((one) => pressed(one.solo)).length === 1);
     for (const one of this.parts) press(one.solo, one === lane && only);
     if (this.original) press(this.original.solo, false);
     this.tell(lane);
@@ -101,7 +103,7 @@ export class Lanes {
 
   // Levels of each stem of the room.
   levels(n_stems) {
-    const hearsOriginal = this.original && pressed(this.original.solo);
+    const { hearsOriginal } = this;
     const soloed = this.parts.some((lane) => pressed(lane.solo));
     const levels = Array.from({ length: n_stems }, () => ({ left: 0, right: 0, quiet: [] }));
     for (const lane of this.all) {

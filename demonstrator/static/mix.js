@@ -19,7 +19,7 @@
     const { settings, lanes, timeline, grid, sound } = window.Player;
     const set = settings();
     const stems = {};
-    for (const field of fields) {
+    for (const field of lanes.hearsOriginal ? [] : fields) {
       const lane = lanes.parts.find((one) => one.about.stems.includes(Number(field.dataset.stem)));
       const kept = lane && set.lanes[lane.key];
       if (kept && (kept.pan || kept.quiet.length)) stems[field.name.slice(5)] = { pan: kept.pan / 100, quiet: kept.quiet };

@@ -27,9 +27,9 @@ const timeline = new Timeline(root, {
   beat: (seconds, steps) => grid.beat(seconds, steps),
 });
 
-function fail(message) {
-  byId("player-problem").textContent = `${message} The downloads below work without the player.`;
-  byId("player-problem").hidden = false;
+function fail(message) { // null: no longer
+  byId("player-problem").hidden = !message;
+  if (message) byId("player-problem").textContent = `${message} The downloads below work without the player.`;
 }
 
 // ---- sound
@@ -160,7 +160,8 @@ function setEdge(edge) {
 function keep() {
   if (root.dataset.ready !== "true") return;
   keeping = performance.now();
-  try { localStorage.setItem(`room:${config.song}`, JSON.stringify(settings())); } catch { /* a full or forbidden store */ }
+  const all = { ...settings(), lanes: { ...kept().lanes, ...lanes.state } }; // those of the song's other pages too
+  try { localStorage.setItem(`room:${config.song}`, JSON.stringify(all)); } catch { /* a full or forbidden store */ }
 }
 
 function settings() {
@@ -236,10 +237,12 @@ function digit(event) {
 }
 
 const TEXTS = "input:not([type=range], [type=radio], [type=checkbox]), textarea";
-// Space plays and pauses whatever has the focus, but for a text that is being written.
+const SPACE_IS_THEIRS = `${TEXTS}, select, [type=checkbox]`;
+const REPEATED = /^(Arrow.*|[-+[\]])$/;
+// Space plays and pauses whatever has the focus, but for a text that is being written and what else needs it.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches(TEXTS)) return;
-  if (event.key !== " " && event.target.matches("select, dialog *")) return;
+  if (event.target.matches(event.key === " " ? SPACE_IS_THEIRS : "select, dialog *")) return;
   if (event.target.matches("input[type=range]") && /^(Arrow|Home|End|Page)/.test(event.key)) return;
   const step = event.shiftKey && { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   const act = event.key === " " ? toggle
@@ -247,10 +250,10 @@ document.addEventListener("keydown", (event) => {
     : digit(event) || KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!act) return;
   event.preventDefault();
-  if (event.key !== " " || !event.repeat) act();
+  if (!event.repeat || REPEATED.test(event.key)) act();
 });
 document.addEventListener("keyup", (event) => { // Firefox presses a button that has the focus here
-  if (event.key === " " && !event.target.matches(TEXTS)) event.preventDefault();
+  if (event.key === " " && !event.target.matches(SPACE_IS_THEIRS)) event.preventDefault();
 });
 
 // Keys of headsets, keyboards and lock screens.

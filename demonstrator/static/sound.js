@@ -6,6 +6,9 @@ import { BLEND, RATE, SEGMENT } from "./mixer.js";
 const MARGIN = 4800; // samples before and after a segment, as the server cuts them
 const AHEAD = 2; // segments that are fetched before they are needed
 const SEGMENT_S = SEGMENT / RATE;
+const LATE_S = 0.1; // how far the sound may be ahead of the position that was told
+const RETRY_MS = 500;
+const MOST_TRIES = 10; // of the segment that playing waits for
 const FORMS = { ogg: "audio/ogg; codecs=opus", flac: "audio/flac" };
 const JUMPS = new Set(["stems", "seek", "play", "pause", "tempo"]);
 const NEAR = ["localhost", "127.0.0.1", "[::1]"];
@@ -17,7 +20,8 @@ function usualForm() {
 }
 
 export class Sound {
-  // `changed(sound)` is called when the position or the state has moved, `failed(message)` when nothing can be heard.
+  // `changed(sound)` is called when the position or the state has moved, `failed(message)` when nothing can be heard,
+  // and `failed(null)` when it can again.
   constructor(changed, failed) {
     this.changed = changed;
     this.failed = failed;
@@ -26,6 +30,8 @@ export class Sound {
     this.position = this.duration = 0;
     this.playing = this.waiting = false;
     this.held = new Map(); // index -> a promise of its stems
+    this.tries = new Map(); // index -> how often it failed in a row
+    this.missing = -1; // the segment that playing waits for
     this.settings = new Map(); // the last message of each kind, for an engine that starts later
     this.round = this.serial = 0;
     this.loop = null;
@@ -47,6 +53,7 @@ export class Sound {
   forget() {
     this.round += 1;
     this.held.clear();
+    this.tries.clear();
   }
 
   // ---- commands
@@ -71,6 +78,7 @@ export class Sound {
   // A context that runs in silence costs a phone's battery.
   rest() {
     this.playing = this.waiting = false;
+    this.missing = -1;
     if (this.audio) this.audio.pause();
     setTimeout(() => { if (!this.playing && this.context) this.context.suspend(); }, 500);
   }
@@ -86,8 +94,18 @@ export class Sound {
   // Settings are kept, so that they hold for an engine that starts later.
   set(message) {
     this.settings.set(message.type, message);
-    if (message.type === "loop") { this.loop = message.loop; this.fetchAround(); }
+    if (message.type === "loop") this.setLoop(message);
+    else this.send(message);
+  }
+
+  // An end that is moved to before the place that plays takes it back to the beginning.
+  setLoop(message) {
+    const [old, loop] = [this.loop, message.loop];
+    this.loop = loop;
+    this.fetchAround();
     this.send(message);
+    const was_inside = old && this.position >= old[0] && this.position < old[1];
+    if (loop && was_inside && loop[1] < old[1] && this.position >= loop[1] - LATE_S) this.seek(loop[0]);
   }
 
   resend(kinds) {
@@ -152,8 +170,9 @@ export class Sound {
       return;
     }
     if (late) return;
-    this.position = event.position;
-    this.waiting = event.missing >= 0;
+    this.position = Math.min(event.position, this.duration); // the engine counts whole samples
+    this.missing = event.missing;
+    this.waiting = this.missing >= 0;
     if (this.playing) this.fetchAround(event.missing);
     this.changed(this);
   }
@@ -218,26 +237,35 @@ export class Sound {
       const stems = await promise;
       if (stems && this.held.get(index) === promise) {
         this.post({ type: "segment", index, stems }, [...new Set(stems.flat().map((side) => side.buffer))]);
+        this.heardAgain();
       }
     } catch (error) {
       if (this.held.get(index) !== promise) return;
-      this.held.delete(index);
-      this.again(error);
+      this.again(index, promise, error);
     }
   }
 
-  // A browser that says that it knows Opus and does not gets FLAC; a lost connection is tried again by the next report.
-  again(error) {
+  heardAgain() {
+    this.tries.clear();
+    if (this.broken) this.failed(null);
+    this.broken = false;
+  }
+
+  // A browser that says that it knows Opus and does not gets FLAC; a lost connection is tried again after a pause, by
+  // the next report.
+  again(index, promise, error) {
     if (error.name === "EncodingError" && this.form === "ogg") {
       this.form = "flac";
       this.forget();
       this.fetchAround();
       return;
     }
-    this.failures = (this.failures || 0) + 1;
-    if (this.failures > 5) {
-      this.pause();
-      this.failed(error.message);
-    }
+    setTimeout(() => { if (this.held.get(index) === promise) this.held.delete(index); }, RETRY_MS);
+    this.tries.set(index, (this.tries.get(index) || 0) + 1);
+    if (index !== this.missing || this.tries.get(index) < MOST_TRIES) return;
+    this.tries.clear();
+    this.broken = true;
+    this.pause();
+    this.failed(error.message);
   }
 }

@@ -44,15 +44,19 @@ export class Timeline {
   }
 
   show(from) {
-    this.from = Math.min(Math.max(0, from), this.player.duration * (1 - 1 / this.zoom));
+    this.from = this.inSong(from);
     this.player.moved();
   }
+
+  inSong(from) { return Math.min(Math.max(0, from), this.player.duration * (1 - 1 / this.zoom)); }
 
   // Turn the page when the playhead leaves it.
   follow() {
     const { from, to } = this.shown;
     const { position } = this.player;
-    if (this.zoom > 1 && !this.dragging && (position < from || position > to)) this.show(position - (to - from) * 0.1);
+    const next = this.inSong(position - (to - from) * 0.1);
+    // the last page cannot be turned, though rounding may put the end of the song beyond it
+    if (this.zoom > 1 && !this.dragging && (position < from || position > to) && next !== from) this.show(next);
     const at = this.percent(position);
     for (const head of this.root.querySelectorAll(".head")) {
       head.style.left = `${at}%`;

@@ -242,3 +242,76 @@ def test_the_browser_gives_compressed_segments_back_in_step(page, urls):
     page.click("#play")
     until(page, "window.Player.sound.position > 0.5")
     assert page.evaluate("window.Player.sound.form") == "ogg"
+
+
+def test_the_end_of_the_song_is_the_end_of_a_page_that_is_zoomed_in(page, urls):
+    open_song(page, urls["one"])
+    page.click("#zoom-in")
+    shown = """(duration) => {
+      const { sound, timeline } = window.Player;
+      sound.duration = duration;  // of songs that are no whole number of samples at the engine's rate
+      sound.hear({ type: "state", serial: sound.serial, position: Math.ceil(duration * 48000) / 48000, missing: -1 });
+      return [sound.position, timeline.shown.to];
+    }"""
+    for duration in np.sort(np.random.default_rng(1).uniform(5, 30, 50)):
+        assert page.evaluate(shown, duration) == pytest.approx([duration, duration])
+
+
+def test_an_end_moved_to_before_the_playhead_keeps_it_in_the_loop(page, urls):
+    open_song(page, urls["one"])
+    page.evaluate("window.Player.timeline.setLoop(3, 12)")
+    page.locator("#seek").fill("10")
+    drag(page, "ruler", 12, 11)
+    assert position(page) == 10
+    drag(page, "ruler", 11, 8)
+    assert loop(page) == [3, pytest.approx(8, abs=0.05), True] and position(page) == 3
+
+
+def test_lanes_of_the_song_s_other_pages_are_kept(page, urls):
+    open_song(page, urls["one"])
+    page.click("[data-lane=rest] .mute")
+    lanes = "JSON.parse(Object.entries(localStorage).find(([key]) => key.startsWith('room:'))[1]).lanes"
+    add = '([key, text]) => localStorage.setItem(key, text.replace(\'"lanes":{\', \'"lanes":{"other":{"pan":-70},\'))'
+    page.evaluate(f"Object.entries(localStorage).filter(([key]) => key.startsWith('room:')).forEach({add})")
+    page.click("[data-lane=instrument] .mute")
+    kept = page.evaluate(lanes)
+    assert kept["other"] == {"pan": -70} and kept["rest"]["mute"] and kept["instrument"]["mute"]
+
+
+def test_keys_go_between_a_part_and_the_original_and_space_switches_a_box(page, urls):
+    open_song(page, urls["one"])
+    solo = "['instrument', 'mixture'].map((key) => document.querySelector(`[data-lane=${key}] .solo`).ariaPressed)"
+    for key, wanted in [("1", ["true", "false"]), ("0", ["true", "true"]), ("1", ["true", "false"])]:
+        page.keyboard.press(key)
+        assert page.evaluate(solo) == wanted
+    page.locator("#as-practised").evaluate("(box) => box.focus()")
+    page.keyboard.press("Space")
+    assert not page.is_checked("#as-practised") and not page.evaluate("window.Player.sound.playing")
+
+
+def test_a_connection_that_comes_back_is_heard(context, urls):
+    page = context.new_page()
+    asked: list[str] = []
+
+    def first_fail(route):
+        asked.append(route.request.url)
+        route.abort() if len(asked) <= failing else route.continue_()
+
+    failing = 6  # of two stems: three tries
+    page.route("**/0.flac", first_fail)
+    open_song(page, urls["one"])
+    page.click("#play")
+    until(page, "window.Player.sound.position > 0.3")
+    assert len(asked) == 8 and page.is_hidden("#player-problem")
+    asked.clear()
+    failing = 1000
+    page.reload()
+    page.wait_for_selector(READY)
+    page.locator("#seek").fill("0")
+    page.click("#play")
+    page.wait_for_selector("#player-problem:visible")
+    assert not page.evaluate("window.Player.sound.playing")
+    failing = 0
+    page.click("#play")
+    until(page, "window.Player.sound.position > 0.3")
+    assert page.is_hidden("#player-problem")
