@@ -76,16 +76,17 @@ def beats_of(onsets: Float, frames_per_s: float) -> Beats:
 
 def _onsets(paths: list[str | Path], rate: int, hop: int) -> Iterable[Float]:
     """Rise of each band's level from frame to frame, block by block: (n_frames, N_BANDS)."""
-    edges = np.unique(np.geomspace(2, min(N_FFT // 2, 8000 * N_FFT // rate), N_BANDS + 1).astype(int))
-    waiting = np.zeros((N_FFT // 2, 1), np.float32)
+    n_fft = max(N_FFT, 1 << (2 * hop - 1).bit_length())  # from 51.2 kHz on longer, so that frames overlap by half
+    edges = np.unique(np.geomspace(2, min(n_fft // 2, 8000 * n_fft // rate), N_BANDS + 1).astype(int))
+    waiting = np.zeros((n_fft // 2, 1), np.float32)
     last: Float | None = None
     for parts in zip(*(blocks(path) for path in paths), strict=True):
         song = np.sum(parts, axis=0).mean(axis=1, keepdims=True)
         waiting = np.concatenate([waiting, song])
-        n_frames = (len(waiting) - N_FFT) // hop + 1
+        n_frames = (len(waiting) - n_fft) // hop + 1
         if n_frames < 1:
             continue
-        power = np.abs(frames_stft(waiting, N_FFT, hop)[0]) ** 2
+        power = np.abs(frames_stft(waiting, n_fft, hop)[0]) ** 2
         bands = np.stack([power[a:b].mean(axis=0) for a, b in pairwise(edges)], axis=1)
         levels = (bands**0.25).astype(np.float32)
         joined = np.concatenate([levels[:1] if last is None else last, levels])

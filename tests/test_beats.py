@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from splitstrument.audio.resampling import resample
 from splitstrument.beats import find_beats
 
 RATE = 22050
@@ -36,6 +37,15 @@ def test_beats_and_bars_of_drums_whatever_the_files(tmp_path, rng, bpm, first_s)
     nearest = [min(times, key=lambda time: abs(time - beat)) for beat in found.times_s]
     assert np.abs(found.times_s - nearest).max() < 0.02
     assert times.index(nearest[found.first_of_bar]) % 4 == 0
+
+
+@pytest.mark.parametrize("rate", [96_000, 192_000])
+def test_beats_at_high_rates(tmp_path, rng, rate):
+    audio, times = drums(rng, 120.0, 0.25, 8)
+    soundfile.write(tmp_path / "a.wav", resample(audio, RATE, rate), rate, subtype="PCM_16")
+    found = find_beats([tmp_path / "a.wav"])
+    assert found.bpm == pytest.approx(120, rel=0.01)
+    assert max(min(abs(time - beat) for time in times) for beat in found.times_s) < 0.02
 
 
 @pytest.mark.parametrize("kind", ["silence", "short", "tone", "noise"])
