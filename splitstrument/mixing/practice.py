@@ -48,10 +48,18 @@ class PracticeSettings(Settings):
             raise ValueError(f"end_s must be after start_s ({self.start_s:g} s); it is {self.end_s:g} s")
         return self
 
+    @property
+    def is_stretched(self) -> bool:
+        """Whether speed or key is not the song's own."""
+        return self.speed != 1 or self.semitones != 0
+
+    def part_s(self, song_s: float) -> float:
+        """Return how long the part is in a song of this length."""
+        return min(self.end_s or song_s, song_s) - min(self.start_s, song_s)
+
     def longest_s(self, song_s: float) -> float:
         """Return how long a song of this length becomes."""
-        part = min(self.end_s or song_s, song_s) - min(self.start_s, song_s)
-        return self.count_in * self.beat_s + self.times * part / self.speed
+        return self.count_in * self.beat_s + self.times * self.part_s(song_s) / self.speed
 
 
 def practised(
@@ -67,7 +75,7 @@ def practised(
     if settings.count_in:
         yield count_in(settings.count_in, settings.beat_s, sample_rate_hz, n_channels)
     part = repeated(song, sample_rate_hz, settings)
-    if settings.speed == 1 and settings.semitones == 0:
+    if not settings.is_stretched:
         yield from part
         return
     stretch = Stretch(sample_rate_hz, n_channels, settings.speed, settings.semitones)
@@ -85,6 +93,8 @@ def repeated(song: Callable[[], Iterable[Mix]], sample_rate_hz: int, settings: P
         held = np.zeros((0, 1))  # the last samples, which fade into what lies before the part
         before = np.zeros((0, 1))
         for position, block in _positions(song()):
+            if end is not None and position >= end:
+                break
             before = _append(before, block[: max(0, first - position)], seam)
             inside = block[max(0, first - position) : None if end is None else max(0, end - position)]
             if len(inside):

@@ -100,13 +100,16 @@ def remix_files(
     gain_db = _master_gain_db(settings, before, unscaled)
     ceiling = max(settings.ceiling_dbtp, min(0.0, _peak_dbtp(before)))
     limited = not settings.is_neutral and _peak_dbtp(unscaled) + gain_db > ceiling
-    after = LoudnessMeter(info.sample_rate_hz, n_channels)
+    stretched = settings.practice is not None and settings.practice.is_stretched
+    limiting = ceiling if limited or stretched else None
+    played, after = (LoudnessMeter(info.sample_rate_hz, n_channels) for _ in range(2))
     with AudioWriter(output, info.sample_rate_hz, n_channels, subtype(output), info.n_samples) as writer:
-        for block in _written(stems, settings, info.sample_rate_hz, n_channels, gain_db, ceiling if limited else None):
+        for block in _written(stems, settings, info.sample_rate_hz, n_channels, gain_db, limiting, played):
             writer.write(block)
             after.add(block.astype(np.float32))
             report(len(block) / info.sample_rate_hz)
     heard = after.result()
+    limited = _peak_dbtp(played.result()) > ceiling if stretched else limited
     notes = [*_notes(settings, limited, ceiling), *clipping_notes(heard, subtype(output))]
     result = Remixed(output, before, heard, gain_db, limited, tuple(notes))
     made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
@@ -122,14 +125,31 @@ def _written(
     n_channels: int,
     gain_db: float,
     ceiling_dbtp: float | None,
+    played: LoudnessMeter,
 ) -> Iterator[Mix]:
-    """Blocks of what is written: the mix with its master, played as one practises where that is asked for."""
+    """Blocks of what is written: the mix with its master, played as one practises where that is asked for.
+
+    Another speed or key moves the peaks, so that its limiter comes last; `played` measures what comes to it.
+    """
 
     def song() -> Iterator[Mix]:
-        blocks = (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, sample_rate_hz, n_channels))
+        return (10 ** (gain_db / 20) * mixed for mixed, _ in _mixed(stems, settings, sample_rate_hz, n_channels))
+
+    def limited(blocks: Iterator[Mix]) -> Iterator[Mix]:
         return blocks if ceiling_dbtp is None else limited_blocks(blocks, sample_rate_hz, n_channels, ceiling_dbtp)
 
-    return practised(song, sample_rate_hz, n_channels, settings.practice) if settings.practice else song()
+    practice = settings.practice
+    if practice is None:
+        return limited(song())
+    if not practice.is_stretched:
+        return practised(lambda: limited(song()), sample_rate_hz, n_channels, practice)
+    return limited(_measured(practised(song, sample_rate_hz, n_channels, practice), played))
+
+
+def _measured(blocks: Iterable[Mix], meter: LoudnessMeter) -> Iterator[Mix]:
+    for block in blocks:
+        meter.add(block.astype(np.float32))
+        yield block
 
 
 def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[AudioInfo, Callable[[Path], str]]:
@@ -278,5 +298,5 @@ def clipping_notes(mix: Loudness, subtype: str) -> Iterator[str]:
     if peak is not None and peak > CLIP_DBFS and subtype not in ("FLOAT", "DOUBLE"):
         yield (
             f"The song peaks at {peak:+.1f} dBFS, more than this format holds, and was clipped there: "
-            "write a WAV, or give a --loudness."
+            "write it as WAV, or set a loudness in LUFS."
         )

@@ -48,6 +48,18 @@ def test_a_count_in_comes_first_and_speed_makes_it_longer(rng):
     assert all(loud)
 
 
+def test_nothing_behind_the_part_is_mixed(rng):
+    song, taken = rng.normal(0, 0.1, (4 * RATE, 1)), []
+
+    def blocks():
+        for start in range(0, len(song), 1000):
+            taken.append(start)
+            yield song[start : start + 1000]
+
+    sound = np.concatenate(list(practised(blocks, RATE, 1, PracticeSettings(end_s=1, times=3))))
+    assert len(sound) == 3 * RATE and max(taken) == RATE
+
+
 def test_the_defaults_play_the_song_and_a_start_behind_its_end_nothing(rng):
     song = rng.normal(0, 0.1, (3000, 2))
     assert np.array_equal(played(song, PracticeSettings()), song)
@@ -58,6 +70,23 @@ def test_the_defaults_play_the_song_and_a_start_behind_its_end_nothing(rng):
 def test_settings_out_of_bounds_are_refused(wrong):
     with pytest.raises(SettingsError):
         validate(wrong, PracticeSettings, "The mix")
+
+
+@pytest.mark.parametrize("practice", [{"speed": 0.7}, {"semitones": 3}])
+def test_another_speed_or_key_is_limited_last(tmp_path, practice):
+    time_s = np.arange(2 * 16_000) / 16_000
+    audio = sum(np.sin(2 * np.pi * 200 * odd * time_s) / odd for odd in range(1, 20, 2))  # square: phases make peaks
+    audio *= 0.9 / np.abs(audio).max()
+    stems = {"guitar": tmp_path / "guitar.wav"}
+    soundfile.write(stems["guitar"], audio, 16_000, subtype="PCM_16")
+    settings = validate({"loudness": "off", "practice": practice}, RemixSettings, "The mix")
+    done = remix_files(stems, tmp_path / "mix.wav", settings)
+    ceiling = max(-1.0, min(0.0, done.song.true_peak_dbtp))
+    assert done.limited and done.mix.true_peak_dbtp <= ceiling + 0.05
+    assert np.abs(soundfile.read(tmp_path / "mix.wav")[0]).max() < 1
+    soundfile.write(stems["guitar"], 0.1 * audio, 16_000, subtype="PCM_16")
+    quiet = remix_files(stems, tmp_path / "quiet.wav", settings)
+    assert not quiet.limited and quiet.notes == ()
 
 
 def test_a_remix_is_written_as_one_practises_with_silent_ranges(tmp_path, rng):
