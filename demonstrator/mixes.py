@@ -29,6 +29,7 @@ LOUDNESS = {
     "-23": "-23 LUFS (radio)",
 }
 LEAST_DB, MOST_DB = -60.0, 12.0
+SHORTEST_S = 0.005  # of a part
 
 
 def stems_of(job: Job) -> dict[str, str]:
@@ -89,13 +90,18 @@ def settings_from(form: Form, stems: list[str], room: RoomSettings) -> RemixSett
 
 
 def check_length(room: RoomSettings, job: Job, most_s: float) -> None:
-    """Refuse a mix that would be too long.
+    """Refuse a mix that would be too long, or of nothing.
 
     Raises
     ------
     SettingsError
     """
-    length_s = room.practice.longest_s((job.result or {})["duration_s"]) if room.practice else 0.0
+    song_s = float((job.result or {})["duration_s"])
+    if room.practice and room.practice.part_s(song_s) < min(SHORTEST_S, song_s):
+        raise SettingsError(
+            f"The part from {room.practice.start_s:g} s on is empty: this song ends at {song_s:.1f} s; choose another."
+        )
+    length_s = room.practice.longest_s(song_s) if room.practice else 0.0
     if length_s > most_s:
         raise SettingsError(
             f"The mix would be {length_s / 60:.1f} minutes long, and at most {most_s / 60:g} are made here: "
@@ -158,6 +164,19 @@ class Mix(Handler):
         with self.refusals():
             mix = add_mix(self.site, job, settings, kind, self.visitor, web.ctx.address)
         raise see_other(f"/songs/{mix.id}")
+
+
+def mixes_of(site: Site, job: Job, owner: str) -> list[tuple[Job, str]]:
+    """A visitor's mixes of a separation, oldest first, each with what it did."""
+    names = dict(site.mixed_stems(job))
+    return [
+        (other, "; ".join(changes_of(other, names)))
+        for other in site.store.of_song(job.song)
+        if other.kind == "remix"
+        and other.parent == job.id
+        and other.owner == owner
+        and other.state not in ("failed", "cancelled")
+    ]
 
 
 def changes_of(job: Job, name_of: dict[str, str]) -> list[str]:

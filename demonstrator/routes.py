@@ -18,9 +18,9 @@ from demonstrator.handler import Handler, plain_methods, see_other, wants_json
 from demonstrator.job import TITLE_LENGTH, Job, new_id
 from demonstrator.library import Library, Rename
 from demonstrator.links import LinkError, check_link, refuse_private_host
-from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of
+from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of, mixes_of
 from demonstrator.rooms import compare_room, song_room
-from demonstrator.saving import FORMS, Save, Zip, download_name, sizes
+from demonstrator.saving import FORMS, Save, Zip, download_name, is_flac_exact, sizes
 from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file
 from demonstrator.site import HERE, Site, clean_title
@@ -131,7 +131,7 @@ class Song(Handler):
         ]  # fmt: skip
         room = song_room(self.site, job)
         files = {stem: sizes(self.site, job, stem) for stem in job.stems}
-        asked = (words, LOUDNESS, FORMATS)
+        asked = (words, LOUDNESS, FORMATS, mixes_of(self.site, job, self.visitor), is_flac_exact(self.site, job))
         return self.page("result", job.title, job, room, siblings, self.token, owner, STRENGTHS, files, *asked)
 
 

@@ -6,6 +6,7 @@ a time, and lie in the result's folder from then on.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,8 +28,11 @@ FORMS = ("mp3", "flac", "wav")
 MP3_KBPS = 192  # what libsndfile writes of two channels at its usual level, about
 MP3_RATES_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 FLAC_SHARE = 0.65  # of 16 bits a sample, about
+INTEGERS = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24")
 SMALL_BYTES = 1_000_000
 PATIENCE_S = 120.0
+AT_MOST = 4  # requests that convert or wait for it, so that the server's other threads stay free
+_at_most = threading.BoundedSemaphore(AT_MOST)
 _one_at_a_time = threading.BoundedSemaphore(1)
 
 
@@ -44,8 +48,6 @@ class Save(Handler):
         try:
             with self.refusals():
                 path = stem_file(self.site, job, stem, form)
-        except TimeoutError:
-            raise self.refuse("503 Service Unavailable", "The server is busy: try again.", Retry_After="10") from None
         except AudioFileError:
             raise self.refuse("409 Conflict", f"{form.upper()} cannot hold this song: take WAV.") from None
         return send_file(path, download_name(self.site, job, stem, path.suffix))
@@ -61,13 +63,15 @@ class Zip(Handler):
             raise self.refuse("400 Bad Request", f"Stems are written as {', '.join(FORMS)}.")
         if form != "wav":
             self.made_by_get()
-        return send_zip(self._files(job, form), f"{job.title} - {job.model}.zip")
+        with self.refusals():
+            files = list(self._files(job, form))
+        return send_zip(files, f"{job.title} - {job.model}.zip")
 
     def _files(self, job: Job, form: str) -> Iterator[tuple[str, Path]]:
         for stem in job.stems:
             try:
                 path = stem_file(self.site, job, stem, form)
-            except (AudioFileError, Busy, OSError):  # the zip has begun: what cannot be made comes as it is
+            except AudioFileError:  # a format that cannot hold this song: it comes as it is
                 path = stem_file(self.site, job, stem, "wav")
             yield download_name(self.site, job, stem, path.suffix), path
         sidecar = self.result_file(job, job.files["sidecar"])
@@ -92,26 +96,49 @@ def stem_file(site: Site, job: Job, stem: str, form: str) -> Path:
 
     Raises
     ------
-    TimeoutError
-        If others are being made for too long.
     Busy
-        If there is no room for it.
+        If there is no room for it, or too many others are being made, or for too long.
     """
-    source = site.store.job_folder(job.id) / "result" / job.files[stem]
+    source = _source(site, job, stem)
     kept = kept_file(site, job, stem, form)
     if form == "wav" or kept.is_file():
         return source if form == "wav" else kept
-    if not _one_at_a_time.acquire(timeout=PATIENCE_S):
-        raise TimeoutError
-    try:
+    with _turn():
         if not kept.is_file():
             with site.room.bytes(source.stat().st_size + SMALL_BYTES):
                 artist = str((job.result or {}).get("artist", ""))
                 _convert(source, kept, Tags(title=f"{job.title} ({site.label(job, stem)})", artist=artist))
                 site.room.measure(job.id)
-    finally:
-        _one_at_a_time.release()
     return kept
+
+
+@contextlib.contextmanager
+def _turn() -> Iterator[None]:
+    """Wait for the one conversion at a time, unless as many wait already as may."""
+    busy = Busy("503 Service Unavailable", "The server is busy: try again.", 10)
+    if not _at_most.acquire(blocking=False):
+        raise busy
+    try:
+        if not _one_at_a_time.acquire(timeout=PATIENCE_S):
+            raise busy
+        try:
+            yield
+        finally:
+            _one_at_a_time.release()
+    finally:
+        _at_most.release()
+
+
+def is_flac_exact(site: Site, job: Job) -> bool:
+    """Whether FLAC holds the stems to the bit: it has no floating point, and at most 24 bits."""
+    try:
+        return all(probe(_source(site, job, stem)).subtype in INTEGERS for stem in job.stems)
+    except AudioFileError:  # deleted meanwhile
+        return False
+
+
+def _source(site: Site, job: Job, stem: str) -> Path:
+    return site.store.job_folder(job.id) / "result" / job.files[stem]
 
 
 def sizes(site: Site, job: Job, stem: str) -> dict[str, float]:

@@ -293,7 +293,7 @@ def _describe(separated: Any, folder: Path, report: Report) -> dict[str, Any]:
         "stems": list(stems),
         "pictures": list(view.pictures),
         "gain": min(1.0, 1 / max(pictures.peak_of(list(stems.values())), 1e-9)),
-        "duration_s": round(view.duration_s, 3),
+        "duration_s": view.duration_s,
         "sample_rate_hz": view.sample_rate_hz,
         "audible": audible,
         "confidence": round(activity.confidence, 3),

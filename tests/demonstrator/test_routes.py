@@ -17,6 +17,7 @@ import soundfile
 from demonstrator_site import RATE, Client, make_model, raw, running_server, settings_for, song_bytes
 from waiting import wait_until
 
+from demonstrator import saving
 from demonstrator.handler import Handler
 from demonstrator.routes import ROUTES
 from demonstrator.sending import parse_range
@@ -128,6 +129,30 @@ def test_stems_are_saved_as_mp3_flac_or_wav_with_tags(done):
     assert client.get(f"{path}/zip?form=exe").status == 400
 
 
+def test_a_song_of_a_sample_more_has_a_segment_more(client):
+    path = client.send(song_bytes(8 + 1 / RATE))
+    client.wait(path)
+    assert [client.get(f"{path}/sound/rest/{index}.flac").status for index in (2, 3)] == [200, 404]
+
+
+def test_few_requests_wait_for_the_converter_and_the_others_are_told(client):
+    path = client.send(song_bytes(1, "WAV", "FLOAT"))
+    client.wait(path)
+    page = client.get(path).text
+    assert "WAV without loss; FLAC in 24 bits" in page and "WAV gives the song back" in page
+    for _ in range(saving.AT_MOST):
+        assert saving._at_most.acquire(timeout=60)
+    try:
+        for address in ("save/rest.flac", "zip?form=mp3"):
+            answer = client.get(f"{path}/{address}")
+            assert answer.status == 503 and answer.headers["retry-after"] == "10"
+        assert client.get(f"{path}/zip").status == 200
+    finally:
+        for _ in range(saving.AT_MOST):
+            saving._at_most.release()
+    assert client.get(f"{path}/save/rest.flac").status == 200
+
+
 def test_view_has_peaks_of_every_stem_and_the_activity(done):
     client, path = done
     view = client.get(f"{path}/view").json()
@@ -213,6 +238,9 @@ def test_a_mix_is_what_the_command_line_would_write(done, tmp_path):
     sidecar = client.get(f"{mix}/sidecar")
     assert sidecar.json()["settings"]["loudness"] == -23 and "/tmp" not in sidecar.text
     assert client.post(f"{path}/mix", fields).headers["location"] == mix
+    page = client.get(path).text
+    assert f'href="{mix}"' in page and "Ma chanson é, FLAC" in page and "Guitar: -12.0 dB; Rest: +3.5 dB, warm" in page
+    assert "WAV and FLAC without loss" in page and mix not in Client(f"http://{client.netloc}/").get(path).text
 
 
 def test_a_mix_is_written_as_one_practises(done):
@@ -227,7 +255,8 @@ def test_a_mix_is_written_as_one_practises(done):
 
 
 ROOMS = (
-    "[", "[]", '{"practice": {"speed": 9}}', '{"practice": {"times": 50, "speed": 0.25, "beat_s": 8}}',
+    '{"practice": {"start_s": 60}}', '{"practice": {"start_s": 60, "speed": 0.5}}', "[", "[]",
+    '{"practice": {"speed": 9}}', '{"practice": {"times": 50, "speed": 0.25, "beat_s": 8}}',
     '{"stems": {"rest": {"pan": 7}}}', '{"stems": {"voice": {"pan": 1}}, "else": 1}', "[" * 5000,
 )  # fmt: skip
 
