@@ -1,7 +1,7 @@
 """Guitar or not, on recorded sounds that no training had: how well the recogniser tells them apart.
 
     splitstrument dataset fetch sonic-pi-samples gcompris-qt-data lmms-common -o data/ingredients
-    python -m splitstrument.corpus.guitar_or_not --ingredients data/ingredients --songs data/frets_on_fire
+    python -m splitstrument.corpus.guitar_or_not --ingredients data/ingredients --songs data/fof_set
 
 Clips are those of Sonic Pi, GCompris and LMMS whose names say what they are; songs are stem sets of real bands with the
 guitar known. Prints the area under the curve over excerpts of three seconds. GCompris' and LMMS' guitars are also in

@@ -1,7 +1,7 @@
 """How far a mix is from a published one in loudness, spectrum and dynamics: no mix, an automatic mix, the published.
 
-    python -m splitstrument.mixing.distance data/frets_on_fire data/muldjord --lead guitar
-    python -m splitstrument.mixing.distance data/frets_on_fire -o mixes --seconds 60
+    python -m splitstrument.mixing.distance data/fof_set data/muldjord_set --lead guitar
+    python -m splitstrument.mixing.distance data/fof_set -o mixes --seconds 60
 
 Songs of stem sets, whose files add up to the published mix. *No mix* is what a recording hands over: lead and backing
 each at -23 LUFS, added. *Automatic* is what `automix` makes of the same two. Both, and the published mix, are brought

@@ -72,7 +72,7 @@ def _write_mean(files: Sequence[Path], path: Path) -> None:
         raise missing_extra("Averaging models", "train") from None
     with atomic_path(path) as temporary:
         shutil.copyfile(files[0], temporary)
-        with h5py.File(temporary, "r+") as mean:
+        with h5py.File(temporary, "r+", locking=False) as mean:  # `atomic_path` holds its lock already
             names: list[str] = []
             mean.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
             for name in names:

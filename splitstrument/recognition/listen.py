@@ -61,20 +61,32 @@ def recognise(
     Raises
     ------
     SettingsError
-        If `audio` is empty, of another shape or not finite, or the rate or `every_s` is out of range.
+        If `audio` is empty, of another shape, has more than 64 channels or values that are no sound, or the rate or
+        `every_s` is out of range.
     ModelError
     """
-    song = np.asarray(audio, np.float32)
-    if song.ndim not in (1, 2) or not song.size or not np.isfinite(song).all():
-        raise SettingsError(
-            f"Audio should be (n_samples, n_channels) or (n_samples,), finite, at least one sample; got {song.shape}."
-        )
-    song = song.reshape(len(song), -1)
+    song = _checked(audio)
     rate = int(sample_rate_hz)
     if not RATES_HZ[0] <= rate <= RATES_HZ[1] or rate != sample_rate_hz:
         raise SettingsError(f"The sample rate {sample_rate_hz!r} is no whole number of {RATES_HZ}: give it in Hz.")
     blocks = (song[start : start + BLOCK] for start in range(0, len(song), BLOCK))
     return recognise_blocks(blocks, song.shape[1], rate, every_s, _loaded(model))
+
+
+def _checked(audio: ArrayLike) -> Float:
+    """A song as (n_samples, n_channels) float32."""
+    song = np.asarray(audio, np.float32)
+    if song.ndim not in (1, 2) or not song.size or not np.isfinite(song).all():
+        raise SettingsError(
+            f"Audio should be (n_samples, n_channels) or (n_samples,), finite, at least one sample; got {song.shape}."
+        )
+    if song.ndim == 2 and song.shape[1] > MAX_CHANNELS:
+        raise SettingsError(
+            f"Audio should be (n_samples, n_channels) of up to {MAX_CHANNELS} channels; got {song.shape}: transpose it."
+        )
+    if (largest := float(np.abs(song).max())) > LOUDEST:
+        raise SettingsError(f"Audio holds values that are no sound ({largest}): full scale should be 1.0.")
+    return song.reshape(len(song), -1)
 
 
 def recognise_file(

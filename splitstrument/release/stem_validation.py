@@ -1,7 +1,7 @@
 """Score models on stem sets, in stereo, instrument and rest, beside what needs no model; for choosing.
 
-    python -m splitstrument.release.stem_validation guitar piano runs/band --set data/val_a --set data/muldjord
-    python -m splitstrument.release.stem_validation runs/band+last --set data/muldjord --tracks armygeddon -o a.json
+    python -m splitstrument.release.stem_validation guitar runs/band --set data/choice_notes --set data/muldjord_set
+    python -m splitstrument.release.stem_validation runs/band+last --set data/muldjord_set --tracks armygeddon -o a.json
 
 Models are shipped ones by name, or folders (``+last``: its last weights); each answers the stems it has. Of the middle
 minute of every song, for each known stem that is audible: SI-SDR of the instrument and SDR of the rest over both

@@ -111,13 +111,13 @@ def report(scored: Sequence[Scored]) -> str:
 
 def seed_table(scored: Sequence[Scored]) -> list[str]:
     """Mean and spread of the scores over the seeds of each training, as one table; none where there are no seeds."""
-    groups: dict[str, list[Scored]] = {}
+    groups: dict[str, dict[Any, Scored]] = {}
     for one in scored:
         if "seed" in one.job.changes:
-            groups.setdefault(one.job.group, []).append(one)
+            groups.setdefault(one.job.seedless, {})[one.job.changes["seed"]] = one
     rows = []
     for name, members in groups.items():
-        scores = [median(one.record, ESTIMATE, "instrument", "si_sdr") for one in members]
+        scores = [median(one.record, ESTIMATE, "instrument", "si_sdr") for one in members.values()]
         known = [score for score in scores if score is not None]
         if len(known) > 1:
             spread = f"{statistics.stdev(known):.2f}"

@@ -142,7 +142,7 @@ class Loop:
                 position.best_epoch = self.epoch_of_step
                 self.run.write_weights(self.trainer.network, BEST_FILE)
             if self.settings.records.keep_best and self.team.index == 0:
-                this = {"epoch": self.epoch_of_step, "val_loss": val_loss}
+                this = {"epoch": self.epoch_of_step, "val_loss": val_loss, "val_si_sdr": si_sdr}
                 keep_top(self.run, self.trainer.network, [*position.rows, this], self.settings.records.keep_best)
         rate = float(self.trainer.optimizer.learning_rate)
         row = (

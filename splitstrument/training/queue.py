@@ -26,6 +26,7 @@ from splitstrument.training.run_folder import FAILURE_FILE, RESULT_FILE, is_lock
 from splitstrument.training.search import PruneSettings, SearchSettings
 
 PRUNED_FILE = "pruned.json"
+SEED_SUFFIX = r"-seed_\d+"
 
 
 class QueuedTraining(Settings):
@@ -97,6 +98,11 @@ class Job:
     scale: dict[str, Any] = field(default_factory=dict)
     group: str = ""
     prune: PruneSettings | None = None
+
+    @property
+    def seedless(self) -> str:
+        """Name without its seed. Trials of a search differ in more than that: each has a name of its own here."""
+        return re.sub(SEED_SUFFIX, "", self.name)
 
     def arguments(self, extra: Sequence[str] = ()) -> list[str]:
         """Return the arguments of ``splitstrument`` that start or resume it."""
@@ -198,10 +204,10 @@ def over_seeds(jobs: Sequence[Job], found: Sequence[Status]) -> list[dict[str, A
     -------
     A dict each: ``training``, ``seeds``, ``mean``, ``deviation`` (of the sample), ``lowest``, ``highest``.
     """
-    groups: dict[str, list[float]] = {}
+    groups: dict[str, dict[Any, float]] = {}
     for job, status in zip(jobs, found, strict=True):
         if status.state == "finished" and status.best_loss is not None and "seed" in job.changes:
-            groups.setdefault(job.group, []).append(status.best_loss)
+            groups.setdefault(job.seedless, {})[job.changes["seed"]] = status.best_loss
     return [
         {
             "training": group,
@@ -211,7 +217,7 @@ def over_seeds(jobs: Sequence[Job], found: Sequence[Status]) -> list[dict[str, A
             "lowest": min(losses),
             "highest": max(losses),
         }
-        for group, losses in groups.items()
+        for group, losses in ((group, list(of_seed.values())) for group, of_seed in groups.items())
         if len(losses) > 1
     ]
 
@@ -230,7 +236,7 @@ def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
         for suffix, changes in entry.variants():
             name = safe_name((entry.name or recipe.stem) + suffix)
             changes = {**queue.set, **entry.set, **changes}
-            group = re.sub(r"-(seed|trial)_\d+", "", name)
+            group = re.sub(rf"{SEED_SUFFIX}|-trial_\d+", "", name)
             prune = entry.search.prune if entry.search else None
             yield Job(name, recipe, folder / name, {**changes, "name": name}, entry.scale, group, prune)
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from splitstrument.errors import SettingsError
+from splitstrument.errors import DatasetError, SettingsError
 from splitstrument.files import real_path
+from splitstrument.pairs import find_pairs
 from splitstrument.settings import MAX_BASES, MAX_YAML_BYTES, Loaded, load_settings, parse_yaml, settings_from_data
+from splitstrument.stem_set import read_set
+from splitstrument.training.data_settings import DatasetSource
 from splitstrument.training.settings import TrainingSettings
 
 
@@ -26,11 +28,14 @@ def load_recipe(
         loaded = settings_from_data(data, TrainingSettings, overrides, recipe.name)
     else:
         loaded = load_settings(recipe, TrainingSettings, overrides)
-    return Loaded(placed(loaded.settings, places), loaded.origins)
+    return Loaded(placed(loaded.settings, places, recipe.parent), loaded.origins)
 
 
-def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSettings:
-    """Point datasets elsewhere by ``NAME=PATH``, second instruments by ``NAME.second=PATH``; their names stay."""
+def placed(settings: TrainingSettings, places: tuple[str, ...], recipe_folder: Path | None = None) -> TrainingSettings:
+    """Point datasets elsewhere by ``NAME=PATH``, second instruments by ``NAME.second=PATH``; their names stay.
+
+    What the recipe holds out and the other data do not have need not be held out.
+    """
     sources = {source.label: source for source in settings.datasets}
     seconds = {source.second.label: source.label for source in settings.datasets if source.second}
     for text in places:
@@ -39,15 +44,28 @@ def placed(settings: TrainingSettings, places: tuple[str, ...]) -> TrainingSetti
             known = ", ".join([*sources, *seconds])
             raise SettingsError(f"--dataset {text!r} should be NAME=PATH with a NAME of {known}.")
         moved, part = (seconds[name], "second_path") if name in seconds else (name, "path")
-        held_out = _there(path, sources[moved].exclude) if part == "path" else sources[moved].exclude
-        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path, "exclude": held_out})
+        sources[moved] = sources[moved].model_copy(update={"name": moved, part: path})
+    for label in {seconds.get(name, name) for name in (text.partition("=")[0] for text in places)}:
+        held_out = _there(sources[label], settings, recipe_folder)
+        sources[label] = sources[label].model_copy(update={"exclude": held_out})
     return settings.model_copy(update={"datasets": tuple(sources.values())})
 
 
-def _there(folder: str, tracks: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of a recipe's held-out tracks that other data have: what is not there need not be held out."""
-    place = Path(folder)
-    return tuple(name for name in tracks if not place.is_dir() or any(place.glob(f"tracks_*/{glob.escape(name)}")))
+def _there(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> tuple[str, ...]:
+    """Those of a dataset's held-out tracks that it has; all where it cannot be read, which is said when it is."""
+    from splitstrument.training.data.tracks import locate
+
+    names: set[str] = set()
+    try:
+        for part in filter(None, (source, source.second)) if source.exclude else ():
+            folder = locate(part, recipe_folder)
+            if settings.data.source == "stems":
+                names |= set(read_set(folder).tracks)
+            else:
+                names |= {pair.name for pair in find_pairs(folder, settings.model.spectrogram.sample_rate_hz)}
+    except DatasetError:
+        return source.exclude
+    return tuple(name for name in source.exclude if name in names)
 
 
 def _assignment(text: str) -> tuple[str, Any]:

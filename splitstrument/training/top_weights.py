@@ -17,11 +17,14 @@ def file_of(epoch: int) -> str:
 
 
 def best_epochs(rows: Sequence[Mapping[str, Any]], count: int) -> list[int]:
-    """The epochs with the lowest validation losses, best first; the last ones where nothing validates."""
-    known = [row for row in rows if row["val_loss"] is not None]
-    if not known:
+    """The best epochs, best first: those of the highest SI-SDR of songs where rows have one (``best_by: si_sdr``), or
+    else of the lowest validation loss; the last ones where nothing validates.
+    """
+    by_songs = [(-row["val_si_sdr"], row["epoch"]) for row in rows if row.get("val_si_sdr") is not None]
+    by_loss = [(row["val_loss"], row["epoch"]) for row in rows if row["val_loss"] is not None]
+    if not by_songs and not by_loss:
         return [row["epoch"] for row in rows[-count:]][::-1]
-    return [row["epoch"] for row in sorted(known, key=lambda row: (row["val_loss"], row["epoch"]))[:count]]
+    return [epoch for _, epoch in sorted(by_songs or by_loss)[:count]]
 
 
 def keep_top(run: RunFolder, network: Any, rows: Sequence[Mapping[str, Any]], count: int) -> None:

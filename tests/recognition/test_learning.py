@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import yaml
 
 from splitstrument import audio
 from splitstrument.errors import DatasetError
+from splitstrument.recipes import recipes_folder
 from splitstrument.recognition.classes import all_classes, class_of_program, classes_of_name
 from splitstrument.recognition.features import CHUNK_FRAMES, CHUNK_STEPS, N_MELS, RATE_HZ, chunk_samples
 from splitstrument.recognition.learning.examples import of_parts, of_sets, window_labels, window_scores
 from splitstrument.recognition.learning.overlay import Drawer, batches, step_labels
 from splitstrument.recognition.learning.pool import cut_parts, cut_set, read_pool, write_pool
+from splitstrument.recognition.learning.recipe import RecogniserRecipe, Sounds, read_recipe
+from splitstrument.recognition.learning.score import _baseline_scores
+from splitstrument.recognition.learning.train import sounds_to_examples, training_pools
 from splitstrument.recognition.learning.truth import truth_of_class, truth_of_stem
 from splitstrument.stem_set import STEMS, SetTrack, read_set, write_files, write_listing
 
@@ -144,6 +149,51 @@ def test_programs_and_names_lead_to_classes():
         None,
     ]
     assert classes_of_name("vocals") == ("voice",) and classes_of_name("other") == ()
+
+
+def test_the_stem_sets_of_the_shipped_recipe_are_made_here():
+    """Each is the output of a recipe that renders a stem set (bands: corpus_NAME), or of `dataset stem-set`."""
+    recipe, folder = read_recipe("recognise"), recipes_folder("datasets")
+    rendered = {path.stem for path in folder.glob("*.yaml") if "\ntarget:" not in path.read_text()}
+    rendered |= {name.replace("corpus", "band") for name in rendered} | {"band"}
+    text = "".join(path.read_text() for path in folder.glob("*.yaml"))
+    used = [*recipe.more_moments, *recipe.train.sets]
+    used += [root for one in (recipe.choose, *recipe.score.values()) for root in (*one.sets, *one.under)]
+    lost = [root for root in used if root.name not in rendered and not re.search(rf"stem-set .* -o {root} ", text)]
+    assert lost == []
+    assert set(recipe.more_moments) <= set(recipe.train.sets)
+
+
+def test_what_is_kept_belongs_to_its_recipe(rendered, parts, tmp_path):
+    """Another recipe with the same cache cuts its own sounds; the same one cuts nothing again."""
+    said: list[str] = []
+
+    def pools(**changes):
+        recipe = {"name": "mine", "train": {"sets": [rendered]}, "choose": {}, "cache": tmp_path, "moments": 2}
+        return training_pools(RecogniserRecipe.model_validate({**recipe, **changes}), said.append)
+
+    first, again, more = pools(), pools(seed=3), pools(moments=6)
+    assert said == ["cutting sets"] * 2
+    assert len(first[0]) == len(again[0]) < len(more[0])
+    solos = [sounds_to_examples(Sounds(parts=(parts,), under=under), tmp_path / "x") for under in ((), (rendered,))]
+    assert not np.array_equal(solos[0].features, solos[1].features)
+
+
+def test_baselines_are_fitted_again_for_a_new_entry(rendered, parts, tmp_path):
+    pytest.importorskip("sklearn")
+    recipe = RecogniserRecipe(
+        name="mine",
+        train=Sounds(sets=(rendered,), parts=(parts,)),
+        choose=Sounds(parts=(parts,)),
+        cache=tmp_path,
+        moments=2,
+    ).model_copy(update={"baseline_overlays": 16})
+    one = sounds_to_examples(recipe.choose, tmp_path / "choose")
+    said: list[str] = []
+    _baseline_scores(recipe, {"a": one}, said.append)
+    scores = _baseline_scores(recipe, {"a": one, "b": one}, said.append)
+    assert len(scores["b"]) == len(one)
+    assert said.count("fitting support vector machines") == 2
 
 
 @pytest.mark.slow

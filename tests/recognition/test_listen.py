@@ -86,6 +86,14 @@ def test_what_is_no_song_is_one_sentence(song, rate):
         splitstrument.recognise(song, rate)
 
 
+@pytest.mark.parametrize(
+    ("song", "said"), [(np.zeros((2, 44_100)), "transpose it"), (np.full((44_100, 2), 1e7), "full scale should be")]
+)
+def test_arrays_with_too_many_channels_or_too_large_values_are_refused(song, said):
+    with pytest.raises(SettingsError, match=said):
+        splitstrument.recognise(song, 44_100)
+
+
 def test_files_that_are_no_songs_do_not_stop_the_others(song, tmp_path):
     audio.write(tmp_path / "song.flac", song, RATE_HZ)
     (tmp_path / "broken.wav").write_bytes(b"RIFF no song at all")

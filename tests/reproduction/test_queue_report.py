@@ -30,3 +30,5 @@ def test_scores_have_a_mean_and_a_spread_over_seeds():
     assert [cell.strip() for cell in row[1:-1]] == ["wide", "2", "3.00", "1.41", "2.00", "4.00"]
     assert len(header) == len(row)
     assert seed_table(runs[2:]) == []
+    trials = [scored(f"fixed-trial_00{number}", "fixed", [1.0], {"seed": 5}) for number in range(2)]
+    assert seed_table(trials) == []

@@ -66,9 +66,9 @@ def test_the_si_sdr_of_songs_is_that_of_a_separation(folder, run):
 
 
 def test_the_best_epochs_are_kept_and_their_mean_is_a_model(run, tmp_path):
-    losses = [float(row["val_loss"]) for row in rows_of(run)]
+    scores = [float(row["val_si_sdr"]) for row in rows_of(run)]
     kept = sorted(path.name for path in (run / "top").iterdir())
-    assert kept == sorted(f"epoch_{1 + index:05}.weights.h5" for index in np.argsort(losses)[:2])
+    assert kept == sorted(f"epoch_{1 + index:05}.weights.h5" for index in np.argsort(scores)[-2:])
     model = average_models([run], tmp_path / "mean")
     assert read_model_folder(tmp_path / "mean").description.summary.startswith("The mean of 2 weights.")
     name = "layers/conv2d/vars/0"
@@ -90,6 +90,11 @@ def test_best_epochs_are_by_validation_or_the_last_ones():
     rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate([3.0, 1.0, 2.0, 1.0], 1)]
     assert best_epochs(rows, 3) == [2, 4, 3]
     assert best_epochs([{"epoch": epoch, "val_loss": None} for epoch in (1, 2, 3)], 2) == [3, 2]
+
+
+def test_the_epochs_that_are_kept_are_those_with_the_best_songs():
+    rows = [{"epoch": n, "val_loss": float(n), "val_si_sdr": si_sdr} for n, si_sdr in enumerate([-3.0, 2.0, 5.0], 1)]
+    assert best_epochs(rows, 2) == [3, 2]
 
 
 def test_the_rate_finder_names_the_steepest_fall():

@@ -273,6 +273,27 @@ def test_seeds_of_one_training_have_a_mean_and_a_spread(recipe, tmp_path):
     assert (second["lowest"], second["highest"], second["seeds"]) == (10.0, 20.0, 2)
 
 
+def test_trials_of_a_search_are_no_seeds_of_one_training(recipe, tmp_path):
+    def search():
+        return {"trials": 3, "space": {"optimizer.learning_rate": [1e-4, 1e-3, 1e-2]}}
+
+    jobs = read_jobs(
+        [
+            queue_of(
+                recipe,
+                {"recipe": "tiny.yaml", "grid": {"seed": [0, 1]}, "search": search()},
+                {"recipe": "tiny.yaml", "name": "fixed", "set": {"seed": 5}, "search": search()},
+            )
+        ],
+        tmp_path / "runs",
+    )
+    rows = over_seeds(jobs, [Status(job.name, "finished", best_loss=float(n)) for n, job in enumerate(jobs)])
+    assert [(row["training"], row["seeds"], row["mean"]) for row in rows] == [
+        (f"tiny-trial_00{number}", 2, number + 1.5) for number in range(3)
+    ]
+    assert {job.group for job in jobs} == {"tiny", "fixed"}
+
+
 # what `splitstrument train` leaves and how it ends, in a hundredth of a second: epoch after epoch of one loss
 TRIAL = """
 import json, pathlib, signal, sys, time

@@ -8,13 +8,17 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from joint_data import joint_settings, make_joint_songs
 from places import ROOT, SHARED
+from training_data import make_pairs
 
 from splitstrument.cli import cli
 from splitstrument.errors import SettingsError
 from splitstrument.reproduction.published import HEADER, published_rows, track_counts
+from splitstrument.stem_set import SetTrack, write_listing
 from splitstrument.tables import markdown
-from splitstrument.training.recipes import import_configuration, load_recipe, parse_jsonc
+from splitstrument.training.data.tracks import load_tracks
+from splitstrument.training.recipes import import_configuration, load_recipe, parse_jsonc, placed
 
 RECIPES = sorted(path for path in (ROOT / "trainings").glob("*.yaml") if not path.stem.startswith("recognise"))
 PUBLISHED = [path for path in RECIPES if "published:" in path.read_text()]
@@ -174,9 +178,26 @@ def test_info_tells_origins_and_what_is_missing(tmp_path, monkeypatch):
     assert told["settings"]["seed"]["origin"] == "default"
 
 
-def test_other_data_need_not_have_the_tracks_that_a_recipe_holds_out(tmp_path):
+def test_other_data_need_not_have_the_tracks_that_a_recipe_holds_out(tmp_path, rng):
     recipe = tmp_path / "r.yaml"
     recipe.write_text("name: r\ndatasets: [{name: sample, path: x, exclude: [Metal madness, mine]}]\n")
-    (tmp_path / "d" / "tracks_22050hz" / "mine").mkdir(parents=True)
-    (source,) = load_recipe(recipe, places=(f"sample={tmp_path / 'd'}",)).settings.datasets
-    assert source.exclude == ("mine",)
+    make_pairs(tmp_path / "d", ["mine", "other"], rng)
+    for place in (tmp_path / "d", tmp_path / "d" / "tracks_8000hz"):
+        (source,) = load_recipe(recipe, places=(f"sample={place}",)).settings.datasets
+        assert source.exclude == ("mine",)
+
+
+def test_a_song_that_only_the_second_instrument_has_stays_held_out(tmp_path, rng):
+    songs = make_joint_songs(tmp_path, rng)
+    settings = joint_settings({**songs, "name": "songs", "path": "x", "exclude": ["a", "c", "elsewhere"]})
+    moved = placed(settings, (f"songs={songs['path']}",))
+    assert moved.datasets[0].exclude == ("a", "c")
+    assert [track.name for track in load_tracks(moved).training] == ["b"]
+
+
+def test_a_held_out_song_of_a_stem_set_stays_held_out(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"base: {ROOT}/trainings/band.yaml\nname: r\ndatasets: [{{path: x, name: s, exclude: [a, b]}}]\n")
+    write_listing(tmp_path / "set", 22050, [SetTrack("a", ("guitar",), (), "a")])
+    (source,) = load_recipe(recipe, places=(f"s={tmp_path / 'set'}",)).settings.datasets
+    assert source.exclude == ("a",)

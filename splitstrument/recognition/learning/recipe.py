@@ -51,7 +51,8 @@ class RecogniserRecipe(Settings):
     moments, more_moments
         Excerpts of three seconds that are drawn of each track of a stem set, and how many of those of single sets.
     cache
-        Where the excerpts are kept; delete it to draw others.
+        Where the excerpts are kept. Those of other folders or numbers of moments are made again; delete it to draw
+        others.
     """
 
     name: str = Field(pattern=r"^[a-z0-9_\-]+$")

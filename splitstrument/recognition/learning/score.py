@@ -18,7 +18,7 @@ from splitstrument.recognition.learning.examples import Examples, window_scores
 from splitstrument.recognition.learning.metrics import ClassScore, best_threshold, mean_of, micro_f1, score_class
 from splitstrument.recognition.learning.overlay import Drawer
 from splitstrument.recognition.learning.recipe import RecogniserRecipe, read_recipe
-from splitstrument.recognition.learning.train import sounds_to_examples, training_pools
+from splitstrument.recognition.learning.train import kept, pool_made_of, sounds_to_examples, training_pools
 from splitstrument.recognition.model import Recogniser, load_recogniser
 from splitstrument.recognition.timeline import UNLIKELY
 from splitstrument.spectrogram import Float
@@ -69,13 +69,16 @@ def _baseline_scores(
 ) -> dict[str, Float]:
     """Scores of the support vector machines, from a file where they are kept from before."""
     path = recipe.cache / "svm.npz"
-    if not path.is_file():
-        say("fitting support vector machines")
-        drawer = Drawer(training_pools(recipe, say), np.random.default_rng(recipe.seed + 1))
-        machines = baseline.fit(*baseline.drawn_examples(drawer, recipe.baseline_overlays))
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
+    scored = recipe.model_dump(mode="json", include={"choose", "score", "baseline_overlays"})
+    lengths = {title: len(one) for title, one in examples.items()}
+    with kept(path, [pool_made_of(recipe), scored, lengths]) as is_kept:
+        if not is_kept:
+            say("fitting support vector machines")
+            drawer = Drawer(training_pools(recipe, say), np.random.default_rng(recipe.seed + 1))
+            machines = baseline.fit(*baseline.drawn_examples(drawer, recipe.baseline_overlays))
             found = {title: machines.scores(one.features) for title, one in examples.items()}
-            np.savez(file, **found)  # type: ignore[arg-type]  # numpy's stub takes any key of ** for `allow_pickle`
+            with atomic_path(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, **found)  # type: ignore[arg-type]  # numpy's stub takes any key for `allow_pickle`
     with np.load(path, allow_pickle=False) as data:
         return {title: data[title] for title in examples}
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from splitstrument.errors import TrainingError, missing_extra
-from splitstrument.files import write_json, write_yaml
+from splitstrument.files import write_json, write_text, write_yaml
 from splitstrument.provenance import provenance
 from splitstrument.recognition.classes import all_classes, class_names
 from splitstrument.recognition.learning import clips, examples, pool
@@ -94,7 +96,7 @@ def _epoch(network: Any, stream: Iterator[tuple[Float, Float]], n_steps: int) ->
 
 
 def training_pools(recipe: RecogniserRecipe, say: Say = print) -> list[pool.Pool]:
-    """The recipe's labelled sounds, cut where they are not kept from before."""
+    """The recipe's labelled sounds, cut where they are not kept from before, or were cut from others."""
     rng = np.random.default_rng(recipe.seed)
     sources = {
         "sets": lambda: chain.from_iterable(
@@ -108,22 +110,43 @@ def training_pools(recipe: RecogniserRecipe, say: Say = print) -> list[pool.Pool
         place = recipe.cache / f"pool_{name}"
         if not getattr(recipe.train, name):
             continue
-        if not (place / "labels.npz").is_file():
-            say(f"cutting {name}")
-            pool.write_pool(place, cut())
+        with kept(place / "labels.npz", pool_made_of(recipe)[name]) as is_kept:
+            if not is_kept:
+                say(f"cutting {name}")
+                pool.write_pool(place, cut())
         found.append(pool.read_pool(place))
     return found
+
+
+def pool_made_of(recipe: RecogniserRecipe) -> dict[str, Any]:
+    """What a recipe cuts each pool from: its folders, and the moments of each stem set."""
+    sounds = recipe.train.model_dump(mode="json")
+    moments = [recipe.more_moments.get(root, recipe.moments) for root in recipe.train.sets]
+    return {"sets": [sounds["sets"], moments], "parts": sounds["parts"], "clips": sounds["clips"]}
+
+
+@contextmanager
+def kept(path: Path, made_of: Any) -> Iterator[bool]:
+    """Tell whether a file is kept from before and was made of the same; if not, the body makes it."""
+    record, wanted = path.with_name(f"{path.stem}.made_of.json"), json.dumps(made_of, sort_keys=True)
+    is_kept = path.is_file() and record.is_file() and record.read_text(encoding="utf-8") == wanted
+    if not is_kept:
+        record.unlink(missing_ok=True)  # so that what is made by half is made again
+    yield is_kept
+    if not is_kept:
+        write_text(record, wanted)
 
 
 def sounds_to_examples(sounds: Sounds, place: Path, say: Say = print) -> Examples:
     """Examples of some sounds, from a file where they are kept from before."""
     path = place.with_suffix(".npz")
-    if not path.is_file():
-        say(f"reading the examples of {place.name}")
-        found = [examples.of_sets(sounds.sets)] if sounds.sets else []
-        found += [examples.of_parts(parts, sounds.under) for parts in sounds.parts]
-        found += [clips.examples_of(one) for one in sounds.clips]
-        examples.save(path, examples.together(*found))
+    with kept(path, sounds.model_dump(mode="json")) as is_kept:
+        if not is_kept:
+            say(f"reading the examples of {place.name}")
+            found = [examples.of_sets(sounds.sets)] if sounds.sets else []
+            found += [examples.of_parts(parts, sounds.under) for parts in sounds.parts]
+            found += [clips.examples_of(one) for one in sounds.clips]
+            examples.save(path, examples.together(*found))
     return examples.load(path)
 
 

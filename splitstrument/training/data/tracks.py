@@ -93,14 +93,14 @@ def load_tracks(
     _check_places(settings, recipe_folder)
     if settings.data.source == "stems":
         return _stem_sets(settings, recipe_folder, recorded)
-    found = [_selected(source, settings, recipe_folder) for source in settings.datasets]
-    second = [_second_pairs(source, settings, recipe_folder) for source in settings.datasets]
+    selected = [_selected(source, settings, recipe_folder) for source in settings.datasets]
+    found = [pairs for pairs, _ in selected]
     limited, joint = settings.data.source == "chunks", settings.data.source == "joint"
     counts = mix_counts([len(pairs) for pairs in found], settings) if limited else [len(pairs) for pairs in found]
     training: list[Track] = []
     validation: list[Track] = []
     for index, (source, pairs, count) in enumerate(zip(settings.datasets, found, counts, strict=True)):
-        tracks = _joint_tracks(pairs, second[index], index) if joint else _tracks(pairs[:count], index)
+        tracks = _joint_tracks(pairs, selected[index][1], index) if joint else _tracks(pairs[:count], index)
         cut = validation_count(len(tracks), source, settings.validation_ratio)
         validation += tracks[:cut]
         training += tracks[cut:]
@@ -233,22 +233,23 @@ def _check_places(settings: TrainingSettings, recipe_folder: Path | None) -> Non
         raise DatasetError(" ".join(missing))
 
 
-def _second_pairs(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
-    """Pairs of the second instrument; empty where the training knows one."""
-    return _selected(source.second, settings, recipe_folder) if source.second else []
-
-
-def _selected(source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None) -> list[Pair]:
-    pairs = find_pairs(locate(source, recipe_folder), settings.model.spectrogram.sample_rate_hz)
-    names = {pair.name for pair in pairs}
+def _selected(
+    source: DatasetSource, settings: TrainingSettings, recipe_folder: Path | None
+) -> tuple[list[Pair], list[Pair]]:
+    """Pairs that a recipe takes of a dataset, and those of its second instrument; a song may be in one of both."""
+    rate_hz = settings.model.spectrogram.sample_rate_hz
+    first = find_pairs(locate(source, recipe_folder), rate_hz)
+    second = find_pairs(locate(source.second, recipe_folder), rate_hz) if source.second else []
+    names = {pair.name for pair in (*first, *second)}
     for name in (*(source.tracks or ()), *source.exclude):
         if name not in names:
             raise DatasetError(
                 f"The dataset {source.label!r} has no track {name!r}: it has {', '.join(sorted(names)[:8])}"
                 f"{' ...' if len(names) > 8 else ''}."
             )
-    wanted = set(source.tracks) if source.tracks is not None else names
-    return [pair for pair in pairs if pair.name in wanted and pair.name not in source.exclude]
+    wanted = (set(source.tracks) if source.tracks is not None else names) - set(source.exclude)
+    kept = [[pair for pair in pairs if pair.name in wanted] for pairs in (first, second)]
+    return kept[0], kept[1]
 
 
 def _whole(share: float) -> int:
