@@ -69,7 +69,9 @@ def _print_probabilities(found: dict[str, Timeline]) -> None:
         print_table(("instrument", "probability", "plays from", "when"), rows, name)
 
 
-@click.command("train-recogniser")
+@click.command(
+    "train-recogniser", epilog="Example: splitstrument train-recogniser trainings/recognise_irmas.yaml -o runs/irmas"
+)
 @click.argument("recipe")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new recogniser.")
 def train_recogniser(recipe: str, output: Path) -> None:

@@ -38,6 +38,7 @@ def export_int8(folder: ModelFolder, songs: Sequence[Path], seed: int = 0) -> Mo
         If there are no audible chunks in the songs.
     """
     try:
+        import onnx
         from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
         from onnxruntime.quantization.shape_inference import quant_pre_process
     except ImportError:
@@ -51,7 +52,7 @@ def export_int8(folder: ModelFolder, songs: Sequence[Path], seed: int = 0) -> Mo
         quantize_static(
             prepared,
             temporary,
-            _Chunks(chunks),
+            _Chunks(chunks, onnx.load(prepared).graph.input[0].name),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -76,11 +77,11 @@ def calibration_chunks(settings: ModelSettings, songs: Sequence[Path], seed: int
 
 
 class _Chunks:
-    """Calibration data as onnxruntime asks for them."""
+    """Calibration data as onnxruntime asks for them, for the network's input `name`."""
 
-    def __init__(self, chunks: list[Float]) -> None:
-        self._left = iter(chunks)
+    def __init__(self, chunks: list[Float], name: str) -> None:
+        self._left, self._name = iter(chunks), name
 
     def get_next(self) -> dict[str, Float] | None:
         chunk = next(self._left, None)
-        return None if chunk is None else {"mixture": chunk}
+        return None if chunk is None else {self._name: chunk}

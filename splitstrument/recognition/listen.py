@@ -35,7 +35,7 @@ from splitstrument.spectrogram import Float
 from splitstrument.streams import ArrayQueue
 
 BLOCK = 1 << 16
-CHUNKS_AT_ONCE, QUEUED = 16, 4
+CHUNKS_AT_ONCE, QUEUED = 2, 4  # more at once costs memory and gains nothing on a CPU
 EDGE_STEPS = CHUNK_STEPS // 4  # on each side of a chunk: answered by its neighbours, which hear more around them
 INNER_STEPS = CHUNK_STEPS - 2 * EDGE_STEPS
 EVERY_S = (0.1, 3600.0)
@@ -134,7 +134,7 @@ def recognise_blocks(
 ) -> Timeline:
     """Recognise what plays in a stream of blocks (any number of samples, n_channels)."""
     if not EVERY_S[0] <= every_s <= EVERY_S[1]:
-        raise SettingsError(f"every_s is {every_s}, which is not between {EVERY_S[0]} and {EVERY_S[1]} seconds.")
+        raise SettingsError(f"Expected every_s between {EVERY_S[0]} and {EVERY_S[1]} seconds; received {every_s}.")
     n_samples = 0
 
     def counted() -> Iterator[Float]:

@@ -55,12 +55,17 @@ def test_names_that_the_terminal_lacks_are_escaped(songs, tmp_path, encoding, ki
         assert {Path(song["song"]).stem for song in json.loads(text)["songs"]} == set(NAMES)
 
 
+def beside_what_was_heard(errors):
+    """Lines on standard error but for those that say that there is no guitar in noise."""
+    return [line for line in errors.splitlines() if b"There is probably no guitar" not in line]
+
+
 def test_a_closed_pipe_loses_no_work(songs, tmp_path):
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as output:
         result = run(songs, tmp_path, capture_output=False, stdout=output, stderr=subprocess.PIPE)
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert (result.returncode, beside_what_was_heard(result.stderr)) == (0, [])
     assert finished(tmp_path) == sorted(NAMES)
 
 
@@ -79,7 +84,7 @@ def test_a_full_disk_behind_the_output_is_said_after_the_work(songs, tmp_path):
         result = run(songs, tmp_path, capture_output=False, stdout=output, stderr=subprocess.PIPE)
     assert result.returncode == 1
     assert b"Standard output could not be written (No space left on device)" in result.stderr
-    assert result.stderr.count(b"\n") == 1
+    assert len(beside_what_was_heard(result.stderr)) == 1
     assert finished(tmp_path) == sorted(NAMES)
 
 
