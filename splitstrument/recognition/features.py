@@ -58,7 +58,7 @@ def chunk_mels(audio: Float) -> Float:
     return mel_power(frames_stft(audio, N_FFT, HOP, rfft))
 
 
-def mel_blocks(audio_blocks: Iterator[Float], n_frames: int = 1024) -> Iterator[Float]:
+def mel_blocks(audio_blocks: Iterator[Float], n_frames: int = 128) -> Iterator[Float]:
     """Mel powers of a stream at `RATE_HZ`, centred frames: (at most `n_frames`, n_mels) a block."""
     for spectrum in stft_blocks(audio_blocks, N_FFT, HOP, n_frames):
         yield mel_power(spectrum)
