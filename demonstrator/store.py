@@ -75,9 +75,10 @@ class JobStore:
             raise sqlite3.DatabaseError(f"another version made it: no column {lacking[0]!r}")
 
     def close(self) -> None:
-        """Close every thread's connection."""
-        for connection in self._connections:
-            connection.close()
+        """Let go of every thread's connection.
+
+        Each closes with its last use: closing one here that another thread is just reading by ends the process.
+        """
         self._connections.clear()
         self._local = threading.local()
 

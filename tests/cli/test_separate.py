@@ -429,7 +429,7 @@ def test_the_instrument_may_be_called_by_its_name(folder, splitstrument, stems):
 def test_several_instruments(folder, splitstrument):
     settings = band_settings(("guitar", "piano", "bass"))
     tiny_model(folder / "band", settings, band_kernel(settings))
-    separate = ("separate", "songs/one.wav", "--model", "band", "-o", "out", "--quiet")
+    separate = ("separate", "songs/one.wav", "--model", "./band", "-o", "out", "--quiet")
     status, out, _ = splitstrument(*separate)
     assert (
         status == 0

@@ -86,7 +86,7 @@ def test_a_whole_training_on_another_backend_goes_on_in_tensorflow(name, tmp_pat
 
     choose_backend()
     settings = load_settings(folder / "settings.yaml", TrainingSettings).settings
-    streams = open_streams(settings, load_tracks(settings, ROOT / "trainings"))
+    streams = open_streams(settings, load_tracks(settings, folder))
     trainer = build_trainer(settings)
     trainer.network.load_weights(read_model_folder(folder).file("best.weights.h5"))
     losses = [

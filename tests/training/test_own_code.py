@@ -87,6 +87,7 @@ def run(recipe):
 def foreign(run, tmp_path, monkeypatch):
     """The same run as somebody else would have sent it: nothing of it is allowed here."""
     shutil.copytree(run, tmp_path / "foreign")
+    (tmp_path / "d").symlink_to(run.parent / "d")  # a run names its data from its own folder
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path / "foreign"
 
@@ -102,6 +103,7 @@ def test_the_run_folder_keeps_code_hash_and_options(recipe, run):
 
 def test_resumption_takes_the_code_of_the_run_and_no_other(recipe, run, tmp_path):
     shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "d").symlink_to(run.parent / "d")
     (tmp_path / "recipe.yaml").write_text(recipe.read_text())
     (tmp_path / "mine.py").write_text(CODE + "# changed\n")
     gone_on = call("train", tmp_path / "recipe.yaml", "--resume", "-o", tmp_path / "run", "--epochs", 2, "--no-export")
