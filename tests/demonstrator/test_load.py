@@ -130,7 +130,7 @@ def test_one_address_does_not_hold_all_threads(server):
             line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             line.sendall(f"GET {path}/zip HTTP/1.1\r\nHost: {client.netloc}\r\n\r\n".encode())
         wait_until(lambda: server._wsgi._busy["127.0.0.1"] == 4, 10)
-        assert sum(map(len, server._wsgi._lines.values())) <= 8
+        wait_until(lambda: sum(map(len, server._wsgi._lines.values())) <= 8, 10)  # a line of before may just be closing
         other = socket.socket()
         other.bind(("127.0.0.9", 0))
         stack.enter_context(other)
