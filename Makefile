@@ -26,7 +26,7 @@ lint: $(VENV)/.dev  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.dev  ## every benchmark, each figure a ratio in one run
+bench: $(VENV)/.dev  ## every benchmark: speed and memory
 	$(BIN)/python benchmarks/run_all.py $(ARGS)
 
 scores: $(VENV)/.dev  ## the shipped models on every held-out set, beside baselines and ceilings
