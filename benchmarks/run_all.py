@@ -1,4 +1,4 @@
-"""Run the benchmarks one after another, most with fewer arguments than docs/numbers.md names, and say which could not run.
+"""Run the benchmarks, one after another, most with fewer arguments than docs/ quote, and say which could not run.
 
 Each one prints its own table; ratios are taken within one run, so they compare between machines, seconds do not.
 Data that a benchmark needs and that is not there is named, not made: see docs/corpus.md and docs/datasets.md.
