@@ -5,9 +5,7 @@ Screenshots go to the folder that SCREENSHOTS names (a temporary one unless set)
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import re
 import signal
 import socket
@@ -19,11 +17,10 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from demonstrator_browser import READY, WAIT_MS, open_song, until
 from demonstrator_site import RATE, Client, make_model, running_server, settings_for, song_bytes
 
 pytestmark = pytest.mark.browser
-READY = "#player[data-ready=true]"
-WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -48,47 +45,6 @@ def song_url(server):
     path = client.send(song_bytes(10), "Ten seconds.wav")
     client.wait(path)
     return server.url.rstrip("/") + path
-
-
-@pytest.fixture
-def shots(tmp_path):
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def context(browser, request):
-    context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1200, "height": 900}}))
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context):
-    """A page on which an error of a script, or of the content security policy, fails the test."""
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    yield page
-    assert problems == []
-
-
-def open_song(page, url):
-    page.goto(url)
-    page.wait_for_selector(READY)
-
-
-def until(page, expression: str) -> None:
-    """Wait until JavaScript is true; Playwright's own wait is stopped by our content security policy."""
-    for _ in range(WAIT_MS // 50):
-        with contextlib.suppress(Exception):  # a page on its way to the next one cannot answer
-            if page.evaluate(expression):
-                return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never true: {expression}")
 
 
 def player(page, expression: str):

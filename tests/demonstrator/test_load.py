@@ -21,19 +21,13 @@ from demonstrator.scores import published
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "guitar", "guitar")
-
-
-@pytest.fixture(scope="module")
 def server(tmp_path_factory, model):
     with inline_server(settings_for(tmp_path_factory.mktemp("site"), [model], threads=6)) as server:
         yield server
 
 
 def connect(server):
-    host, _, port = server.url.removeprefix("http://").strip("/").partition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    return socket.create_connection(server._wsgi.bind_addr, timeout=20)
 
 
 @pytest.mark.parametrize("page", ["/scores", "/models"])
@@ -72,17 +66,12 @@ def test_a_card_of_brackets_is_rendered_once_and_within_bounds(tmp_path, text):
         assert offered.card is offered.card and len(to_html("a" * MAX_CARD)) < 2 * MAX_CARD
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [("Host: evil.example\r\n", 421), ("Host: {host}\r\nContent-Length: x\r\n", 400)],
-)
-def test_the_rate_is_checked_before_anything_else(tmp_path, model, headers, status):
+def test_the_rate_is_checked_before_anything_else(tmp_path, model):
     with inline_server(settings_for(tmp_path, [model], requests_per_minute=10)) as server:
         host = server.url.removeprefix("http://").strip("/")
-        line = f"POST /songs HTTP/1.1\r\n{headers.format(host=host)}Connection: close\r\n\r\n"
-        seen = [raw(host, line.encode())[9:12] for _ in range(14)]
-    assert seen[-1] == (b"429" if status == 421 else seen[-1]) and b"500" not in seen
-    assert seen.count(b"429") >= (3 if status == 421 else 0)
+        line = b"POST /songs HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
+        seen = [raw(host, line)[9:12] for _ in range(14)]
+    assert set(seen) == {b"421", b"429"} and seen[-1] == b"429" and seen.count(b"429") >= 3
 
 
 def test_a_visitor_over_the_rate_writes_a_line_a_minute(tmp_path, model, capfd, monkeypatch):
@@ -135,7 +124,7 @@ def test_one_address_does_not_hold_all_threads(server):
         other.bind(("127.0.0.9", 0))
         stack.enter_context(other)
         other.settimeout(10)
-        other.connect((client.netloc.partition(":")[0], int(client.netloc.partition(":")[2])))
+        other.connect(server._wsgi.bind_addr)
         other.sendall(f"GET /health HTTP/1.1\r\nHost: {client.netloc}\r\nConnection: close\r\n\r\n".encode())
         assert other.recv(20).startswith(b"HTTP/1.1 200")
     wait_until(lambda: not server._wsgi._busy and not server._wsgi._lines, 30)
@@ -163,9 +152,7 @@ def test_descriptors_that_run_out_write_a_line_a_minute(server, capfd, monkeypat
             for line in lines[:30]:
                 line.settimeout(0.2)
                 with contextlib.suppress(OSError):
-                    line.connect(
-                        (server.url.split("/")[2].partition(":")[0], int(server.url.rstrip("/").rpartition(":")[2]))
-                    )
+                    line.connect(server._wsgi.bind_addr)
             threading.Event().wait(1.0)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from demonstrator_browser import READY, open_song, until
 from demonstrator_site import RATE, Client, make_model, running_server, settings_for
 from tiny_models import band_kernel, band_settings, tiny_model
 
 pytestmark = pytest.mark.browser
-READY = "#player[data-ready=true]"
 SECONDS = 30
-WAIT_MS = 60_000
 
 
 def drums() -> bytes:
@@ -45,45 +42,6 @@ def urls(tmp_path_factory):
         for path in paths.values():
             client.wait(path)
         yield {name: server.url.rstrip("/") + path for name, path in paths.items()}
-
-
-@pytest.fixture
-def shots(tmp_path):
-    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@pytest.fixture
-def context(browser, request):
-    context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1200, "height": 900}}))
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
-
-
-@pytest.fixture
-def page(context):
-    """A page on which an error of a script, or of the content security policy, fails the test."""
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-    yield page
-    assert problems == []
-
-
-def open_song(page, url):
-    page.goto(url)
-    page.wait_for_selector(READY)
-
-
-def until(page, expression: str) -> None:
-    for _ in range(WAIT_MS // 50):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"never true: {expression}")
 
 
 def loop(page) -> list:

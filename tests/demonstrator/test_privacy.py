@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from demonstrator_site import Client, inline_server, make_model, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, settings_for, song_bytes
 
 from demonstrator.guards import Tokens
 from demonstrator.server import Server
 from splitstrument.errors import SettingsError
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "guitar", "guitar")
 
 
 @pytest.fixture

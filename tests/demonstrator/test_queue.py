@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from demonstrator_site import Client, inline_server, make_model, multipart, settings_for, song_bytes
+from demonstrator_site import Client, inline_server, multipart, settings_for, song_bytes
 from waiting import wait_until
 
 from demonstrator.job import new_id
@@ -26,16 +26,6 @@ from demonstrator.work import Task, result_bytes, run_task
 from demonstrator.workers import ProcessRunner
 from splitstrument.audio import probe
 from splitstrument.errors import SettingsError
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "guitar", "guitar")
-
-
-@pytest.fixture(scope="module")
-def slow_model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "slow", "guitar", work=4)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from demonstrator_site import Client, make_model, multipart, running_server, settings_for, song_bytes
+from demonstrator_site import Client, multipart, running_server, settings_for, song_bytes
 
 from demonstrator.guards import RateLimit, Tokens, host_allowed, is_public_address, names_of, same_origin
 from demonstrator.markdown import to_html
@@ -26,16 +26,6 @@ from demonstrator.workers import ClusterRunner, ProcessRunner, WorkerError
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "guitar", "guitar")
-
-
-@pytest.fixture(scope="module")
-def slow_model(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("models") / "slow", "guitar", work=4)
 
 
 @pytest.fixture
