@@ -7,7 +7,6 @@ at first: the thread tries again before it takes another job.
 from __future__ import annotations
 
 import contextlib
-import errno
 import shutil
 import sqlite3
 import threading
@@ -18,7 +17,7 @@ from typing import Any
 
 from demonstrator.job import TITLE_LENGTH, Job
 from demonstrator.log import log
-from demonstrator.room import Room
+from demonstrator.room import Room, is_full
 from demonstrator.store import JobStore
 from demonstrator.supervision import Supervised
 from demonstrator.work import PREVIEW, Task
@@ -29,15 +28,6 @@ from splitstrument.files import safe_name
 IDLE_S = 0.5
 MAX_ATTEMPTS = 3
 DISK_FULL = "The server's disk is full; what could be freed was: send the song again, or tell who runs the server."
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-def is_full(error: Exception) -> bool:
-    """Whether an error says that a disk is full."""
-    if isinstance(error, sqlite3.Error):
-        return "full" in str(error)
-    return isinstance(error, OSError) and error.errno in FULL
-
 
 Outcome = tuple[str, str, str | None, dict[str, Any] | None]  # id, state, error, result
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import web
 
-from demonstrator.dispatcher import is_full
 from demonstrator.guards import same_origin
 from demonstrator.job import Job
 from demonstrator.log import log_rarely
-from demonstrator.room import Busy
+from demonstrator.room import Busy, is_full
 from demonstrator.site import Site
 from demonstrator.uploads import BadRequest, Form, Limits, is_short_number, read_form
 
@@ -38,7 +37,7 @@ class Refused(web.HTTPError):
 
 
 class Handler:
-    """Base of all handlers; `site` is set on a subclass by `handlers`."""
+    """Base of all handlers; `site` is set on a subclass by `routes.mapping`."""
 
     site: Site
 
@@ -46,8 +45,7 @@ class Handler:
         """Render a template inside the layout."""
         web.header("Content-Type", "text/html; charset=utf-8")
         web.header("Cache-Control", "no-store")
-        body = getattr(self.site.render, template)(*values)
-        return self._sent(str(self.site.render.layout(body, title, head)))
+        return self._sent(self._rendered(template, title, *values, head=head))
 
     def kept_page(
         self, template: str, title: str, values: Callable[[], list[Any]], files: Callable[[], Iterable[Path]] = tuple
@@ -60,22 +58,20 @@ class Handler:
         if web.ctx.env.get("HTTP_IF_NONE_MATCH") == kept.tag:
             web.ctx.status = "304 Not Modified"
             return b""
-        web.header("Content-Length", str(len(kept.body)))
-        return kept.body
+        return self._sent(kept.body)
 
-    def _rendered(self, template: str, title: str, *values: Any) -> bytes:
+    def _rendered(self, template: str, title: str, *values: Any, head: str = "") -> bytes:
         body = getattr(self.site.render, template)(*values)
-        return str(self.site.render.layout(body, title, "")).encode("utf-8", "replace")
+        return str(self.site.render.layout(body, title, head)).encode("utf-8", "replace")
 
     def json(self, data: Any) -> bytes:
         """Answer with JSON."""
         web.header("Content-Type", "application/json")
         web.header("Cache-Control", "no-store")
-        return self._sent(json.dumps(data))
+        return self._sent(json.dumps(data).encode())
 
     @staticmethod
-    def _sent(text: str) -> bytes:
-        body = text.encode("utf-8", "replace")
+    def _sent(body: bytes) -> bytes:
         web.header("Content-Length", str(len(body)))
         return body
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 ACTIVE = ("queued", "running")
+LOST = ("failed", "cancelled")
 ID_BYTES = 16
 TITLE_LENGTH = 80  # bytes
 
@@ -60,6 +61,11 @@ class Job:
     def active(self) -> bool:
         """Whether it waits or runs."""
         return self.state in ACTIVE
+
+    @property
+    def lost(self) -> bool:
+        """Whether it has ended without a result."""
+        return self.state in LOST
 
     @property
     def files(self) -> dict[str, str]:

@@ -18,9 +18,8 @@ RARELY_S = 60.0
 MOST_KINDS = 1000
 
 _lock = threading.Lock()
-_rare: dict[
-    tuple[str, ...], tuple[float, int]
-] = {}  # kind of event -> when it was last logged, how often it came since
+# kind of event -> when it was last logged, how often it came since
+_rare: dict[tuple[str, ...], tuple[float, int]] = {}
 
 
 def log(event: str, **values: Any) -> None:

@@ -32,11 +32,6 @@ LEAST_DB, MOST_DB = -60.0, 12.0
 SHORTEST_S = 0.005  # of a part
 
 
-def stems_of(job: Job) -> dict[str, str]:
-    """Stems of a separation by their names: files in its result folder."""
-    return {name: path for name, path in job.files.items() if name != "sidecar"}
-
-
 class RoomStem(Settings):
     """How a lane of the practice room is set, besides its level."""
 
@@ -129,7 +124,7 @@ def add_mix(site: Site, job: Job, settings: RemixSettings, kind: str, owner: str
     """
     options = {"mix": settings.model_dump(mode="json"), "format": kind}
     for other in site.store.of_song(job.song):
-        if other.parent == job.id and other.options == options and other.state not in ("failed", "cancelled"):
+        if other.parent == job.id and other.options == options and not other.lost:
             return other
     with site.room.place(address, 0):
         job_id = new_id()
@@ -158,7 +153,7 @@ class Mix(Handler):
         try:
             room = room_from(form)
             check_length(room, job, self.site.settings.length_limit_s)
-            settings = settings_from(form, list(stems_of(job)), room)
+            settings = settings_from(form, job.stems, room)
         except SettingsError as error:
             raise self.refuse("400 Bad Request", str(error)) from None
         with self.refusals():
@@ -168,14 +163,11 @@ class Mix(Handler):
 
 def mixes_of(site: Site, job: Job, owner: str) -> list[tuple[Job, str]]:
     """A visitor's mixes of a separation, oldest first, each with what it did."""
-    names = dict(site.mixed_stems(job))
+    names = site.mixed_stems(job)
     return [
         (other, "; ".join(changes_of(other, names)))
         for other in site.store.of_song(job.song)
-        if other.kind == "remix"
-        and other.parent == job.id
-        and other.owner == owner
-        and other.state not in ("failed", "cancelled")
+        if other.kind == "remix" and other.parent == job.id and other.owner == owner and not other.lost
     ]
 
 
@@ -185,7 +177,7 @@ def changes_of(job: Job, name_of: dict[str, str]) -> list[str]:
     for stem, mix in job.options["mix"]["stems"].items():
         tone = "".join(f", {step['word']}" for step in mix["equalizer"])
         level = "left out" if mix["mute"] else f"{mix['gain_db']:+.1f} dB"
-        said.append(f"{name_of.get(stem, stem).capitalize()}: {level}{'' if mix['mute'] else tone}")
+        said.append(f"{name_of.get(stem, stem.capitalize())}: {level}{'' if mix['mute'] else tone}")
     return said + _practice_of(job.options["mix"].get("practice"))
 
 

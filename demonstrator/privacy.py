@@ -9,8 +9,6 @@ from pathlib import Path
 from splitstrument.errors import SettingsError
 
 PRIVATE_UMASK = 0o077
-
-
 OURS = ("jobs", "jobs.sqlite3", "jobs.sqlite3-wal", "jobs.sqlite3-shm", "key", "lock")
 
 

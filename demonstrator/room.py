@@ -7,8 +7,10 @@ of all jobs are a number that changes with them; the disk is walked once, at the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from demonstrator.settings import DemonstratorSettings
 from demonstrator.store import JobStore
 
 KEEP_FREE_BYTES = 50_000_000  # of the disk itself, for the database and the log
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Busy(Exception):
@@ -32,6 +35,13 @@ class Busy(Exception):
     def __init__(self, status: str, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.status, self.retry_after_s = status, retry_after_s
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error says that a disk is full."""
+    if isinstance(error, sqlite3.Error):
+        return "full" in str(error)
+    return isinstance(error, OSError) and error.errno in FULL
 
 
 class Room:
@@ -89,23 +99,21 @@ class Room:
         with self._lock:
             self._check_queue(address)
             self._coming[address] += 1
-            try:
-                key = self._promise(n_bytes)
-            except BaseException:
-                self._coming[address] -= 1
-                raise
         try:
-            yield
+            with self.bytes(n_bytes):
+                yield
         finally:
             with self._lock:
-                self._promised.pop(key, None)
                 self._coming[address] -= 1
                 self._coming += Counter()  # forgets addresses with nothing
 
     @contextlib.contextmanager
     def bytes(self, n_bytes: int) -> Iterator[None]:
         """Keep bytes for what is about to be written; raises `Busy`."""
-        key = self._promise(n_bytes)
+        with self._lock:
+            if n_bytes > self.left_bytes or n_bytes + KEEP_FREE_BYTES > self.free_bytes:
+                raise Busy("503 Service Unavailable", "The server's disk is full: try again later.", 600)
+            self._promised[key := object()] = n_bytes
         try:
             yield
         finally:
@@ -126,13 +134,6 @@ class Room:
         finally:
             with self._lock:
                 self._promised.pop(key, None)
-
-    def _promise(self, n_bytes: int) -> object:
-        with self._lock:
-            if n_bytes > self.left_bytes or n_bytes + KEEP_FREE_BYTES > self.free_bytes:
-                raise Busy("503 Service Unavailable", "The server's disk is full: try again later.", 600)
-            self._promised[key := object()] = n_bytes
-            return key
 
     def _check_queue(self, address: str) -> None:
         waiting = self.store.count_active() + self._coming.total()

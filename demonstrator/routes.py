@@ -123,7 +123,7 @@ class Song(Handler):
             head = "refresh" if job.active else ""
             return self.page("waiting", job.title, job, status_of(self.site, job), self.token, owner, head=head)
         if job.kind == "remix":
-            changes = changes_of(job, dict(self.site.mixed_stems(job)))
+            changes = changes_of(job, self.site.mixed_stems(job))
             return self.page("mix", job.title, job, changes, self.token, owner)
         siblings = [
             other for other in self.site.store.of_song(job.song)

@@ -123,15 +123,13 @@ class Site:
         parent = self.store.get(job.parent or "")
         if parent is None:
             raise SettingsError("The song of this mix has been deleted: separate it again.")
-        stems = {name: path for name, path in parent.files.items() if name != "sidecar"}
+        stems = {stem: parent.files[stem] for stem in parent.stems}
         return MixTask(stems, job.options["mix"], job.options["format"])
 
-    def mixed_stems(self, job: Job) -> list[tuple[str, str]]:
-        """Stems of a separation, or of the one that a mix is made of: names, and names for people."""
+    def mixed_stems(self, job: Job) -> dict[str, str]:
+        """Stems of a separation, or of the one that a mix is made of: names -> names for people."""
         source = self.store.get(job.parent or "") if job.kind == "remix" else job
-        model = self.models.get(job.model)
-        stems = source.stems if source else []
-        return [(stem, (model.label(stem) if model else stem).capitalize()) for stem in stems]
+        return {stem: self.label(job, stem).capitalize() for stem in (source.stems if source else ())}
 
     def add_job(self, job_id: str, **values: object) -> Job:
         """Queue a job and wake the dispatcher."""
@@ -144,7 +142,7 @@ class Site:
     def again(self, job: Job, model: str, owner: str, address: str) -> Job:
         """The same song with another model; returns the job that there is already, if there is one."""
         for other in self.store.of_song(job.song):
-            if other.model == model and other.kind == "separate" and other.state not in ("failed", "cancelled"):
+            if other.model == model and other.kind == "separate" and not other.lost:
                 return other
         songs = list(self.store.job_folder(self._root(job).id).glob("song.*"))
         with self.room.place(address, sum(path.stat().st_size for path in songs)):

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from demonstrator.log import log
 from demonstrator.privacy import PRIVATE_UMASK
+from demonstrator.room import is_full
 from demonstrator.work import Report, Task, loaded_model, run_task
 from splitstrument.errors import CancelledError, SettingsError, SplitstrumentError, missing_extra
 
@@ -90,12 +91,10 @@ class ProcessRunner:
                     self._connection.send("cancel")
                     kill_at = time.monotonic() + CANCEL_GRACE_S
                 if time.monotonic() > kill_at:
-                    self._process.kill()
-                    self._process.join()
+                    self._kill()
                     raise CancelledError(reason or "")
         except (EOFError, BrokenPipeError, ConnectionResetError):
-            self._process.kill()  # a pipe closes before its process counts as dead; the next task must not meet it
-            self._process.join()
+            self._kill()  # a pipe closes before its process counts as dead; the next task must not meet it
             if reason:
                 raise CancelledError(reason) from None
             raise WorkerError(
@@ -105,11 +104,14 @@ class ProcessRunner:
         except (SplitstrumentError, OSError):
             raise
         except BaseException:  # a task that nobody waits for must not answer the next one
-            self._process.kill()
-            self._process.join()
+            self._kill()
             raise
         finally:
             self._reap()
+
+    def _kill(self) -> None:
+        self._process.kill()
+        self._process.join()
 
     def _reap(self) -> None:
         """Start a new process in the place of one that is gone."""
@@ -162,7 +164,7 @@ def _answer(task: Task, report: Report) -> tuple[Any, ...]:
     except (EOFError, BrokenPipeError):
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             return "full", str(error.strerror)
         return "broken", f"The server could not store the result ({error.strerror}): tell who runs it."
     except Exception as error:  # a bug of ours: the visitor gets a sentence, the log the type
