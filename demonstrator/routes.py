@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import web
 
-from demonstrator import sniff
 from demonstrator.handler import Handler, plain_methods, see_other, wants_json
-from demonstrator.job import TITLE_LENGTH, Job, new_id
+from demonstrator.incoming import NewJob
+from demonstrator.job import Job
 from demonstrator.library import Library, Rename
-from demonstrator.links import LinkError, check_link, refuse_private_host
 from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of, mixes_of
 from demonstrator.rooms import compare_room, song_room
 from demonstrator.saving import FORMS, Save, Zip, download_name, is_flac_exact, sizes
 from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file
-from demonstrator.site import HERE, Site, clean_title
+from demonstrator.site import HERE, Site
 from demonstrator.sounds import Sound
-from demonstrator.uploads import Form
-from splitstrument.audio import reads_media
-from splitstrument.files import safe_name
 from splitstrument.mixing.words import words
 from splitstrument.version import __version__
 
@@ -45,72 +37,6 @@ class Home(Handler):
     def GET(self) -> bytes:
         deleted = self.site.deleted(str(web.input(deleted="").deleted), self.visitor)
         return self.page("home", "", self.token, self.site.store.of_owner(self.visitor, 8), deleted)
-
-
-class NewJob(Handler):
-    """A song comes in: the example, a link, or a file; the link wins over the file."""
-
-    def GET(self) -> str:
-        raise see_other("/")
-
-    def POST(self) -> str:
-        address, job_id = web.ctx.address, new_id()
-        folder = self.site.store.job_folder(job_id)
-        with self.refusals(), self.site.room.place(address, self.announced_bytes):
-            folder.mkdir()
-            with _removed_on_failure(folder):
-                form = self.form(folder / "upload")
-                model = self._model(form)
-                values = self._song(form, folder)
-                self.site.add_job(job_id, kind="separate", owner=self.visitor, address=address, model=model, **values)
-        raise see_other(f"/songs/{job_id}")
-
-    def _model(self, form: Form) -> str:
-        name = form.get("model") or next(iter(self.site.models))
-        if name not in self.site.models:
-            known = ", ".join(self.site.models)
-            raise self.refuse("400 Bad Request", f"There is no model {name[:60]!r} here: choose one of {known}.")
-        return name
-
-    def _song(self, form: Form, folder: Path) -> dict[str, Any]:
-        upload = folder / "upload"
-        link = form.get("link").strip()
-        if link or "example" in form.fields:
-            upload.unlink(missing_ok=True)
-        if link:
-            return self._link(link)
-        if "example" in form.fields:
-            return self._example(folder)
-        return self._upload(form, upload)
-
-    def _link(self, link: str) -> dict[str, Any]:
-        if not self.site.settings.links:
-            raise self.refuse("400 Bad Request", "Links are switched off here: upload a file.")
-        try:
-            check_link(link)
-            refuse_private_host(link, self.site.settings.link_hosts)
-        except LinkError as error:
-            raise self.refuse("400 Bad Request", str(error)) from None
-        host = urlsplit(link).hostname or "link"
-        return {"title": safe_name(host, TITLE_LENGTH), "origin": "link", "song": new_id(), "options": {"link": link}}
-
-    def _example(self, folder: Path) -> dict[str, Any]:
-        if self.site.example is None:
-            raise self.refuse("404 Not Found", "This installation has no example song: upload a file.")
-        shutil.copyfile(self.site.example, folder / f"song{self.site.example.suffix}")
-        return {"title": "Example", "origin": "example", "song": new_id()}
-
-    def _upload(self, form: Form, upload: Path) -> dict[str, Any]:
-        if form.file_name is None or not form.file_bytes:
-            raise self.refuse("400 Bad Request", "No song came: choose a file that is not empty, or paste a link.")
-        suffix = sniff.suffix_of(upload)
-        if suffix is None:
-            raise self.refuse(
-                "415 Unsupported Media Type",
-                f"{clean_title(form.file_name)!r} is no audio that is read here: send {_formats()}.",
-            )
-        upload.rename(upload.with_name(f"song{suffix}"))
-        return {"title": clean_title(form.file_name), "origin": "upload", "song": new_id()}
 
 
 class Song(Handler):
@@ -198,10 +124,6 @@ class Download(Handler):
             raise self.refuse("404 Not Found", "This song has no such part.")
         path = self.result_file(job, job.files[name])
         return send_file(path, None if web.input(show=None).show else download_name(self.site, job, name, path.suffix))
-
-
-def _formats() -> str:
-    return "WAV, FLAC, OGG, MP3, M4A or AIFF" if reads_media() else "WAV, FLAC, OGG, MP3 or AIFF"
 
 
 class Cancel(Handler):
@@ -387,13 +309,3 @@ def mapping(site: Site) -> list[Any]:
     ]
     pairs = [(route.address, handler) for route, handler in zip(ROUTES, bound, strict=True)]
     return [item for pair in pairs for item in pair]
-
-
-@contextlib.contextmanager
-def _removed_on_failure(folder: Path) -> Iterator[None]:
-    """A refused song leaves nothing; a redirect is how an accepted one is answered."""
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
