@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from splitstrument.audio import open_audio, resample_blocks
+from splitstrument.audio.plausible import LOUDEST, MAX_CHANNELS, RATES_HZ, check_header, check_values, is_rate
 from splitstrument.errors import AudioFileError, SettingsError
 from splitstrument.recognition.features import (
     CHUNK_FRAMES,
@@ -39,9 +40,6 @@ CHUNKS_AT_ONCE, QUEUED = 2, 4  # more at once costs memory and gains nothing on 
 EDGE_STEPS = CHUNK_STEPS // 4  # on each side of a chunk: answered by its neighbours, which hear more around them
 INNER_STEPS = CHUNK_STEPS - 2 * EDGE_STEPS
 EVERY_S = (0.1, 3600.0)
-RATES_HZ = (1000, 1_536_000)
-MAX_CHANNELS = 64
-LOUDEST = 1e6
 
 
 def recognise(
@@ -67,7 +65,7 @@ def recognise(
     """
     song = _checked(audio)
     rate = int(sample_rate_hz)
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or rate != sample_rate_hz:
+    if not is_rate(rate) or rate != sample_rate_hz:
         raise SettingsError(f"The sample rate {sample_rate_hz!r} is no whole number of {RATES_HZ}: give it in Hz.")
     blocks = (song[start : start + BLOCK] for start in range(0, len(song), BLOCK))
     return recognise_blocks(blocks, song.shape[1], rate, every_s, _loaded(model))
@@ -109,17 +107,12 @@ def recognise_file(
     """
     recogniser = _loaded(model)
     with open_audio(path) as file:
+        check_header(file, path)
         rate = file.sample_rate_hz
-        if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.n_channels > MAX_CHANNELS:
-            raise AudioFileError(
-                f"{path} says that it has {file.n_channels} channels at {rate} Hz: it is damaged or no song."
-            )
 
         def blocks() -> Iterator[Float]:
             while len(block := file.read(BLOCK)):
-                largest = float(np.abs(block).max())
-                if not largest <= LOUDEST:
-                    raise AudioFileError(f"{path} holds values that are no sound ({largest}): export the file again.")
+                check_values(block, path)
                 if advance:
                     advance(len(block) / rate)
                 yield block
@@ -209,16 +202,16 @@ def step_probabilities(blocks: Iterator[Float], recogniser: Recogniser) -> Itera
 
     Chunks overlap by half; each answers for the middle half of it. Silence surrounds the song.
     """
-    queue = ArrayQueue()
+    waiting = ArrayQueue()
     silent = np.zeros((EDGE_STEPS * STEP_FRAMES, N_MELS), np.float32)
-    queue.push(silent)
+    waiting.push(silent)
     inner, wanted = INNER_STEPS * STEP_FRAMES, CHUNK_FRAMES + (CHUNKS_AT_ONCE - 1) * INNER_STEPS * STEP_FRAMES
     for mels in mel_blocks(blocks):
-        queue.push(mels)
-        while len(queue) >= wanted:
-            yield _answers(queue.peek(wanted), recogniser)
-            queue.drop(CHUNKS_AT_ONCE * inner)
-    left = queue.peek(len(queue))
+        waiting.push(mels)
+        while len(waiting) >= wanted:
+            yield _answers(waiting.peek(wanted), recogniser)
+            waiting.drop(CHUNKS_AT_ONCE * inner)
+    left = waiting.peek(len(waiting))
     n_chunks = -(-max(0, len(left) - len(silent)) // inner)
     if n_chunks:
         missing = (n_chunks - 1) * inner + CHUNK_FRAMES - len(left)

@@ -6,17 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from splitstrument.audio import Reader, count_samples, cut_off
+from splitstrument.audio.plausible import check_header, check_values
 from splitstrument.errors import AudioFileError
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, SampleType
 
-# outside of these a header is damaged, and would make the work endless
-RATES_HZ = (1000, 1_536_000)
-MAX_CHANNELS = 64
-LOUDEST = 1e6
 MISSING_S = 0.5
 
 
@@ -61,7 +56,7 @@ class SongPart:
             if not len(block):
                 break
             n_read += len(block)
-            _check_values(block, self.path)
+            check_values(block, self.path)
             yield block
         self._check_end(n_read)
 
@@ -84,14 +79,10 @@ def part_of(file: Reader, path: Path, options: SeparationOptions) -> SongPart:
     Raises
     ------
     AudioFileError
-        If there are no samples in it.
+        If there are no samples in it, or no song has its rate or number of channels.
     """
+    check_header(file, path)
     rate, length = file.sample_rate_hz, file.n_samples
-    if not RATES_HZ[0] <= rate <= RATES_HZ[1] or file.n_channels > MAX_CHANNELS:
-        raise AudioFileError(
-            f"{path} says that it has {file.n_channels} channels at {rate} Hz; expected at most {MAX_CHANNELS} "
-            f"channels at {RATES_HZ[0]} to {RATES_HZ[1]} Hz: it is damaged, or has to be converted first."
-        )
     start = round(options.start_s * rate)
     if length is not None and start >= length:
         raise _nothing_left(path, length / rate, options.start_s)
@@ -115,14 +106,3 @@ def warnings_of_length(part: SongPart, n_samples: int) -> list[str]:
     if part.is_all and missing_s >= MISSING_S and not any("may be cut off" in warning for warning in warnings):
         warnings.append(f"The song ends {missing_s:.1f} s before the length that its file states: it may be cut off.")
     return warnings
-
-
-def _check_values(block: Native, path: Path) -> None:
-    """Refuse what float files can hold and no sound is."""
-    if block.dtype == np.int32:
-        return
-    largest = np.abs(block).max()
-    if not np.isfinite(largest):
-        raise AudioFileError(f"{path} holds values that are not numbers (NaN or infinity): export the file again.")
-    if largest > LOUDEST:
-        raise AudioFileError(f"{path} holds values of {largest:.3g} times full scale: it is damaged, get it again.")

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from splitstrument.audio import Audio, blocks
+from splitstrument.audio.plausible import is_rate
 from splitstrument.curation.checks.bleed import BleedMeter
 from splitstrument.curation.checks.clipping import ClippingMeter
 from splitstrument.curation.checks.duplicates import Duplicate, find_duplicates
@@ -30,7 +31,7 @@ from splitstrument.executor import run_batch
 from splitstrument.files import atomic_path
 from splitstrument.recognition.classes import classes_of_name
 from splitstrument.recognition.content import disagreement
-from splitstrument.recognition.listen import RATES_HZ, Listener
+from splitstrument.recognition.listen import Listener
 from splitstrument.recognition.timeline import Timeline
 from splitstrument.settings import validate
 
@@ -143,7 +144,7 @@ def measure_stem(stem: Stem, settings: CheckSettings) -> MeasuredStem:
     level, clipping = LevelMeter(rate, settings), ClippingMeter(stem, settings)
     with contextlib.ExitStack() as stack:
         listener = None
-        if classes_of_name(stem.stem_class) and RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        if classes_of_name(stem.stem_class) and is_rate(rate):
             listener = stack.enter_context(contextlib.closing(Listener(stem.info.n_channels, rate)))
 
         def metered() -> Iterator[Audio]:

@@ -11,11 +11,10 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.audio import Audio, AudioInfo, is_audio_name
+from splitstrument.audio.plausible import LOUDEST
 from splitstrument.datasets.classes import EXCLUDED, MIX
 from splitstrument.errors import AudioFileError
 from splitstrument.unread import unread_reason
-
-LOUDEST = 1e6  # full scale is 1; more says no more
 
 
 @dataclass(frozen=True)
