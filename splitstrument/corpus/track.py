@@ -35,8 +35,10 @@ from splitstrument.corpus import (
 )
 from splitstrument.corpus.arrange import Player, TrackPlan, arrange
 from splitstrument.corpus.draws import chance, pick, stream
+from splitstrument.corpus.midi import Part
 from splitstrument.corpus.recipe import CorpusRecipe
 from splitstrument.corpus.set_stems import to_stems
+from splitstrument.corpus.soundfonts import RATE_HZ
 from splitstrument.errors import DatasetError
 from splitstrument.files import sha256_of, write_json
 
@@ -44,6 +46,7 @@ TAIL_S = 1.5
 SILENT_DB = -70.0
 FORMAT = ".flac"
 VOICE_RATE_HZ = 22_050
+UNAMPLIFIED = ("voice", "sung", "speech", "samples", "strums")  # kinds of players
 CODEC_SHARE = 0.6  # of the tracks, where the recipe asks for it
 
 
@@ -136,44 +139,54 @@ def _take(player: Player, rng: np.random.Generator, recipe: CorpusRecipe, root: 
     if recipe.realism.humanise:
         tight = player.stem_class in ("drums", "bass", "percussion")
         part = humanise.humanised(part, rng, 0.005 if tight else float(rng.uniform(0.004, 0.014)))
+    if player.kind in UNAMPLIFIED:
+        return _unamplified(player, part, rng, recipe, root)
+    sound, rate_hz = _before_amplifier(player, part, rng, recipe, root)
+    if player.amplifier:
+        sound = amplifiers.amplify(sound.mean(axis=1, keepdims=True), rate_hz, player.amplifier)
+    return sound, rate_hz
+
+
+def _unamplified(
+    player: Player, part: Part, rng: np.random.Generator, recipe: CorpusRecipe, root: Path
+) -> tuple[Audio, int]:
+    """Play what never goes through an amplifier (`UNAMPLIFIED`); the sound and its rate."""
     if player.kind == "voice":
         return voices.render_voice(part, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
-    if player.kind == "sung" and player.bank:
-        clips = speech.clips_of(catalogue.bank_path(root, player.bank))
-        return singing.render_singing(part, clips, rng), speech.RATE_HZ
-    if player.kind == "speech" and player.bank:
-        clips = speech.clips_of(catalogue.bank_path(root, player.bank))
-        return speech.render_speech(part, clips, VOICE_RATE_HZ, rng), VOICE_RATE_HZ
-    if player.kind == "samples" and player.bank:
-        kit = drumkits.read_kit(catalogue.bank_path(root, player.bank))
+    assert player.bank is not None
+    bank = catalogue.bank_path(root, player.bank)
+    if player.kind == "sung":
+        return singing.render_singing(part, speech.clips_of(bank), rng), speech.RATE_HZ
+    if player.kind == "speech":
+        return speech.render_speech(part, speech.clips_of(bank), VOICE_RATE_HZ, rng), VOICE_RATE_HZ
+    if player.kind == "samples":
         places = stereo.DRUM_PLACES if recipe.realism.stereo else None
-        return drumkits.render_kit(part, kit, soundfonts.RATE_HZ, rng, places), soundfonts.RATE_HZ
-    if player.kind == "strums" and player.bank:
-        library = strums.read_library(catalogue.bank_path(root, player.bank))
-        return strums.render_strums(part, library, soundfonts.RATE_HZ, rng), soundfonts.RATE_HZ
+        return drumkits.render_kit(part, drumkits.read_kit(bank), RATE_HZ, rng, places), RATE_HZ
+    return strums.render_strums(part, strums.read_library(bank), RATE_HZ, rng), RATE_HZ
+
+
+def _before_amplifier(
+    player: Player, part: Part, rng: np.random.Generator, recipe: CorpusRecipe, root: Path
+) -> tuple[Audio, int]:
+    """Play an instrument before its amplifier, where it has one; the sound and its rate."""
     if player.kind == "modelled" and player.model:
         # nothing above the recipe's own rate is heard, unless an amplifier folds it down
-        rate_hz = soundfonts.RATE_HZ if player.amplifier else min(soundfonts.RATE_HZ, recipe.sample_rate_hz)
-        sound = modelled.render(part, player.model, rate_hz, rng)
-        if not player.amplifier:
-            return sound, rate_hz
-    elif player.kind == "strings" and player.strings:
-        sound = plucked.render_strings(part, player.strings, soundfonts.RATE_HZ)
-    elif player.kind == "patches" and player.bank:
-        sound = patches.render_patches(part, catalogue.bank_path(root, player.bank), player.program)
-    elif player.kind == "layers":
+        rate_hz = RATE_HZ if player.amplifier else min(RATE_HZ, recipe.sample_rate_hz)
+        return modelled.render(part, player.model, rate_hz, rng), rate_hz
+    if player.kind == "strings" and player.strings:
+        return plucked.render_strings(part, player.strings, RATE_HZ), RATE_HZ
+    if player.kind == "layers":
         layers = catalogue.banks_for(recipe.part, "layers", recipe.banks)
         libraries = {bank.velocity: recorded.library_of(bank, root) for bank in layers}
-        sound = recorded.render_layers(part, libraries, soundfonts.RATE_HZ, rng)
-    elif player.kind == "notes" and player.bank:
+        return recorded.render_layers(part, libraries, RATE_HZ, rng), RATE_HZ
+    assert player.bank is not None
+    if player.kind == "notes":
         notes = recorded.library_of(player.bank, root)
-        sound = recorded.render_notes(part, notes, soundfonts.RATE_HZ, rng, player.bank.attack)
-    else:
-        assert player.bank is not None
-        sound = soundfonts.render_part(part, catalogue.bank_path(root, player.bank), player.program)
-    if player.amplifier:
-        sound = amplifiers.amplify(sound.mean(axis=1, keepdims=True), soundfonts.RATE_HZ, player.amplifier)
-    return sound, soundfonts.RATE_HZ
+        return recorded.render_notes(part, notes, RATE_HZ, rng, player.bank.attack), RATE_HZ
+    bank = catalogue.bank_path(root, player.bank)
+    if player.kind == "patches":
+        return patches.render_patches(part, bank, player.program), RATE_HZ
+    return soundfonts.render_part(part, bank, player.program), RATE_HZ
 
 
 def _channels(sound: Audio, channels: int) -> Audio:
