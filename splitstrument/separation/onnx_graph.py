@@ -23,11 +23,8 @@ FUNCTION_NODE = 7
 NODE_TYPE, NODE_ATTRIBUTE = 4, 5
 ATTRIBUTE_TENSOR, ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS = 5, 6, 11
 TENSOR_TYPE, TENSOR_FLOATS, TENSOR_RAW, TENSOR_ELSEWHERE = 2, 4, 9, 13
-FLOATS: dict[int, np.dtype[Any]] = {
-    1: np.dtype("<f4"),
-    10: np.dtype("<f2"),
-    11: np.dtype("<f8"),
-}  # TensorProto.DataType
+# TensorProto.DataType
+FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
 
 Field = tuple[int, "int | memoryview"]
 
@@ -54,8 +51,8 @@ def check_onnx(path: Path) -> None:
 
 def _problem(model: memoryview) -> str:
     """What speaks against a model; empty if nothing does."""
-    for number, value in _fields(model):
-        if isinstance(value, memoryview) and number in (MODEL_GRAPH, MODEL_FUNCTIONS):
+    for number, value in _messages(model):
+        if number in (MODEL_GRAPH, MODEL_FUNCTIONS):
             node = GRAPH_NODE if number == MODEL_GRAPH else FUNCTION_NODE
             if problem := _problem_of_graph(value, node, 0):
                 return problem
@@ -65,9 +62,7 @@ def _problem(model: memoryview) -> str:
 def _problem_of_graph(graph: memoryview, node: int, depth: int) -> str:
     if depth > MAX_DEPTH:
         return f"holds graphs within graphs, more than {MAX_DEPTH} deep"
-    for number, value in _fields(graph):
-        if not isinstance(value, memoryview):
-            continue
+    for number, value in _messages(graph):
         if number == node and (problem := _problem_of_node(value, depth)):
             return problem
         if number == GRAPH_INITIALIZER and node == GRAPH_NODE and (problem := _problem_of_tensor(value)):
@@ -76,21 +71,23 @@ def _problem_of_graph(graph: memoryview, node: int, depth: int) -> str:
 
 
 def _problem_of_node(node: memoryview, depth: int) -> str:
-    for number, value in _fields(node):
-        if not isinstance(value, memoryview):
-            continue
+    for number, value in _messages(node):
         if number == NODE_TYPE and bytes(value).decode("utf-8", "replace") in ENDLESS:
             return f"holds a loop (operator {bytes(value).decode()!r}), which may never end"
-        if number == NODE_ATTRIBUTE:
-            for kind, inner in _fields(value):
-                if not isinstance(inner, memoryview):
-                    continue
-                if kind in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS) and (
-                    problem := _problem_of_graph(inner, GRAPH_NODE, depth + 1)
-                ):
-                    return problem
-                if kind == ATTRIBUTE_TENSOR and (problem := _problem_of_tensor(inner)):
-                    return problem
+        if number == NODE_ATTRIBUTE and (problem := _problem_of_attribute(value, depth)):
+            return problem
+    return ""
+
+
+def _problem_of_attribute(attribute: memoryview, depth: int) -> str:
+    for number, value in _messages(attribute):
+        problem = ""
+        if number in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS):
+            problem = _problem_of_graph(value, GRAPH_NODE, depth + 1)
+        elif number == ATTRIBUTE_TENSOR:
+            problem = _problem_of_tensor(value)
+        if problem:
+            return problem
     return ""
 
 
@@ -108,6 +105,11 @@ def _problem_of_tensor(tensor: memoryview) -> str:
             if np.isnan(np.frombuffer(value[:whole], dtype)).any():
                 return "holds weights that are not numbers (NaN)"
     return ""
+
+
+def _messages(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and bytes of the fields of a message that are messages, texts or arrays."""
+    return ((number, value) for number, value in _fields(data) if isinstance(value, memoryview))
 
 
 def _fields(data: memoryview) -> Iterator[Field]:
