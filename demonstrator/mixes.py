@@ -96,7 +96,7 @@ def check_length(room: RoomSettings, job: Job, most_s: float) -> None:
         raise SettingsError(
             f"The part from {room.practice.start_s:g} s on is empty: this song ends at {song_s:.1f} s; choose another."
         )
-    length_s = room.practice.longest_s(song_s) if room.practice else 0.0
+    length_s = room.practice.length_s(song_s) if room.practice else 0.0
     if length_s > most_s:
         raise SettingsError(
             f"The mix would be {length_s / 60:.1f} minutes long, and at most {most_s / 60:g} are made here: "

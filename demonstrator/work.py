@@ -176,7 +176,7 @@ def _remix(task: Task, mix: MixTask, result_folder: Path, report: Report) -> dic
         report(min(1.0, done_s / max(duration_s + length_s, 1e-9)), "mixing")
 
     settings = validate(mix.settings, RemixSettings, "The mix")
-    length_s = settings.practice.longest_s(duration_s) if settings.practice else duration_s
+    length_s = settings.practice.length_s(duration_s) if settings.practice else duration_s
     grown = max(1.0, length_s / max(duration_s, 1e-9))
     if (needed := grown * sum(map(mixed_bytes, stems.values()))) > task.room_bytes:
         raise AudioFileError(

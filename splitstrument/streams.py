@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -134,3 +134,19 @@ def reblock(blocks: Iterator[Audio], size: int) -> Iterator[Audio]:
         held, n_held = [joined[whole:]], n_held - whole
     if n_held:
         yield np.concatenate(held)
+
+
+def aligned(*streams: Iterable[NDArray]) -> Iterator[list[NDArray]]:
+    """Cut streams (n_samples, n_channels) of one length at the same places."""
+    iterators = [(block for block in stream if len(block)) for stream in streams]
+    held = [next(iterator, None) for iterator in iterators]
+    while True:
+        blocks = [block for block in held if block is not None]
+        if len(blocks) < len(held):
+            return
+        n_samples = min(len(block) for block in blocks)
+        yield [block[:n_samples] for block in blocks]
+        held = [
+            block[n_samples:] if len(block) > n_samples else next(iterator, None)
+            for block, iterator in zip(blocks, iterators, strict=True)
+        ]

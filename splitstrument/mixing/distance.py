@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from splitstrument import audio
 from splitstrument.audio import Audio
 from splitstrument.errors import DatasetError
-from splitstrument.files import safe_name, write_json
+from splitstrument.files import safe_name, scratch_folder, write_json
 from splitstrument.loudness import Loudness, LoudnessMeter, measure
 from splitstrument.mixing.automix.bands import BandMeter
 from splitstrument.mixing.automix.mix import automix_files
@@ -74,12 +73,12 @@ def _at_loudness(signal: Audio, sample_rate_hz: int, wanted_lufs: float) -> Audi
 
 def _automatic(lead: Audio, backing: Audio, sample_rate_hz: int) -> tuple[Audio, Audio]:
     """The automatic mix without its master, whose lead is what remains when the backing is taken away."""
-    with tempfile.TemporaryDirectory(prefix="splitstrument-") as folder:
-        stems = {name: Path(folder) / f"{name}.wav" for name in ("lead", "backing")}
+    with scratch_folder() as folder:
+        stems = {name: folder / f"{name}.wav" for name in ("lead", "backing")}
         for path, part in zip(stems.values(), (lead, backing), strict=True):
             audio.write(path, part, sample_rate_hz, "FLOAT")
-        automix_files(stems, Path(folder) / "mix.wav", AutomixSettings(lead="lead", master=False))
-        mixed = audio.read(Path(folder) / "mix.wav")[0]
+        automix_files(stems, folder / "mix.wav", AutomixSettings(lead="lead", master=False))
+        mixed = audio.read(folder / "mix.wav")[0]
     return mixed - backing, backing
 
 

@@ -39,7 +39,6 @@ N_BANDS, LOWEST_HZ, HIGHEST_HZ = 40, 50.0, 10_000.0
 FRAME_S = 0.05
 QUIET = 1e-3  # largest sample of an excerpt without the lead
 N_FOLDS, N_RESAMPLES, N_NETWORKS, SEED = 5, 2000, 3, 0
-MODELS = ("constant", "linear", "network")
 
 Float = NDArray[np.float64]
 Predict = Callable[[Float, Float, Float], Float]  # training features, training levels, features -> levels
@@ -153,12 +152,13 @@ def _network(features: Float, levels: Float, wanted: Float) -> Float:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPRegressor
 
-    warnings.simplefilter("ignore", ConvergenceWarning)  # the number of steps is part of the recipe
     networks = [
         MLPRegressor(hidden_layer_sizes=(32, 16), alpha=3.0, max_iter=600, learning_rate_init=3e-3, random_state=seed)
         for seed in range(N_NETWORKS)
     ]
-    return np.mean([_scaled(network, features, levels, wanted) for network in networks], axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the number of steps is part of the recipe
+        return np.mean([_scaled(network, features, levels, wanted) for network in networks], axis=0)
 
 
 def _scaled(model: Any, features: Float, levels: Float, wanted: Float) -> Float:
@@ -177,11 +177,11 @@ def cross_validated(songs: Songs, levels_lu: Float) -> dict[str, Float]:
     order = np.random.default_rng(SEED).permutation(np.unique(songs.groups))
     fold_of = {group: index % N_FOLDS for index, group in enumerate(order)}
     folds = np.array([fold_of[group] for group in songs.groups])
-    errors = {name: np.zeros(len(levels_lu)) for name in MODELS}
+    errors = {name: np.zeros(len(levels_lu)) for name in PREDICT}
     for fold in np.unique(folds):
         held = folds == fold
-        for name in MODELS:
-            predicted = PREDICT[name](songs.features[~held], levels_lu[~held], songs.features[held])
+        for name, predict in PREDICT.items():
+            predicted = predict(songs.features[~held], levels_lu[~held], songs.features[held])
             errors[name][held] = np.abs(predicted - levels_lu[held])
     return errors
 
@@ -209,8 +209,8 @@ def study(songs: Songs, tests: Songs | None) -> dict[str, Any]:
     }
     if tests is not None:
         errors = {
-            name: np.abs(PREDICT[name](songs.features, songs.levels_lu, tests.features) - tests.levels_lu)
-            for name in MODELS
+            name: np.abs(predict(songs.features, songs.levels_lu, tests.features) - tests.levels_lu)
+            for name, predict in PREDICT.items()
         }
         found |= {"n_tests": len(tests.names), "tests": summary(errors)}
     return found

@@ -204,9 +204,8 @@ def _opposites(curves: Mapping[str, Float], found: Mapping[str, Sequence[Setting
     """The word, of those that were set often, whose curve is most unlike each word's; empty where all are alike."""
     often = [word for word in curves if sum(setting.n_settings for setting in found[word]) >= OFTEN]
     alike = _unit(curves[word] for word in curves) @ _unit(curves[word] for word in often).T
-    least = {word: int(np.argmin(row)) if often else 0 for word, row in zip(curves, alike, strict=True)}
     return {
-        word: often[least[word]] if often and row[least[word]] < 0 else ""
+        word: often[int(np.argmin(row))] if often and row.min() < 0 else ""
         for word, row in zip(curves, alike, strict=True)
     }
 

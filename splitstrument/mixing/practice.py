@@ -57,7 +57,7 @@ class PracticeSettings(Settings):
         """Return how long the part is in a song of this length."""
         return min(self.end_s or song_s, song_s) - min(self.start_s, song_s)
 
-    def longest_s(self, song_s: float) -> float:
+    def length_s(self, song_s: float) -> float:
         """Return how long a song of this length becomes."""
         return self.count_in * self.beat_s + self.times * self.part_s(song_s) / self.speed
 

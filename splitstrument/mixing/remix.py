@@ -27,6 +27,7 @@ from splitstrument.mixing.remix_settings import CurveStep, RemixSettings, StemMi
 from splitstrument.mixing.words import Word, find_word
 from splitstrument.provenance import provenance
 from splitstrument.separation.outputs import output_subtype
+from splitstrument.settings import Settings
 
 RAMP_S = 0.002
 CLIP_DBFS = 0.01  # full scale itself is rounding
@@ -112,10 +113,25 @@ def remix_files(
     limited = _peak_dbtp(played.result()) > ceiling if stretched else limited
     notes = [*_notes(settings, limited, ceiling), *clipping_notes(heard, subtype(output))]
     result = Remixed(output, before, heard, gain_db, limited, tuple(notes))
-    made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
+    write_mix_sidecar(output, settings, result.as_dict(), stems, hashes)
+    return result
+
+
+def write_mix_sidecar(
+    output: Path, settings: Settings, result: dict[str, Any], stems: Mapping[str, Path], hashes: Mapping[str, str]
+) -> None:
+    """Write ``<output>.json``: how a mix was made, from what, and what came out.
+
+    Parameters
+    ----------
+    result
+        Plain data; its path is replaced by the name of the file.
+    hashes
+        SHA-256 of each stem, from before the mix was written.
+    """
+    made = {"settings": settings.model_dump(mode="json"), **result, "path": output.name}
     made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
     write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
-    return result
 
 
 def _written(

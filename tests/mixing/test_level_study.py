@@ -46,7 +46,7 @@ def test_no_group_is_on_both_sides(songs, monkeypatch):
         assert not set(features[:, 0]) & set(wanted[:, 0])
         return np.zeros(len(wanted))
 
-    monkeypatch.setattr(level_study, "PREDICT", dict.fromkeys(level_study.MODELS, check))
+    monkeypatch.setattr(level_study, "PREDICT", dict.fromkeys(level_study.PREDICT, check))
     errors = cross_validated(Songs(songs.names, songs.groups, marked, songs.levels_lu), songs.levels_lu)
     np.testing.assert_array_equal(errors["network"], np.abs(songs.levels_lu))
 
@@ -68,7 +68,7 @@ def test_levels_and_features_of_files(tmp_path):
 def test_the_command_prints_three_numbers(tmp_path, capsys, monkeypatch):
     root = make_set(tmp_path / "set", "abcdef", seconds=3.0)
     kept = tmp_path / "features.npz"
-    monkeypatch.setattr(level_study, "PREDICT", dict.fromkeys(level_study.MODELS, level_study._constant))
+    monkeypatch.setattr(level_study, "PREDICT", dict.fromkeys(level_study.PREDICT, level_study._constant))
     for _ in range(2):
         level_study.main([str(root), "--features", str(kept), "--test", str(root), "-o", str(tmp_path / "level.json")])
     found = json.loads((tmp_path / "level.json").read_text())

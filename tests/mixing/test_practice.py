@@ -40,7 +40,7 @@ def test_a_count_in_comes_first_and_speed_makes_it_longer(rng):
     song = rng.normal(0, 0.1, (2 * RATE, 1))
     settings = PracticeSettings(count_in=4, beat_s=0.25, speed=0.5, times=2, end_s=1)
     sound = played(song, settings)
-    assert len(sound) == RATE + 4 * RATE == settings.longest_s(2) * RATE
+    assert len(sound) == RATE + 4 * RATE == settings.length_s(2) * RATE
     loud = [
         np.abs(sound[beat * 2000 :][:200]).max() > 0.2 > np.abs(sound[beat * 2000 + 800 :][:1000]).max()
         for beat in range(4)

@@ -22,7 +22,7 @@ from splitstrument.separation.pipeline import load_model
 from splitstrument.separation.postprocess import MaskProcessor
 from splitstrument.separation.samples import SampleType, split
 from splitstrument.separation.songs import separate_file
-from splitstrument.streams import ArrayQueue, ahead
+from splitstrument.streams import ArrayQueue, ahead, aligned
 
 
 @settings(max_examples=60, deadline=None)
@@ -241,6 +241,14 @@ def test_queue_gives_back_what_came(rng):
     taken = [queue.pop(int(size)) for size in rng.integers(1, 90, 40)]
     assert np.array_equal(np.concatenate([*taken, queue.pop(10**6)]), numbers)
     assert len(queue) == 0
+
+
+def test_streams_are_cut_at_the_same_places(rng):
+    one, other = rng.standard_normal((100, 2)), rng.standard_normal((100, 1))
+    pairs = list(aligned(np.split(one, [0, 30, 31]), iter(np.split(other, [30, 70]))))
+    assert [(len(a), len(b)) for a, b in pairs] == [(30, 30), (1, 1), (39, 39), (30, 30)]
+    for whole, pieces in zip((one, other), zip(*pairs, strict=True), strict=True):
+        np.testing.assert_array_equal(np.concatenate(pieces), whole)
 
 
 def test_working_ahead_passes_errors_on_and_ends_its_thread():

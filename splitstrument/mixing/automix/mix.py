@@ -6,7 +6,7 @@ more where its range is too large. Memory grows by some numbers a second.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from splitstrument import audio
 from splitstrument.audio import Audio, AudioInfo, AudioWriter
 from splitstrument.errors import SettingsError
-from splitstrument.files import sha256_of, write_json
+from splitstrument.files import sha256_of
 from splitstrument.loudness import Loudness, LoudnessMeter, integrated_lufs
 from splitstrument.mixing.automix import rules
 from splitstrument.mixing.automix.bands import BandMeter
@@ -28,10 +28,17 @@ from splitstrument.mixing.automix.tempo import TempoMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer
 from splitstrument.mixing.effects.reverb import Reverb, room
-from splitstrument.mixing.remix import Mix, Report, check_output, check_stems, clipping_notes, limited_blocks
-from splitstrument.mixing.remix_settings import RemixSettings  # fmt: skip
-from splitstrument.provenance import provenance
-from splitstrument.streams import ahead
+from splitstrument.mixing.remix import (
+    Mix,
+    Report,
+    check_output,
+    check_stems,
+    clipping_notes,
+    limited_blocks,
+    write_mix_sidecar,
+)
+from splitstrument.mixing.remix_settings import RemixSettings
+from splitstrument.streams import ahead, aligned
 
 SEED = 0  # of the room's noise
 
@@ -121,9 +128,7 @@ def automix_files(
     work = _Work(stems, info, settings, report)
     plan = work.decide()
     result = work.write(plan, output, subtype(output))
-    made = {"settings": settings.model_dump(mode="json"), **result.as_dict(), "path": output.name}
-    made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
-    write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
+    write_mix_sidecar(output, settings, result.as_dict(), stems, hashes)
     return result
 
 
@@ -295,19 +300,3 @@ class _Work:
         gain = 10 ** (plan.gain_db / 20)
         for _, wet, backing in self._parts(plan):
             yield gain * wet.astype(np.float64), backing
-
-
-def aligned(*streams: Iterable[NDArray]) -> Iterator[list[NDArray]]:
-    """Cut streams (n_samples, n_channels) of one length at the same places."""
-    iterators = [iter(stream) for stream in streams]
-    held: list[NDArray | None] = [None] * len(streams)
-    while True:
-        for index, iterator in enumerate(iterators):
-            while held[index] is None or not len(held[index]):  # type: ignore[arg-type]
-                held[index] = next(iterator, None)
-                if held[index] is None:
-                    return
-        blocks = [block for block in held if block is not None]
-        n_samples = min(len(block) for block in blocks)
-        yield [block[:n_samples] for block in blocks]
-        held = [block[n_samples:] for block in blocks]
