@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +106,9 @@ def songs_of(root: Path) -> Iterator[tuple[Audio, Audio]]:
     """Guitar and everybody else of each song of a set."""
     stems = read_set(root)
     for track in stems.tracks.values():
-        guitar, *others = (audio.read(stems.path(track, stem))[0] for stem in ("guitar", *_others(track.stems)))
-        yield guitar, np.sum(others, axis=0)
-
-
-def _others(stems: Iterable[str]) -> list[str]:
-    return [stem for stem in stems if stem != "guitar"]
+        sounds = {stem: audio.read(stems.path(track, stem))[0] for stem in track.stems}
+        guitar = sounds.pop("guitar")
+        yield guitar, np.sum(list(sounds.values()), axis=0)
 
 
 def excerpts(sound: Audio, heard: Audio | None = None) -> Iterator[Audio]:

@@ -24,9 +24,9 @@ from splitstrument.corpus.recipe import Realism
 from splitstrument.errors import DatasetError
 from splitstrument.files import write_yaml
 from splitstrument.recognition.classes import all_classes, class_of_program
+from splitstrument.recognition.learning.pool import LISTING
 
 RATE_HZ = 22_050
-LISTING = "parts.yaml"
 # medians of pitch (MIDI) that an instrument of a class plays around
 RANGES = {"organ": (52, 72), "strings": (50, 79), "brass": (48, 74), "winds": (55, 82), "electric_piano": (50, 72)}
 RANGES |= {"other": (50, 84), "piano": (48, 74), "guitar": (48, 68), "bass": (30, 42)}

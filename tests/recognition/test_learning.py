@@ -88,9 +88,8 @@ def test_of_a_real_song_the_rest_may_be_all_but_what_is_known():
 
 
 def test_steps_are_labelled_by_level():
-    loud, faint, silent = np.full((chunk_samples(), 1), 0.3), np.full((chunk_samples(), 1), 0.3), None
-    faint = faint * 10 ** (-30 / 20)
-    silent = np.zeros_like(loud)
+    loud = np.full((chunk_samples(), 1), 0.3)
+    faint, silent = loud * 10 ** (-30 / 20), 0 * loud
     is_ = np.stack([truth_of_class(name).vectors()[0] for name in ("guitar", "piano", "bass")])
     labels = step_labels([loud, faint, silent], is_, np.zeros_like(is_))
     assert np.all(labels[:, NAMES.index("guitar")] == 1)

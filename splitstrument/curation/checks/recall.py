@@ -52,8 +52,8 @@ def main() -> None:
         excerpts.update(dict(list(kept.items())[: options.tracks]))
         print(f"{dataset.name}: {min(len(kept), options.tracks)} tracks of {options.seconds:g} s")
     with scratch_folder() as scratch:
-        clean = print_false_alarms(excerpts, Path(scratch))
-        print_recall(excerpts, clean, options.target, options.only, rng, Path(scratch))
+        clean = print_false_alarms(excerpts, scratch)
+        print_recall(excerpts, clean, options.target, options.only, rng, scratch)
 
 
 def load_excerpt(folder: Path, target: str, seconds: float) -> tuple[Track, int] | None:

@@ -15,14 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
+from splitstrument.curation.checks.settings import DEFAULTS
 from splitstrument.recognition.classes import classes_of_name
 from splitstrument.recognition.content import disagreement
+from splitstrument.recognition.learning.pool import LISTING
 from splitstrument.recognition.listen import recognise_file
 from splitstrument.recognition.timeline import Timeline
 from splitstrument.settings import read_yaml
 from splitstrument.stem_set import read_set
 
 SWAPS, LISTED, DRAWS = 20, 25, 20
+REPORTED = DEFAULTS.mislabelled_score
 NAMES = ("guitar", "piano", "bass", "drums", "voice")
 
 
@@ -54,15 +57,15 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     draws = [planted(stems, rng) for _ in range(DRAWS)]
     found = [sum(stem.swapped for stem in ranked(draw)[:LISTED]) for draw in draws]
-    over = [[stem.swapped for stem in draw if stem.score >= 0.3] for draw in draws]
+    over = [[stem.swapped for stem in draw if stem.score >= REPORTED] for draw in draws]
     print(f"{len(stems)} stems, {SWAPS} swapped, {DRAWS} draws of the swaps.\n")
     print("| | mean | worst | best |\n|---|---|---|---|")
     print(f"| swaps among the first {LISTED} | {np.mean(found):.1f} | {min(found)} | {max(found)} |")
     recall, precision = [sum(one) / SWAPS for one in over], [sum(one) / max(1, len(one)) for one in over]
-    for title, values in (("recall at 0.3", recall), ("precision at 0.3", precision)):
+    for title, values in ((f"recall at {REPORTED:g}", recall), (f"precision at {REPORTED:g}", precision)):
         print(f"| {title} | {np.mean(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
     untouched = sorted(stems, key=lambda stem: -stem.score)
-    print(f"\nUntouched: {sum(stem.score >= 0.3 for stem in stems)} of {len(stems)} are reported.")
+    print(f"\nUntouched: {sum(stem.score >= REPORTED for stem in stems)} of {len(stems)} are reported.")
     for stem in ranked(draws[0])[:LISTED] if options.list else untouched[:5]:
         other = disagreement(stem.timeline, stem.name)
         print(f"- {stem.path.name}{' (swapped)' if stem.swapped else ''}: {other.message if other else 'nothing'}")
@@ -81,7 +84,7 @@ def stems_of(sets: list[Path]) -> Iterator[Named]:
 def parts_of(folders: list[Path]) -> Iterator[Named]:
     """Solo parts whose class is a name."""
     for folder in folders:
-        for name, entry in read_yaml(folder / "parts.yaml")["parts"].items():
+        for name, entry in read_yaml(folder / LISTING)["parts"].items():
             if classes_of_name(entry["class"]):
                 yield Named(folder / f"{name}.flac", entry["class"], recognise_file(folder / f"{name}.flac"))
 

@@ -31,7 +31,7 @@ from splitstrument.errors import DatasetError
 from splitstrument.recognition.classes import InstrumentClass, all_classes
 from splitstrument.recognition.features import RATE_HZ, chunk_mels, chunk_samples, to_network
 from splitstrument.recognition.learning.examples import Examples
-from splitstrument.recognition.learning.pool import SILENT, Sound
+from splitstrument.recognition.learning.pool import Sound, heard_samples
 from splitstrument.recognition.learning.recipe import Clips
 from splitstrument.recognition.learning.truth import Truth
 from splitstrument.settings import read_yaml
@@ -175,9 +175,9 @@ def sounds(collection: Clips) -> Iterator[Sound]:
     """Chunks of clips that are heard, for a pool."""
     for clip in read_clips(collection):
         for chunk in _chunks(clip):
-            mono = chunk.mean(axis=1)
-            if np.sqrt(np.mean(mono**2)) >= SILENT:
-                yield Sound(np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16), clip.truth, "")
+            samples = heard_samples(chunk.mean(axis=1))
+            if samples is not None:
+                yield Sound(samples, clip.truth, "")
 
 
 def examples_of(collection: Clips) -> Examples:

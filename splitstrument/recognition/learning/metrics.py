@@ -32,7 +32,7 @@ class ClassScore:
 
 
 def f1_score(labels: Float, answers: NDArray[np.bool_]) -> float | None:
-    """F1 of yes/no answers over known labels; None where nothing is true and nothing is said."""
+    """F1 of yes/no answers over known labels, of one class or of all; None where nothing is true and nothing said."""
     known = ~np.isnan(labels)
     true, said = labels[known] > 0.5, answers[known]
     n_both, n_sum = int((true & said).sum()), int(true.sum() + said.sum())
@@ -84,11 +84,6 @@ def score_class(labels: Float, scores: Float, threshold: float) -> ClassScore:
         return ClassScore(len(known), share, None, None, None)
     f1 = f1_score(labels, scores >= threshold)
     return ClassScore(len(known), share, f1, average_precision(labels, scores), area_under_curve(labels, scores))
-
-
-def micro_f1(labels: Float, answers: NDArray[np.bool_]) -> float | None:
-    """F1 over all known labels of all classes together."""
-    return f1_score(labels.ravel(), answers.ravel())
 
 
 def mean_of(values: list[float | None]) -> float | None:

@@ -15,6 +15,7 @@ from splitstrument.files import atomic_path
 from splitstrument.recognition.features import RATE_HZ, chunk_samples
 from splitstrument.recognition.learning.truth import Truth, read_players, truth_of_class, truth_of_stem
 from splitstrument.settings import read_yaml
+from splitstrument.spectrogram import Float
 from splitstrument.stem_set import read_set
 
 LISTING = "parts.yaml"
@@ -90,7 +91,12 @@ def _one_channel(path: Path, start: int, rng: np.random.Generator) -> NDArray[np
         raise DatasetError(f"{path} has {rate} Hz, but the recogniser learns from {RATE_HZ} Hz: resample it.")
     weights = [(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)][int(rng.choice(3, p=(0.5, 0.25, 0.25)))]
     mono = sound @ np.array(weights if sound.shape[1] == 2 else [1.0], np.float32)
-    if len(mono) < chunk_samples() or np.sqrt(np.mean(mono**2)) < SILENT:
+    return heard_samples(mono) if len(mono) == chunk_samples() else None
+
+
+def heard_samples(mono: Float) -> NDArray[np.int16] | None:
+    """Samples of an excerpt (n_samples,) as a pool holds them; None of what is silent."""
+    if np.sqrt(np.mean(mono**2)) < SILENT:
         return None
     return np.round(np.clip(mono, -1, 1) * 32767).astype(np.int16)
 

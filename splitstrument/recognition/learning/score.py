@@ -15,7 +15,7 @@ from splitstrument.files import atomic_path, safe_name, write_text, write_yaml
 from splitstrument.recognition.classes import all_classes, class_names
 from splitstrument.recognition.learning import baseline
 from splitstrument.recognition.learning.examples import Examples, window_scores
-from splitstrument.recognition.learning.metrics import ClassScore, best_threshold, mean_of, micro_f1, score_class
+from splitstrument.recognition.learning.metrics import ClassScore, best_threshold, f1_score, mean_of, score_class
 from splitstrument.recognition.learning.overlay import Drawer
 from splitstrument.recognition.learning.recipe import RecogniserRecipe, read_recipe
 from splitstrument.recognition.learning.train import kept, pool_made_of, sounds_to_examples, training_pools
@@ -120,7 +120,7 @@ def _table(
         numbers[title] = dict(zip(("f1", "svm_f1", "ap", "svm_ap", "guess"), means, strict=True))
         text += f"| **{title}** ({len(there)}) | | | {_n(means[4])} | {_n(means[1])} | {_n(means[0])} |"
         text += f" {_n(means[3])} | {_n(means[2])} | |\n"
-    micro = [micro_f1(examples.labels[:, :n], (s >= t)[:, :n]) for s, t in ((ours, thresholds), (svm, svm_thresholds))]
+    micro = [f1_score(examples.labels[:, :n], (s >= t)[:, :n]) for s, t in ((ours, thresholds), (svm, svm_thresholds))]
     numbers["micro"] = {"f1": micro[0], "svm_f1": micro[1]}
     text += f"| **micro** | | | | {_n(micro[1])} | {_n(micro[0])} | | | |\n"
     numbers["classes"] = {name: {**vars(score), "svm_f1": svm_.f1} for name, (score, svm_) in rows.items()}
