@@ -13,7 +13,7 @@ import soundfile
 
 from splitstrument.audio import DEFAULT_BLOCK, AudioWriter, Tags, open_audio
 from splitstrument.errors import AudioFileError, SettingsError
-from splitstrument.files import real_path, safe_name
+from splitstrument.files import real_path, safe_name, scratch_folder
 from splitstrument.separation.options import SeparationOptions
 from splitstrument.separation.samples import Native, NullMeter, SampleType, split
 from splitstrument.spectrogram import Float
@@ -241,11 +241,9 @@ def check_format(extension: str, subtype: str, sample_rate_hz: int, n_channels: 
     ------
     AudioFileError
     """
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         try:
-            with AudioWriter(Path(folder) / f"check.{extension}", sample_rate_hz, n_channels, subtype):
+            with AudioWriter(folder / f"check.{extension}", sample_rate_hz, n_channels, subtype):
                 pass
         except AudioFileError:
             raise AudioFileError(
