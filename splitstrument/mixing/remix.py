@@ -6,34 +6,33 @@ order for each stem is equalizer, gain, place; for the sum loudness, then a true
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splitstrument import audio
-from splitstrument.audio import AudioInfo, AudioWriter
+from splitstrument.audio import AudioWriter
 from splitstrument.errors import SettingsError
-from splitstrument.files import sha256_of, write_json
-from splitstrument.loudness import LOWEST_RATE_HZ, Loudness, LoudnessMeter
-from splitstrument.mixing.effects.chain import Effect, run
+from splitstrument.files import sha256_of
+from splitstrument.loudness import Loudness, LoudnessMeter
+from splitstrument.mixing.effects.chain import Effect
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer, curve_equalizer
-from splitstrument.mixing.effects.limiter import Limiter
-from splitstrument.mixing.practice import practised
+from splitstrument.mixing.mix_files import (
+    Report,
+    check_output,
+    check_stems,
+    clipping_notes,
+    limited_blocks,
+    write_mix_sidecar,
+)
+from splitstrument.mixing.practice import Mix, practised
 from splitstrument.mixing.remix_settings import CurveStep, RemixSettings, StemMix, WordStep
 from splitstrument.mixing.words import Word, find_word
-from splitstrument.provenance import provenance
-from splitstrument.separation.outputs import output_subtype
-from splitstrument.settings import Settings
 
 RAMP_S = 0.002
-CLIP_DBFS = 0.01  # full scale itself is rounding
-
-Mix = NDArray[np.float64]
-Report = Callable[[float], Any]
 
 
 @dataclass(frozen=True)
@@ -88,10 +87,11 @@ def remix_files(
     AudioFileError
         If a file cannot be read or written.
     """
-    info, subtype = check_stems(stems, settings)
+    info, subtype = check_stems(stems)
+    check_names(settings, stems)
+    n_channels = _n_channels(settings, info.n_channels)
     check_output(stems, output)
     hashes = {name: sha256_of(path) for name, path in stems.items()}
-    n_channels = 2 if info.n_channels == 1 and any(mix.pan for mix in settings.stems.values()) else info.n_channels
     song, mix = (LoudnessMeter(info.sample_rate_hz, count) for count in (info.n_channels, n_channels))
     for mixed, as_it_was in _mixed(stems, settings, info.sample_rate_hz, n_channels):
         song.add(as_it_was.astype(np.float32))
@@ -115,23 +115,6 @@ def remix_files(
     result = Remixed(output, before, heard, gain_db, limited, tuple(notes))
     write_mix_sidecar(output, settings, result.as_dict(), stems, hashes)
     return result
-
-
-def write_mix_sidecar(
-    output: Path, settings: Settings, result: dict[str, Any], stems: Mapping[str, Path], hashes: Mapping[str, str]
-) -> None:
-    """Write ``<output>.json``: how a mix was made, from what, and what came out.
-
-    Parameters
-    ----------
-    result
-        Plain data; its path is replaced by the name of the file.
-    hashes
-        SHA-256 of each stem, from before the mix was written.
-    """
-    made = {"settings": settings.model_dump(mode="json"), **result, "path": output.name}
-    made["stems"] = {name: {"file": path.name, "sha256": hashes[name]} for name, path in stems.items()}
-    write_json(output.with_name(f"{output.name}.json"), {**made, "provenance": provenance()})
 
 
 def _written(
@@ -168,47 +151,6 @@ def _measured(blocks: Iterable[Mix], meter: LoudnessMeter) -> Iterator[Mix]:
         yield block
 
 
-def check_stems(stems: Mapping[str, Path], settings: RemixSettings) -> tuple[AudioInfo, Callable[[Path], str]]:
-    """Return what the stems have in common, and the sample type of the mix.
-
-    Raises
-    ------
-    SettingsError
-        See `remix_files`.
-    """
-    if not stems:
-        raise SettingsError("There is nothing to mix: give a song, or a folder with stems.")
-    infos = [audio.probe(path) for path in stems.values()]
-    first = infos[0]
-    for info in infos:
-        shape, expected = ((one.sample_rate_hz, one.n_samples, one.n_channels) for one in (info, first))
-        if shape != expected:
-            raise SettingsError(
-                f"{info.path} and {first.path} differ in rate, length or channels: stems of one song are alike."
-            )
-    if first.sample_rate_hz < LOWEST_RATE_HZ:
-        raise SettingsError(
-            f"{first.path} has {first.sample_rate_hz} Hz; a remix needs {LOWEST_RATE_HZ} Hz or more: resample the song."
-        )
-    check_names(settings, stems)
-    if first.n_channels > 2 and any(mix.pan for mix in settings.stems.values()):
-        raise SettingsError(f"A place (--pan) is for mono and stereo songs; this one has {first.n_channels} channels.")
-    subtypes = {info.subtype for info in infos}
-    held = subtypes.pop() if len(subtypes) == 1 else "FLOAT"
-    return first, lambda path: output_subtype(path.suffix[1:].lower(), held)
-
-
-def check_output(stems: Mapping[str, Path], output: Path) -> None:
-    """Refuse an output that is a stem.
-
-    Raises
-    ------
-    SettingsError
-    """
-    if any(path.resolve() == output.resolve() for path in stems.values()):
-        raise SettingsError(f"{output} is one of the stems of this mix: choose another output.")
-
-
 def check_names(settings: RemixSettings, stems: Iterable[str]) -> None:
     """Refuse settings for a stem that is not there.
 
@@ -219,6 +161,15 @@ def check_names(settings: RemixSettings, stems: Iterable[str]) -> None:
     unknown = sorted(settings.stems.keys() - set(stems))
     if unknown:
         raise SettingsError(f"There is no stem {unknown[0]!r}: these stems are {', '.join(stems)}.")
+
+
+def _n_channels(settings: RemixSettings, n_channels: int) -> int:
+    """Channels of the mix of a song of `n_channels`: a place makes mono stereo, and is none in surround."""
+    if not any(mix.pan for mix in settings.stems.values()):
+        return n_channels
+    if n_channels > 2:
+        raise SettingsError(f"A place (--pan) is for mono and stereo songs; this one has {n_channels} channels.")
+    return 2
 
 
 def equalizer_of(mix: StemMix, sample_rate_hz: int, n_channels: int) -> list[Effect]:
@@ -278,12 +229,6 @@ def _still(position: int, n_samples: int, sample_rate_hz: int, quiet: Iterable[t
     return gain[:, None]
 
 
-def limited_blocks(blocks: Iterator[Mix], sample_rate_hz: int, n_channels: int, ceiling_dbtp: float) -> Iterator[Mix]:
-    """Send a mix through a true-peak limiter."""
-    limiter = Limiter(sample_rate_hz, n_channels, ceiling_dbtp)
-    return (block.astype(np.float64) for block in run([limiter], (block.astype(np.float32) for block in blocks)))
-
-
 def _peak_dbtp(loudness: Loudness) -> float:
     return -np.inf if loudness.true_peak_dbtp is None else loudness.true_peak_dbtp
 
@@ -306,13 +251,3 @@ def _notes(settings: RemixSettings, limited: bool, ceiling_dbtp: float) -> Itera
             yield f"The {name} is {mix.gain_db:g} dB louder, and so is what other instruments left in its stem."
     if limited:
         yield f"Peaks were turned down to {ceiling_dbtp:.1f} dBTP."
-
-
-def clipping_notes(mix: Loudness, subtype: str) -> Iterator[str]:
-    """Say so where stems in floating point add up to more than the output holds; a limiter would change the song."""
-    peak = mix.sample_peak_dbfs
-    if peak is not None and peak > CLIP_DBFS and subtype not in ("FLOAT", "DOUBLE"):
-        yield (
-            f"The song peaks at {peak:+.1f} dBFS, more than this format holds, and was clipped there: "
-            "write it as WAV, or set a loudness in LUFS."
-        )

@@ -28,8 +28,7 @@ from splitstrument.mixing.automix.tempo import TempoMeter
 from splitstrument.mixing.effects.chain import Effect, run
 from splitstrument.mixing.effects.equalizer import Band, ParametricEqualizer
 from splitstrument.mixing.effects.reverb import Reverb, room
-from splitstrument.mixing.remix import (
-    Mix,
+from splitstrument.mixing.mix_files import (
     Report,
     check_output,
     check_stems,
@@ -37,10 +36,10 @@ from splitstrument.mixing.remix import (
     limited_blocks,
     write_mix_sidecar,
 )
-from splitstrument.mixing.remix_settings import RemixSettings
+from splitstrument.mixing.practice import Mix
 from splitstrument.streams import ahead, aligned
 
-SEED = 0  # of the room's noise
+ROOM_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def automix_files(
         If a file cannot be read or written.
     """
     settings = settings or AutomixSettings()
-    info, subtype = check_stems(stems, RemixSettings())
+    info, subtype = check_stems(stems)
     check_output(stems, output)
     if len(stems) < 2:
         raise SettingsError(f"An automatic mix sets a lead against a backing: {next(iter(stems))} is the only stem.")
@@ -277,7 +276,7 @@ class _Work:
         """Lead behind equalizer and compressor, the same in its room, and backing, in blocks of one length."""
         reverb = None
         if plan.rt60_s:
-            response = room(plan.rt60_s, self.rate, self.n_channels, SEED)
+            response = room(plan.rt60_s, self.rate, self.n_channels, ROOM_SEED)
             reverb = Reverb(response, self.n_channels, rules.WET_DB)
 
         def lead() -> Iterator[Audio]:
