@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
 from typing import Any
 
 from cheroot.connections import ConnectionManager
@@ -157,7 +158,7 @@ class PatientServer(WsgiServer):
     # ---- slow heads
 
     @contextlib.contextmanager
-    def watching(self, connection: Any) -> Any:
+    def watching(self, connection: Any) -> Iterator[None]:
         """Cut a connection whose request's head takes too long."""
         with self._lock:
             self._heads[id(connection)] = time.monotonic(), connection.socket

@@ -48,6 +48,7 @@ CONNECTIONS = ("socket.connect", "socket.sendto", "socket.sendmsg")
 NO_NETWORK = (
     "name resolution", "Name or service", "unreachable", "timed out", "nodename", "No address", "getaddrinfo",
 )  # fmt: skip
+BEHIND = "What is behind the link is"
 PRIVATE = "is a private address, which links may not reach"
 
 
@@ -158,7 +159,7 @@ def fetch_here(request: FetchRequest, on_progress: Callable[[float], None]) -> t
             budget = _Budget(MAX_PAGES, f"more than {MAX_PAGES / 1e6:.0f} MB of pages")
             finder.urlopen = budget.over(finder.urlopen)
             found = _sound(finder.extract_info(request.link.strip(), download=False), request)
-            budget.left, budget.reason = request.max_bytes, f"larger than {request.max_bytes / 1e6:.0f} MB"
+            budget.left, budget.reason = request.max_bytes, _too_large(request)
             downloader = HttpFD(finder, finder.params)
             downloader.add_progress_hook(_hook(request, on_progress))
             downloader.download(str(folder / "fetched"), found)
@@ -208,7 +209,7 @@ class _Budget:
             data = read(most if amount is None or amount < 0 else min(amount, most))
             self.left -= len(data)
             if self.left < 0:
-                raise LinkError(f"What is behind the link is {self.reason}: choose another one.")
+                raise LinkError(f"{BEHIND} {self.reason}: choose another one.")
             return data
 
         return counting
@@ -218,12 +219,14 @@ def _hook(request: FetchRequest, on_progress: Callable[[float], None]) -> Callab
     def hook(state: dict[str, Any]) -> None:
         total = state.get("total_bytes") or state.get("total_bytes_estimate") or 0
         if total > request.max_bytes:
-            raise LinkError(
-                f"What is behind the link is larger than {request.max_bytes / 1e6:.0f} MB: choose another one."
-            )
+            raise LinkError(f"{BEHIND} {_too_large(request)}: choose another one.")
         on_progress(min(1.0, (state.get("downloaded_bytes") or 0) / total) if total else 0.0)
 
     return hook
+
+
+def _too_large(request: FetchRequest) -> str:
+    return f"larger than {request.max_bytes / 1e6:.0f} MB"
 
 
 def _options(request: FetchRequest) -> dict[str, Any]:
@@ -251,8 +254,8 @@ def _explain(error: Exception) -> str:
     if isinstance(error, LinkError):
         return str(error)
     text = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", str(error)))[:2000].removeprefix("ERROR: ")
-    if "behind the link is" in text:  # ours, in yt-dlp's wrapping
-        return "What is behind the link is" + text.partition("What is behind the link is")[2].partition(";")[0]
+    if BEHIND in text:  # ours, in yt-dlp's wrapping
+        return BEHIND + text.partition(BEHIND)[2].partition(";")[0]
     if PRIVATE in text or "internet addresses" in text:
         return "This link leads to a private address, which links may not reach."
     if any(word in text for word in NO_NETWORK):

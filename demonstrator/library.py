@@ -56,7 +56,7 @@ class Rename(Handler):
     def POST(self, job_id: str) -> str:
         form, job = self.form(), self.own_job(job_id)
         title = clean_title(form.get("title").replace("/", "-") + ".x")
-        if not form.get("title").strip() or not title:
+        if not form.get("title").strip():
             raise self.refuse("400 Bad Request", "A song needs a name.")
         for other in self.site.store.of_song(job.song):
             if other.owner == self.visitor:

@@ -87,8 +87,9 @@ def download_name(site: Site, job: Job, stem: str, suffix: str) -> str:
 
 
 def kept_file(site: Site, job: Job, stem: str, form: str) -> Path:
-    """Where a stem in another format than WAV is kept."""
-    return site.store.job_folder(job.id) / "result" / "save" / f"{stem}.{form}"
+    """Where a stem is kept in a format: WAV, which is there from the start, among the results themselves."""
+    result = site.store.job_folder(job.id) / "result"
+    return result / (job.files[stem] if form == "wav" else f"save/{stem}.{form}")
 
 
 def stem_file(site: Site, job: Job, stem: str, form: str) -> Path:
@@ -99,10 +100,9 @@ def stem_file(site: Site, job: Job, stem: str, form: str) -> Path:
     Busy
         If there is no room for it, or too many others are being made, or for too long.
     """
-    source = _source(site, job, stem)
-    kept = kept_file(site, job, stem, form)
+    source, kept = (kept_file(site, job, stem, each) for each in ("wav", form))
     if form == "wav" or kept.is_file():
-        return source if form == "wav" else kept
+        return kept
     with _turn():
         if not kept.is_file():
             with site.room.bytes(source.stat().st_size + SMALL_BYTES):
@@ -132,30 +132,27 @@ def _turn() -> Iterator[None]:
 def is_flac_exact(site: Site, job: Job) -> bool:
     """Whether FLAC holds the stems to the bit: it has no floating point, and at most 24 bits."""
     try:
-        return all(probe(_source(site, job, stem)).subtype in INTEGERS for stem in job.stems)
+        return all(probe(kept_file(site, job, stem, "wav")).subtype in INTEGERS for stem in job.stems)
     except AudioFileError:  # deleted meanwhile
         return False
 
 
-def _source(site: Site, job: Job, stem: str) -> Path:
-    return site.store.job_folder(job.id) / "result" / job.files[stem]
-
-
 def sizes(site: Site, job: Job, stem: str) -> dict[str, float]:
     """Megabytes of a stem in each format: of what is there its size, of what is not an estimate."""
-    folder = site.store.job_folder(job.id) / "result"
+    kept = {form: kept_file(site, job, stem, form) for form in FORMS}
     try:
-        info = probe(folder / job.files[stem])
+        info = probe(kept["wav"])
     except AudioFileError:
         return {}
     seconds, channels = info.duration_s, min(2, info.n_channels)
     estimates = {
         "mp3": seconds * MP3_KBPS * channels / 2 / 8000,
         "flac": FLAC_SHARE * seconds * info.sample_rate_hz * info.n_channels * 2 / 1e6,
-        "wav": (folder / job.files[stem]).stat().st_size / 1e6,
     }
-    kept = {form: kept_file(site, job, stem, form) for form in FORMS}
-    return {form: kept[form].stat().st_size / 1e6 if kept[form].is_file() else estimates[form] for form in FORMS}
+    return {
+        form: path.stat().st_size / 1e6 if form == "wav" or path.is_file() else estimates[form]
+        for form, path in kept.items()
+    }
 
 
 def _convert(source: Path, target: Path, tags: Tags) -> None:

@@ -77,11 +77,12 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
             seen.append(status)
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
-        if site.rate.seconds_to_wait(_address(site.settings, environ)):
-            return _too_many(site, environ, start_response)
+        address = _address(site.settings, environ)
+        if site.rate.seconds_to_wait(address):
+            return _too_many(site, environ, start_response, address)
         _check_path(environ)
         body = inner(environ, start)
-        _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started, _address(site.settings, environ))
+        _log_request(environ, seen[0] if seen else "?", time.perf_counter() - started, address)
         if environ["REQUEST_METHOD"] == "HEAD":
             for _ in body:
                 break
@@ -91,9 +92,8 @@ def make_wsgi(site: Site) -> Callable[..., Any]:
     return wsgi
 
 
-def _too_many(site: Site, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+def _too_many(site: Site, environ: dict[str, Any], start_response: Callable[..., Any], address: str) -> list[bytes]:
     """The answer to a visitor who asks too often: made before anything else is looked at, and logged once a minute."""
-    address = _address(site.settings, environ)
     log_rarely("too_many_requests", address=short_address(address))
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(TOO_MANY)))]
     retry = str(int(1 / site.rate.per_second) + 1)
