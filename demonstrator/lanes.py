@@ -31,7 +31,7 @@ class Lane:
     picture
         Address of its spectrogram.
     stems
-        Which stems of the room it plays.
+        Which stems of the page it plays.
     peaks
         Where the view has its peaks, as a path with points.
     """
@@ -47,7 +47,7 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Room:
+class LaneSet:
     """The lanes of a page and the player's sources."""
 
     lanes: tuple[Lane, ...]
@@ -62,8 +62,8 @@ class Room:
         return json.dumps({"song": self.song, "view": self.view, "stems": self.stems, "lanes": lanes})
 
 
-def song_room(site: Site, job: Job) -> Room:
-    """The room of one result: the original and a lane for every stem."""
+def song_lanes(site: Site, job: Job) -> LaneSet:
+    """The lanes of one result: the original, and one for every stem."""
     folder = f"/songs/{job.id}"
     everything = tuple(range(len(job.stems)))
     original = Lane(
@@ -73,7 +73,7 @@ def song_room(site: Site, job: Job) -> Room:
         Lane(stem, site.label(job, stem), f"{folder}/{stem}.png", (index,), f"peaks.{stem}", colour_of(job, stem))
         for index, stem in enumerate(job.stems)
     ]
-    return Room((original, *lanes), job.song, f"{folder}/view", tuple(_source(job, stem, 1.0) for stem in job.stems))
+    return LaneSet((original, *lanes), job.song, f"{folder}/view", tuple(_source(job, stem, 1.0) for stem in job.stems))
 
 
 def colour_of(job: Job, stem: str) -> str:
@@ -81,8 +81,8 @@ def colour_of(job: Job, stem: str) -> str:
     return REST_COLOUR if stem == "rest" else COLOURS[job.stems.index(stem) % len(COLOURS)]
 
 
-def compare_room(site: Site, one: Job, other: Job) -> Room:
-    """The room of two results on one song: the instruments that both have, or all of both; then the two rests."""
+def compare_lanes(site: Site, one: Job, other: Job) -> LaneSet:
+    """The lanes of two results on one song: the instruments that both have, or all of both; then the two rests."""
     common = [stem for stem in _called(site, one) if stem in _called(site, other)]
     gain = min(_gain(one), _gain(other))
     lanes: list[Lane] = []
@@ -104,7 +104,7 @@ def compare_room(site: Site, one: Job, other: Job) -> Room:
             )
             sources.append(_source(job, stem, gain / _gain(job)))
     order = sorted(lanes, key=lambda lane: (lane.key.endswith("-rest"), _rank(common, lane.label)))
-    return Room(tuple(order), one.song, f"/compare/{one.id}/{other.id}/view", tuple(sources))
+    return LaneSet(tuple(order), one.song, f"/compare/{one.id}/{other.id}/view", tuple(sources))
 
 
 def _called(site: Site, job: Job) -> dict[str, str]:

@@ -12,9 +12,9 @@ import web
 from demonstrator.handler import Handler, plain_methods, see_other, wants_json
 from demonstrator.incoming import NewJob
 from demonstrator.job import Job
+from demonstrator.lanes import compare_lanes, song_lanes
 from demonstrator.library import Library, Rename
 from demonstrator.mixes import FORMATS, LOUDNESS, Mix, changes_of, mixes_of
-from demonstrator.rooms import compare_room, song_room
 from demonstrator.saving import FORMS, Save, Zip, download_name, is_flac_exact, sizes
 from demonstrator.scores import Models, ModelSound, Scores
 from demonstrator.sending import send_file
@@ -55,10 +55,10 @@ class Song(Handler):
             other for other in self.site.store.of_song(job.song)
             if other.kind == "separate" and other.state == "done" and other.id != job.id
         ]  # fmt: skip
-        room = song_room(self.site, job)
+        lanes = song_lanes(self.site, job)
         files = {stem: sizes(self.site, job, stem) for stem in job.stems}
         asked = (words, LOUDNESS, FORMATS, mixes_of(self.site, job, self.visitor), is_flac_exact(self.site, job))
-        return self.page("result", job.title, job, room, siblings, self.token, owner, STRENGTHS, files, *asked)
+        return self.page("result", job.title, job, lanes, siblings, self.token, owner, STRENGTHS, files, *asked)
 
 
 def status_of(site: Site, job: Job) -> dict[str, Any]:
@@ -203,7 +203,7 @@ class Compare(Pair):
 
     def GET(self, first: str, second: str) -> bytes:
         one, other = self.pair(first, second)
-        return self.page("compare", one.title, one, other, compare_room(self.site, one, other))
+        return self.page("compare", one.title, one, other, compare_lanes(self.site, one, other))
 
 
 class CompareView(Pair):
