@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
 from click.testing import CliRunner
 
 import splitstrument
@@ -92,6 +93,16 @@ def test_what_is_no_song_is_one_sentence(song, rate):
 def test_arrays_with_too_many_channels_or_too_large_values_are_refused(song, said):
     with pytest.raises(SettingsError, match=said):
         splitstrument.recognise(song, 44_100)
+
+
+@pytest.mark.parametrize(
+    ("rate", "value", "said"),
+    [(500, 0.1, "1 channels at 500 Hz"), (8000, 1e7, "1e.07 times full scale"), (8000, np.nan, "not numbers")],
+)
+def test_files_that_no_song_can_be_are_one_sentence(tmp_path, rate, value, said):
+    soundfile.write(tmp_path / "song.wav", np.full(rate, value), rate, subtype="FLOAT")
+    with pytest.raises(AudioFileError, match=said):
+        recognise_file(tmp_path / "song.wav")
 
 
 def test_files_that_are_no_songs_do_not_stop_the_others(song, tmp_path):
