@@ -6,8 +6,8 @@ own adds one by an entry point of the group ``splitstrument.trackers`` that name
 place that returns a `Tracker`.
 
 `tensorboard` writes event files into ``tensorboard/`` in the run's folder, or into PLACE; those of an evaluation into a
-folder of its name below PLACE. `mlflow` keeps a run in the
-file store ``mlruns`` of the working directory, or in PLACE: another folder, or the address of a tracking server.
+folder of its name below PLACE. `mlflow` keeps a run in the file store ``mlruns`` of the working directory, or in PLACE:
+another folder, or the address of a tracking server.
 """
 
 from __future__ import annotations

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from splitstrument.errors import SettingsError
 from splitstrument.network.kinds import BandUnetSettings, HourglassSettings, NetworkSettings, OwnNetworkSettings
 from splitstrument.registry import Registry, loaded
+from splitstrument.spectrogram import Float
 from splitstrument.user_code import UserCode, is_reference
 
 if TYPE_CHECKING:
@@ -105,3 +108,9 @@ def build_network(model: Described, seed: int = 0, code: UserCode | None = None)
             f"The network {kind!r} gives masks of shape {found} instead of {expected}: mend its builder."
         )
     return network
+
+
+def predict_masks(network: keras.Model, magnitudes: Float) -> Float:
+    """Return the masks (batch, n_bins, n_frames, outputs) of one batch; of several hourglass modules the last one's."""
+    masks = network.predict_on_batch(magnitudes)
+    return np.asarray(masks[-1] if isinstance(masks, list) else masks)

@@ -22,6 +22,7 @@ import numpy as np
 from splitstrument.errors import MissingExtraError, ModelError, missing_extra
 from splitstrument.executor import available_cores
 from splitstrument.model_folder import KERAS_FILES, ONNX_FILE, ModelFolder
+from splitstrument.network.registry import build_network, predict_masks
 from splitstrument.registry import Registry
 from splitstrument.separation.onnx_graph import check_onnx
 from splitstrument.spectrogram import Float
@@ -54,8 +55,6 @@ class KerasEngine:
 
     def __init__(self, folder: ModelFolder, threads: int) -> None:
         weights = folder.file(*KERAS_FILES)
-        from splitstrument.network.registry import build_network
-
         self._network = build_network(folder.settings, code=folder.code)
         self._load(weights, folder)
         if any(np.isnan(values).any() for values in self._network.get_weights()):
@@ -74,9 +73,8 @@ class KerasEngine:
             ) from None
 
     def predict(self, magnitudes: Float) -> Float:
-        """See `Engine`; of several hourglass modules the last one's masks."""
-        masks = self._network.predict_on_batch(magnitudes)
-        return np.asarray(masks[-1] if isinstance(masks, list) else masks)
+        """See `Engine`."""
+        return predict_masks(self._network, magnitudes)
 
 
 class OnnxEngine:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from splitstrument.network.registry import predict_masks
 from splitstrument.training.build import build_trainer
 from splitstrument.training.data.open import open_streams
 from splitstrument.training.data.stream import Stream
@@ -127,10 +128,7 @@ def _validation(trainer: Trainer, stream: Stream | None) -> tuple[float | None, 
     if stream is None:
         return None, {}
     numbers = sampled_numbers(stream)
-    losses = []
-    for index in numbers:
-        trainer.reset_metrics()
-        losses.append(float(trainer.test_on_batch(stream.batch(index), return_dict=True)["loss"]))
+    losses = [trainer.validation_loss(stream.batch(index)) for index in numbers]
     return sum(losses) / len(losses), mask_baselines(trainer, stream, numbers)
 
 
@@ -143,8 +141,7 @@ def step_findings(trainer: Trainer, stream: Stream, losses: list[float]) -> list
     if len(losses) < PATIENT_STEPS:
         return []
     batch = stream.batch(0)
-    masks = trainer.network.predict_on_batch(batch["mixture"])
-    return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
+    return mask_findings(predict_masks(trainer.network, batch["mixture"]), batch)
 
 
 def try_steps(
@@ -169,8 +166,7 @@ def try_steps(
         if batch is None or (asked > deadline and len(losses) > FIRST_STEPS):
             break
         waited += time.monotonic() - asked
-        trainer.reset_metrics()
-        losses.append(float(trainer.train_on_batch(batch, return_dict=True)["loss"]))
+        losses.append(trainer.take_step(batch))
         if len(losses) == FIRST_STEPS:
             waited, started = 0.0, time.monotonic()
     elapsed = time.monotonic() - started

@@ -14,7 +14,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from splitstrument import errors
 from splitstrument.errors import SplitstrumentError, TrainingError
 from splitstrument.training.run_folder import Result
 from splitstrument.training.settings import TrainingSettings
+from splitstrument.training.stop_signals import signals_to
 from splitstrument.training.team import Member, check_shareable
 
 COMMAND = (sys.executable, "-m", "splitstrument.training.worker")
@@ -100,7 +100,8 @@ def train_together(
     }
     with contextlib.ExitStack() as stack:
         processes = [stack.enter_context(_started(member, task, len(members))) for member in members]
-        with _passing_on_signals(processes[0]):
+        # one process here is enough: the team agrees on the step after which all stop
+        with signals_to(lambda *_: processes[0].process.send_signal(signal.SIGTERM)):
             _wait(processes)
         return _outcome(processes, folder)
 
@@ -174,18 +175,3 @@ def _outcome(processes: Sequence[Process], folder: Path) -> Result:
 def _error_of(answer: dict[str, Any]) -> SplitstrumentError:
     kind = getattr(errors, answer["kind"], TrainingError)
     return kind(answer["error"])
-
-
-@contextlib.contextmanager
-def _passing_on_signals(chief: Process) -> Iterator[None]:
-    """Pass Ctrl-C and kill on to one process here: the team agrees on the step after which all stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: chief.process.send_signal(signal.SIGTERM)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

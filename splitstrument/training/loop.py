@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from splitstrument.errors import CancelledError, TrainingError
+from splitstrument.network.registry import predict_masks
 from splitstrument.pairs import Pair
 from splitstrument.progress import Advance, progress
 from splitstrument.training.checkpoint import Position, settings_fingerprint
@@ -119,9 +120,8 @@ class Loop:
         position, optimizer = self.position, self.settings.optimizer
         factor = rate_factor(optimizer.schedule, position.step, self.total_steps, position.drops)
         self.trainer.optimizer.learning_rate = optimizer.learning_rate * factor
-        self.trainer.reset_metrics()
         with self.profiler.step():
-            loss = float(self.trainer.train_on_batch(batch, return_dict=True)["loss"])
+            loss = self.trainer.take_step(batch)
         if not np.isfinite(loss):
             raise TrainingError(
                 f"The loss became {loss} at step {position.step + 1} of {self.settings.name}: lower "
@@ -189,8 +189,7 @@ class Loop:
         if self.settings.doctor == "off" or self.position.step < PATIENT_STEPS:
             return []
         batch = replace(self.validation or self.training, rows=ALL).batch(0)
-        masks = self.trainer.network.predict_on_batch(batch["mixture"])
-        return mask_findings(np.asarray(masks[-1] if isinstance(masks, list) else masks), batch)
+        return mask_findings(predict_masks(self.trainer.network, batch["mixture"]), batch)
 
     def _curve_findings(self) -> list[str]:
         return [] if self.settings.doctor == "off" else curve_findings(self.position.rows, self.baselines)
@@ -233,14 +232,9 @@ class Loop:
             return None
         losses = np.zeros(self.validation.steps_per_epoch, np.float32)
         mine = slice(self.team.index, len(losses), self.team.size)
-        losses[mine] = [
-            self._validation_loss(batch) for batch in self.validation.batches(mine.start, mine.stop, mine.step)
-        ]
+        batches = self.validation.batches(mine.start, mine.stop, mine.step)
+        losses[mine] = [self.trainer.validation_loss(batch) for batch in batches]
         return float(np.mean(self.team.sum(losses), dtype=np.float64))
-
-    def _validation_loss(self, batch: dict[str, Any]) -> float:
-        self.trainer.reset_metrics()
-        return float(self.trainer.test_on_batch(batch, return_dict=True)["loss"])
 
     def _save(self) -> None:
         self.run.write_state(self.trainer, self.position, settings_fingerprint(self.settings))

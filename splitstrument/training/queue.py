@@ -233,8 +233,8 @@ def _jobs_of(path: Path, output: Path | None, suffix: str) -> Iterator[Job]:
         recipe = path.parent / entry.recipe
         if not recipe.is_file():
             raise SettingsError(f"{path} lists {entry.recipe}, but there is no {recipe}: check the name.")
-        for suffix, changes in entry.variants():
-            name = safe_name((entry.name or recipe.stem) + suffix)
+        for variant, changes in entry.variants():
+            name = safe_name((entry.name or recipe.stem) + variant)
             changes = {**queue.set, **entry.set, **changes}
             group = re.sub(rf"{SEED_SUFFIX}|-trial_\d+", "", name)
             prune = entry.search.prune if entry.search else None

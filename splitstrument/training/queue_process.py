@@ -17,6 +17,7 @@ from splitstrument.training.forked_process import ForkedProcess
 from splitstrument.training.queue import PRUNED_FILE, Job, Status, status_of
 from splitstrument.training.run_folder import FAILURE_FILE
 from splitstrument.training.search import PruneSettings, hopeless
+from splitstrument.training.stop_signals import signals_to
 
 INTERRUPTED_STATUS = 130
 WATCH_EVERY_S = 1.0
@@ -41,7 +42,6 @@ def run_job(
     main
         The command line as a function: run in a fork of this process, which has the framework imported already. None
         starts `program`.
-
     others
         Run folders of the other trials of its search, by which it may be pruned.
 
@@ -94,20 +94,13 @@ def _passing_on_signals(process: Process) -> Iterator[list[int]]:
     Yields the signals that came: a training that has just been started, or is about to end, may miss them.
     """
     asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
 
     def pass_on(number: int, _frame: object) -> None:
         asked.append(number)
         process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals_to(pass_on):
         yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -59,8 +59,7 @@ def find_rate(settings: TrainingSettings, recipe_folder: Path | None = None, ste
         rates, raw = list(np.geomspace(LOWEST, HIGHEST, steps)), []
         for rate, batch in zip(rates, stream.batches(0, steps), strict=True):
             trainer.optimizer.learning_rate = rate
-            trainer.reset_metrics()
-            raw.append(float(trainer.train_on_batch(batch, return_dict=True)["loss"]))
+            raw.append(trainer.take_step(batch))
             losses = smoothed(raw)
             if not math.isfinite(losses[-1]) or losses[-1] > DIVERGED * abs(min(losses)) + abs(losses[0]):
                 return RateSweep(rates[: len(raw)], losses, steepest(rates, losses), True)

@@ -15,6 +15,7 @@ import numpy as np
 
 from splitstrument import audio
 from splitstrument.model_folder import ModelDescription, ModelFolder
+from splitstrument.network.registry import predict_masks
 from splitstrument.network.settings import ModelSettings
 from splitstrument.pairs import Pair, check_pair
 from splitstrument.separation.options import SeparationOptions
@@ -36,8 +37,7 @@ class LiveNetwork:
 
     def predict(self, magnitudes: Float) -> Float:
         """See `splitstrument.separation.engines.Engine`."""
-        masks = self._network.predict_on_batch(magnitudes)
-        return np.asarray(masks[-1] if isinstance(masks, list) else masks)
+        return predict_masks(self._network, magnitudes)
 
 
 @dataclass

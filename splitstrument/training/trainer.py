@@ -37,6 +37,16 @@ class Trainer(keras.Model):
         masks = [keras.ops.cast(mask, "float32") for mask in (y_pred if isinstance(y_pred, list) else [y_pred])]
         return self.separation_loss(batch, masks)
 
+    def take_step(self, batch: dict[str, Any]) -> float:
+        """Train on one batch; return its loss."""
+        self.reset_metrics()
+        return float(self.train_on_batch(batch, return_dict=True)["loss"])
+
+    def validation_loss(self, batch: dict[str, Any]) -> float:
+        """The loss of one batch, without dropout."""
+        self.reset_metrics()
+        return float(self.test_on_batch(batch, return_dict=True)["loss"])
+
 
 @contextlib.contextmanager
 def weights_to_keep(trainer: Trainer, settings: OptimizerSettings, mixtures: Iterable[Any] = ()) -> Iterator[None]:
