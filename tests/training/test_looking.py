@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from training_data import make_pairs, tiny_settings
+from training_data import tiny_settings
 
 from splitstrument import audio
 from splitstrument.cli import cli
@@ -25,12 +25,6 @@ from splitstrument.training.run import train
 from splitstrument.training.top_weights import best_epochs
 
 choose_backend()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three tracks."""
-    return make_pairs(tmp_path_factory.mktemp("pairs"), ["a", "b", "c"], np.random.default_rng(1), seconds=1.2)
 
 
 @pytest.fixture(scope="module")

@@ -29,12 +29,6 @@ choose_backend()
 BAND = {"kind": "bandunet", "folds": [2, 4], "width": 8, "growth": 4, "levels": 2}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three tracks."""
-    return make_pairs(tmp_path_factory.mktemp("pairs"), ["a", "b", "c"], np.random.default_rng(1), seconds=1.2)
-
-
 def weights_of(run, name="last.weights.h5"):
     """All arrays of a weights file."""
     found = {}

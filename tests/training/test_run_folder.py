@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from training_data import make_pairs, tiny_settings
+from training_data import tiny_settings
 
 from splitstrument.cli import cli
 from splitstrument.evaluation.report.data import load_evaluations, seed_groups
@@ -16,12 +16,6 @@ from splitstrument.training.backend import choose_backend
 from splitstrument.training.run import train
 
 choose_backend()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three tracks."""
-    return make_pairs(tmp_path_factory.mktemp("pairs"), ["a", "b", "c"], np.random.default_rng(1), seconds=1.2)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from training_data import TINY_MODEL, make_pairs, tiny_settings
+from training_data import TINY_MODEL, tiny_settings
 from waiting import wait_until
 
 from splitstrument.cli import cli
@@ -38,12 +38,6 @@ CHANGES = {
     "records": {"save_every_s": 0},
 }
 END_S = 60  # a death must be noticed long before; only a hang takes longer
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Three tracks."""
-    return make_pairs(tmp_path_factory.mktemp("pairs"), ["a", "b", "c"], np.random.default_rng(1), seconds=1.2)
 
 
 def write_recipe(folder, path):
