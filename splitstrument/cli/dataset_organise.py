@@ -69,33 +69,15 @@ def organise(
         return
     with track_executor(jobs, scheduler) as executor:
         report = run(root, output, settings, executor, quiet)
-    _show(report, output, as_json, _proposals(report.index, output) if by_content else {})
+    sounds: dict[str, str] = {}
+    if by_content:
+        from splitstrument.datasets.by_content import sounds_of_excluded
+
+        sounds = sounds_of_excluded(report.index, output)
+    _show(report, output, as_json, sounds)
 
 
 _LISTS = ("problems", "unknown", "proposed")
-
-
-def _proposals(index, output: Path) -> dict[str, str]:
-    """What excluded stems sound like: file -> a sentence."""
-    from splitstrument.datasets.classes import EXCLUDED
-    from splitstrument.recognition.classes import all_classes
-    from splitstrument.recognition.content import content_of
-    from splitstrument.recognition.listen import recognise_file
-
-    found = {}
-    for track, entry in index.tracks.items():
-        for stem in entry.stems:
-            if stem.stem_class != EXCLUDED:
-                continue
-            content = content_of(recognise_file(output / track / stem.file))
-            sounds = (
-                f"sounds like {all_classes()[content.best].title} ({content.means[content.best]:.0%}): if you hear it, "
-                f"too, move it to {track}/{content.filed_under}"
-                if content
-                else "holds nothing that is recognised"
-            )
-            found[f"{track}/{stem.file}"] = sounds
-    return found
 
 
 def _show(report, output: Path, as_json: bool, by_content: dict[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from stem_data import make_cambridge, make_medleydb, make_rockband, tone, write_tone
+from stem_data import RATE, make_cambridge, make_medleydb, make_rockband, tone, write_tone
 
 from splitstrument import audio
 from splitstrument.cli import cli, main
@@ -125,6 +126,19 @@ def test_mistakes_get_one_sentence(tmp_path, capsys, arguments, message):
     run("organise", "rockband", make_rockband(tmp_path / "raw"), "-o", tmp_path / "stems")
     places = {name: str(tmp_path / name) for name in ("stems", "empty", "out")}
     assert message in errors(capsys, *(argument.format(**places) for argument in arguments))
+
+
+def test_organise_says_what_stems_of_unknown_names_sound_like(tmp_path):
+    write_tone(tmp_path / "raw" / "Song" / "guitar.wav", 220.0)
+    for name, samples in (("xyzzy", np.zeros((RATE, 1))), ("plugh", tone(110.0, 3.0))):
+        audio.write(tmp_path / "raw" / "Song" / f"{name}.wav", samples.astype(np.float32), RATE, "FLOAT")
+    arguments = ("organise", "folders", tmp_path / "raw", "-o", tmp_path / "stems", "--json")
+    assert "by_content" not in json.loads(run(*arguments))
+    sounds = json.loads(run(*arguments, "--by-content"))["by_content"]
+    assert sounds.keys() == {"Song/excluded/plugh.wav", "Song/excluded/xyzzy.wav"}
+    assert sounds["Song/excluded/xyzzy.wav"] == "holds nothing that is recognised"
+    assert re.fullmatch(r"sounds like .+ \(\d+%\): .+ move it to Song/\w+", sounds["Song/excluded/plugh.wav"])
+    assert (tmp_path / "stems" / "Song" / "excluded" / "plugh.wav").is_file()
 
 
 def test_organise_fails_when_a_track_is_left_out_and_mix_does_not_take_it(tmp_path, capsys):
