@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,15 +19,20 @@ from splitstrument.cli.common import (
     scheduler_option,
 )
 
+if TYPE_CHECKING:
+    from splitstrument.datasets.mix import MixSettings
+
 
 @click.command()
 @click.argument("dataset", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of pairs.")
 @click.option("--target", required=True, help="Class to extract, such as guitar or piano.")
 @click.option("--also", multiple=True, help="Class merged into the target; may be given several times.")
-@click.option("--rate", "rates", type=int, multiple=True, help="Sample rate in Hz, several times.  [44100 and 22050]")
+@click.option(
+    "--rate", "sample_rates_hz", type=int, multiple=True, help="Sample rate in Hz, several times.  [44100 and 22050]"
+)
 @click.option("--channels", type=click.Choice(["mono", "stereo", "keep"]), default="stereo", show_default=True)
-@click.option("--format", "suffix", type=click.Choice(["flac", "wav"]), default="flac", show_default=True)
+@click.option("--format", type=click.Choice(["flac", "wav"]), default="flac", show_default=True)
 @click.option("--subtype", type=click.Choice(["PCM_16", "PCM_24", "FLOAT"]), help="[PCM_24]")
 @click.option("--unchecked", is_flag=True, help="Take tracks that nobody marked as checked, too.")
 @click.option("--length", type=click.Choice(["pad", "cut"]), default="pad", show_default=True)
@@ -36,19 +42,14 @@ def mix(
     dataset: Path,
     output: Path,
     target: str,
-    also: tuple[str, ...],
-    rates: tuple[int, ...],
-    channels: str,
-    suffix: str,
-    subtype: str | None,
     unchecked: bool,
-    length: str,
     silent_rest: bool,
     jobs: int,
     scheduler: str | None,
     dry_run: bool,
     quiet: bool,
     as_json: bool,
+    **given: Any,
 ) -> None:
     """Mix the stems of an organised DATASET to instrument/rest pairs at one or more sample rates.
 
@@ -61,26 +62,11 @@ def mix(
     """
     from splitstrument.datasets.classes import check_target
     from splitstrument.datasets.index import stems_of, track_folders
-    from splitstrument.datasets.mix import MixSettings, mix_track
+    from splitstrument.datasets.mix import mix_track
     from splitstrument.executor import run_batch, track_executor
     from splitstrument.files import claimed
-    from splitstrument.settings import validate
 
-    given = {"sample_rates_hz": rates or None, "subtype": subtype or ("FLOAT" if suffix == "wav" else None)}
-    settings = validate(
-        {
-            "target": target,
-            "also": also,
-            "channels": channels,
-            "format": suffix,
-            "require_checked": not unchecked,
-            "length": length,
-            "empty_rest": "silence" if silent_rest else "skip",
-            **{key: value for key, value in given.items() if value},
-        },
-        MixSettings,
-        "The options",
-    )
+    settings = _settings(target, not unchecked, "silence" if silent_rest else "skip", given)
     folders = track_folders(dataset)
     check_target(target, [name for folder in folders for name in stems_of(folder)])
     if dry_run:
@@ -92,7 +78,18 @@ def mix(
     _show(batch, as_json)
 
 
-def _preview(folders: list[Path], settings, as_json: bool) -> None:
+def _settings(target: str, require_checked: bool, empty_rest: str, given: dict[str, Any]) -> MixSettings:
+    """Settings from the flags; what is not given stays as the settings have it, but WAV files are of floats."""
+    from splitstrument.datasets.mix import MixSettings
+    from splitstrument.settings import validate
+
+    chosen = {"target": target, "require_checked": require_checked, "empty_rest": empty_rest}
+    chosen |= {"subtype": "FLOAT"} if given["format"] == "wav" else {}
+    chosen |= {key: value for key, value in given.items() if value}
+    return validate(chosen, MixSettings, "The options")
+
+
+def _preview(folders: list[Path], settings: MixSettings, as_json: bool) -> None:
     from splitstrument.datasets.mix import unusable
 
     rows = [(folder.name, unusable(folder, settings) or "would be mixed") for folder in folders]

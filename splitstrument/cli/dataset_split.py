@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from splitstrument.cli.common import (
     quiet_option,
     scheduler_option,
 )
+
+if TYPE_CHECKING:
+    from splitstrument.curation.split import SplitOptions
 
 dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
 
@@ -35,19 +38,14 @@ dataset_argument = click.argument("dataset", type=click.Path(path_type=Path))
 @options(jobs_option, scheduler_option, json_option, quiet_option, dry_run_option)
 def split(
     dataset: Path,
-    evaluation: int,
-    validation: int,
-    pick: tuple[str, ...],
-    pick_validation: tuple[str, ...],
     genres: Path | None,
     level_of: str | None,
-    ignore_artists: bool,
-    seed: int,
     jobs: int,
     scheduler: str | None,
     as_json: bool,
     quiet: bool,
     dry_run: bool,
+    **asked: Any,
 ) -> None:
     """Choose the tracks of DATASET (organised or pairs) to hold out.
 
@@ -59,27 +57,14 @@ def split(
     splitstrument dataset split data/mine --pick "Song A" --pick "Song B"
     splitstrument dataset split data/mine --evaluation 10 --genres genre_tables --dry-run
     """
-    from splitstrument.curation.split import SplitOptions, propose, read_facts, read_genres, with_levels, write_split
-    from splitstrument.curation.statistics import dataset_statistics, files_of, stage_of
-    from splitstrument.datasets.classes import check_target
+    from splitstrument.curation.split import measured, propose, read_facts, read_genres, write_split
     from splitstrument.executor import track_executor
 
-    if not (evaluation or validation or pick or pick_validation):
-        raise click.UsageError("Say how many tracks to hold out (--evaluation, --validation) or which (--pick).")
-    pick, pick_validation = tuple(dict.fromkeys(pick)), tuple(dict.fromkeys(pick_validation))
+    chosen = _options(**asked)
     facts = read_facts(dataset, read_genres(genres) if genres else None)
     if level_of:
-        check_target(level_of, (part for _, part, _ in files_of(dataset, stage_of(dataset))))
         with track_executor(jobs, scheduler) as executor:
-            facts = with_levels(facts, dataset_statistics(dataset, executor, quiet=quiet).files, level_of)
-    chosen = SplitOptions(
-        evaluation=max(evaluation, len(pick)),
-        validation=max(validation, len(pick_validation)),
-        picked_evaluation=pick,
-        picked_validation=pick_validation,
-        by_artist=not ignore_artists,
-        seed=seed,
-    )
+            facts = measured(facts, dataset, level_of, executor, quiet)
     proposal = propose(facts, chosen)
     written = [] if dry_run else write_split(dataset, proposal, chosen)
     if as_json:
@@ -88,6 +73,30 @@ def split(
     _print_split(proposal)
     for path in written:
         click.echo(f"written: {path}")
+
+
+def _options(
+    evaluation: int,
+    validation: int,
+    pick: tuple[str, ...],
+    pick_validation: tuple[str, ...],
+    ignore_artists: bool,
+    seed: int,
+) -> SplitOptions:
+    """Options from the flags; tracks chosen by hand count among the numbers."""
+    from splitstrument.curation.split import SplitOptions
+
+    if not (evaluation or validation or pick or pick_validation):
+        raise click.UsageError("Say how many tracks to hold out (--evaluation, --validation) or which (--pick).")
+    pick, pick_validation = tuple(dict.fromkeys(pick)), tuple(dict.fromkeys(pick_validation))
+    return SplitOptions(
+        evaluation=max(evaluation, len(pick)),
+        validation=max(validation, len(pick_validation)),
+        picked_evaluation=pick,
+        picked_validation=pick_validation,
+        by_artist=not ignore_artists,
+        seed=seed,
+    )
 
 
 def _print_split(proposal: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import json_option, print_json, print_table
+from splitstrument.cli.stand_in import as_asked
 from splitstrument.errors import SettingsError
 from splitstrument.settings import Loaded
 from splitstrument.training.backend import choose_backend
@@ -56,20 +57,14 @@ def info(
     choose_backend()
     from splitstrument.training.describe import describe_arithmetic, describe_data
 
-    if stand_in:
-        from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
-
-        loaded = Loaded(stand_in_settings(loaded.settings, stand_in, read_scale(*scale)), loaded.origins)
-    elif scale:
-        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
-    settings = loaded.settings
+    settings = as_asked(loaded.settings, stand_in, scale)
     described: dict[str, Any] = {
         "name": settings.name,
         "target": settings.model.target,
         "model": model_of(settings, settings_file(recipe), recipe.is_dir(), allow_code),
         "data": describe_data(settings, settings_file(recipe).parent),
         "run": run_progress(recipe),
-        "settings": settings_with_origins(loaded),
+        "settings": settings_with_origins(Loaded(settings, loaded.origins)),
     }
     described["arithmetic"] = describe_arithmetic(settings, described["model"], described["data"])
     if as_json:

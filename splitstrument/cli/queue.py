@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from splitstrument.cli.common import dry_run_option, json_option, print_json, print_table
+from splitstrument.cli.stand_in import check_scale
 from splitstrument.errors import TrainingError
 from splitstrument.files import write_text
 from splitstrument.training.queue import Job, Status, over_seeds, read_jobs, status_of
@@ -70,10 +71,9 @@ def queue(
     """
     jobs = read_jobs(files, output, "-stand-in" if stand_in else "")
     extra: tuple[str, ...] = ("--no-export",) if no_export else ()
+    check_scale(stand_in, scale)
     if stand_in:
         extra += ("--stand-in", str(stand_in), *(word for text in scale for word in ("--scale", text)))
-    elif scale:
-        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     if dry_run:
         commands = [["splitstrument", *job.arguments(extra)] for job in jobs]
         if as_json:

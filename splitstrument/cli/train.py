@@ -7,12 +7,14 @@ from pathlib import Path
 import click
 
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option
+from splitstrument.cli.stand_in import as_asked
 from splitstrument.errors import SplitstrumentError, TrainingError
 from splitstrument.files import real_path
 from splitstrument.model_folder import read_model_folder
 from splitstrument.training.backend import choose_backend, silent_stderr
 from splitstrument.training.launch import loopback_members, train_together
 from splitstrument.training.recipes import load_recipe
+from splitstrument.training.run_folder import Result
 from splitstrument.training.settings import TrainingSettings
 from splitstrument.training.team import Member
 
@@ -94,43 +96,48 @@ def train(
         changed, beside, recipe = settings, recipe.parent, own
         settings = load_recipe(recipe, sets, places, epochs).settings
         say_what_changed(changed, beside, settings, own)
+    settings = as_asked(settings, stand_in, scale)
     if stand_in:
-        from splitstrument.reproduction.stand_ins import read_scale, stand_in_settings
-
-        settings = stand_in_settings(settings, stand_in, read_scale(*scale))
         click.echo(settings.summary, err=True)
-    elif scale:
-        raise click.UsageError("--scale is for stand-ins: add --stand-in CORPUS.")
     folder = output or Path("runs") / settings.name
     if check:
-        choose_backend(deterministic=settings.compute.deterministic)
         is_run = resume and real_path(recipe.parent) == real_path(folder)
         print_check(settings, recipe.parent, is_run, as_json)
         return
     if find_rate:
-        choose_backend(deterministic=settings.compute.deterministic)
         print_rates(settings, recipe.parent, as_json)
         return
     members = members_of(processes, cluster, worker)
-    if members:
-        result = train_together(settings, folder, members, resume, recipe.parent, quiet)
-    else:
-        choose_backend(deterministic=settings.compute.deterministic)
-        from splitstrument.training.run import train as run_training
-
-        result = run_training(settings, folder, resume, recipe.parent, quiet)
+    result = run_training(settings, folder, members, resume, recipe.parent, quiet)
     if members and members[0].index > 0:
         return  # the chief, on another machine, has the rest to do
     if not no_export and choose_backend() == "tensorflow":
         export(folder)
+    print_result(settings.name, result, as_json)
+
+
+def run_training(
+    settings: TrainingSettings, folder: Path, members: list[Member], resume: bool, recipe_folder: Path, quiet: bool
+) -> Result:
+    """Train in this process, or in several if there are `members`."""
+    if members:
+        return train_together(settings, folder, members, resume, recipe_folder, quiet)
+    choose_backend(deterministic=settings.compute.deterministic)
+    from splitstrument.training import run
+
+    return run.train(settings, folder, resume, recipe_folder, quiet)
+
+
+def print_result(name: str, result: Result, as_json: bool) -> None:
+    """Print how a training ended."""
     if as_json:
         print_json(vars(result))
         return
     best = f", best validation loss {result.best_loss:.5g} in epoch {result.best_epoch}" if result.best_loss else ""
     done = f"{result.epochs} epochs, {result.steps} steps, loss {result.loss:.5g}"
-    click.echo(f"{settings.name}, {result.reason}: {done}{best}: {folder}")
+    click.echo(f"{name}, {result.reason}: {done}{best}: {result.folder}")
     if result.verdict:
-        click.echo(f"{settings.name} is {result.verdict}" + (f": {result.hint}" if result.hint else "") + ".")
+        click.echo(f"{name} is {result.verdict}" + (f": {result.hint}" if result.hint else "") + ".")
 
 
 def say_what_changed(recipe: TrainingSettings, recipe_folder: Path, own: TrainingSettings, file: Path) -> None:
@@ -160,6 +167,7 @@ def members_of(processes: int, cluster: str | None, worker: int | None) -> list[
 
 def print_check(settings: TrainingSettings, recipe_folder: Path, is_run: bool, as_json: bool) -> None:
     """Check a training and print what was found; findings make the command fail."""
+    choose_backend(deterministic=settings.compute.deterministic)
     from splitstrument.training.check import check_training
 
     found = check_training(settings, recipe_folder, is_run=is_run)
@@ -185,6 +193,7 @@ def print_check(settings: TrainingSettings, recipe_folder: Path, is_run: bool, a
 
 def print_rates(settings: TrainingSettings, recipe_folder: Path, as_json: bool) -> None:
     """Try learning rates and print the losses, every tenth of the sweep, with the rate to take."""
+    choose_backend(deterministic=settings.compute.deterministic)
     from splitstrument.training.rate_finder import find_rate
 
     found = find_rate(settings, recipe_folder)

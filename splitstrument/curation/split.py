@@ -11,6 +11,7 @@ import html.parser
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ import numpy as np
 from pydantic import Field
 
 from splitstrument.curation.checks.findings import CHECKS_FILE, read_checks
-from splitstrument.curation.statistics import FileStatistics, files_of, stage_of
+from splitstrument.curation.statistics import FileStatistics, dataset_statistics, files_of, stage_of
+from splitstrument.datasets.classes import check_target
 from splitstrument.datasets.index import INDEX_FILE, read_index
 from splitstrument.datasets.leakage import plain
 from splitstrument.errors import DatasetError, SettingsError
@@ -119,6 +121,20 @@ def read_facts(folder: str | Path, genres: Mapping[str, str] | None = None) -> l
         related = (*entry.get("same_song_as", ()), *sorted(duplicates.get(name, ())))
         facts.append(TrackFacts(name, str(entry.get("artist", "")), str(entry.get("title", "")), genre, related))
     return facts
+
+
+def measured(
+    facts: Iterable[TrackFacts], folder: Path, part: str, executor: Executor, quiet: bool = False
+) -> list[TrackFacts]:
+    """Measure the dataset and add each track's level of `part` (`with_levels`).
+
+    Raises
+    ------
+    DatasetError
+        If no file is of that part.
+    """
+    check_target(part, (present for _, present, _ in files_of(folder, stage_of(folder))))
+    return with_levels(facts, dataset_statistics(folder, executor, quiet=quiet).files, part)
 
 
 def with_levels(facts: Iterable[TrackFacts], files: Iterable[FileStatistics], part: str) -> list[TrackFacts]:
