@@ -9,11 +9,12 @@ import click
 
 from splitstrument.audio import probe
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
-from splitstrument.cli.remix import aliases_in, check_target, stems_in
+from splitstrument.cli.remix import check_target
 from splitstrument.cli.settings_flags import flags_of, from_flags
 from splitstrument.errors import SettingsError
 from splitstrument.mixing.automix.mix import Automixed, automix_files
 from splitstrument.mixing.automix.settings import AutomixSettings
+from splitstrument.mixing.song_stems import aliases_in, stems_in
 from splitstrument.progress import progress
 from splitstrument.settings import validate
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from splitstrument.audio import is_audio_name, probe
+from splitstrument.audio import probe
 from splitstrument.cli.common import json_option, print_json, print_table, quiet_option, terminable
 from splitstrument.errors import SettingsError
-from splitstrument.files import scratch_folder
 from splitstrument.mixing.remix import check_names, remix_files
 from splitstrument.mixing.remix_settings import CurveStep, RemixSettings
+from splitstrument.mixing.song_stems import names_of, stems_of
 from splitstrument.mixing.words import Word, find_word
 from splitstrument.model_folder import DEFAULT_MODEL
 from splitstrument.progress import progress
 from splitstrument.settings import validate
 
-SIDECAR = "separation.json"
 WRITTEN = (".wav", ".flac", ".mp3", ".ogg")
 PREFIX = "mine"  # of curves that were saved
-NOT_STEMS = ("mask", "song", "mix", "mixture")
 
 
 @click.command()
@@ -90,73 +87,6 @@ def check_target(output: Path, overwrite: bool) -> None:
 
 def _levels(loudness: Any) -> list[float | None]:
     return [loudness.integrated_lufs, loudness.range_lu, loudness.true_peak_dbtp]
-
-
-def names_of(song: Path, model: str) -> tuple[list[str], dict[str, str]]:
-    """Names of the stems that a song will have, or a folder has, and other names for them.
-
-    Raises
-    ------
-    SettingsError, ModelError
-        If a folder holds no stems, or there is no such model.
-    """
-    if song.is_dir():
-        return list(stems_in(song)), aliases_in(song)
-    from splitstrument.model_folder import find_model
-    from splitstrument.separation.options import INSTRUMENT, SeparationOptions
-
-    description = find_model(model).description
-    names = list(SeparationOptions().resolved(description.model).stems or ())
-    return names, {description.name: INSTRUMENT} if INSTRUMENT in names else {}
-
-
-@contextmanager
-def stems_of(song: Path, model: str, quiet: bool) -> Iterator[dict[str, Path]]:
-    """The stems of a folder, or those of a song, which is taken apart for it."""
-    if song.is_dir():
-        yield stems_in(song)
-        return
-    from splitstrument.separation.options import SeparationOptions
-    from splitstrument.separation.songs import separate_file
-
-    with scratch_folder() as folder:
-        total = probe(song).duration_s
-        with progress(f"separating {song.name}", total, "s", quiet) as advance:
-            done = 0.0
-
-            def report(now_s: float, total_s: float) -> bool:
-                nonlocal done
-                advance(now_s - done)
-                done = now_s
-                return True
-
-            separated = separate_file(song, Path(folder), model, SeparationOptions(), report)
-        yield stems_in(separated.sidecar.parent)
-
-
-def stems_in(folder: Path) -> dict[str, Path]:
-    """Audio files of a folder by their names, without the folder's; songs, masks and what was mixed are left out."""
-    stems: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        made_by_remix = path.with_name(f"{path.name}.json").is_file()
-        if not is_audio_name(path) or not path.is_file() or path.stem.lower() in NOT_STEMS or made_by_remix:
-            continue
-        name = path.stem.removesuffix(f"_{folder.resolve().name}")  # as in the folders of datasets
-        if name in stems:
-            raise SettingsError(f"{path} and {stems[name]} are both called {name}: take one away.")
-        stems[name] = path
-    if not stems:
-        raise SettingsError(f"{folder} holds no stems: give a folder that `splitstrument separate` wrote.")
-    return stems
-
-
-def aliases_in(folder: Path) -> dict[str, str]:
-    """The name of the instrument, where a sidecar tells it: ``guitar`` for ``instrument``."""
-    from splitstrument.separation.result import read_sidecar
-
-    if not (folder / SIDECAR).is_file():
-        return {}
-    return {read_sidecar(folder / SIDECAR).model.name: "instrument"}
 
 
 def _measured(paths: tuple[Path, ...]) -> Mapping[str, Word]:

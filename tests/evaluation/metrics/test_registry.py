@@ -98,15 +98,13 @@ def test_a_package_of_ones_own_adds_a_metric(tmp_path, rng):
     folders = [str(tmp_path / name) for name in ("references", "estimates", "out")]
     flags = ["--no-v4", "--no-baselines", "--quiet"]
     command = [sys.executable, "-m", "splitstrument", "score", *folders[:2], "-o", folders[2], *flags]
-    run = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(tmp_path / "site")}, capture_output=True, text=True, check=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     (row, _) = csv.DictReader((tmp_path / "out" / "evaluation.csv").open())
     assert 0.05 < float(row["peak"]) < 1.5 and float(row["sdr"]) > 5
     assert "peak: highest absolute sample." in run.stdout
     assert "'taken' has a metric 'sdr', which exists" in run.stdout and "'none'" in run.stdout
     plugin = tmp_path / "site" / "user_metrics.py"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
     plugin.write_text(PLUGIN.replace("return {", "return {'peak': 100.0} or {"))  # an edited metric is computed anew
     subprocess.run(command, env=environment, capture_output=True, check=True)
     assert float(next(csv.DictReader((tmp_path / "out" / "evaluation.csv").open()))["peak"]) == 100
