@@ -91,11 +91,10 @@ def train(
     if recipe is None:
         recipe = resumed_recipe(output, resume)
     settings = load_recipe(recipe, sets, places, epochs).settings
-    own = (output or Path("runs") / settings.name) / "settings.yaml"
-    if resume and not stand_in and own.is_file() and real_path(own) != real_path(recipe):
-        changed, beside, recipe = settings, recipe.parent, own
-        settings = load_recipe(recipe, sets, places, epochs).settings
-        say_what_changed(changed, beside, settings, own)
+    if resume and not stand_in and (own := own_settings(recipe, output or Path("runs") / settings.name)):
+        resumed = load_recipe(own, sets, places, epochs).settings
+        say_what_changed(settings, recipe.parent, resumed, own)
+        recipe, settings = own, resumed
     settings = as_asked(settings, stand_in, scale)
     if stand_in:
         click.echo(settings.summary, err=True)
@@ -138,6 +137,12 @@ def print_result(name: str, result: Result, as_json: bool) -> None:
     click.echo(f"{name}, {result.reason}: {done}{best}: {result.folder}")
     if result.verdict:
         click.echo(f"{name} is {result.verdict}" + (f": {result.hint}" if result.hint else "") + ".")
+
+
+def own_settings(recipe: Path, folder: Path) -> Path | None:
+    """The settings file of a run folder; None if there is none, or it is the recipe itself."""
+    own = folder / "settings.yaml"
+    return own if own.is_file() and real_path(own) != real_path(recipe) else None
 
 
 def say_what_changed(recipe: TrainingSettings, recipe_folder: Path, own: TrainingSettings, file: Path) -> None:

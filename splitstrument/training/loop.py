@@ -136,14 +136,7 @@ class Loop:
         with weights_to_keep(self.trainer, self.settings.optimizer, self._next_mixtures()):
             val_loss, si_sdr = self._validate(), self._song_si_sdr()
             findings = self._mask_findings()
-            self.run.write_weights(self.trainer.network, LAST_FILE)
-            if self._is_best(val_loss, si_sdr):
-                position.best_loss, position.best_si_sdr = val_loss, si_sdr
-                position.best_epoch = self.epoch_of_step
-                self.run.write_weights(self.trainer.network, BEST_FILE)
-            if self.settings.records.keep_best and self.team.index == 0:
-                this = {"epoch": self.epoch_of_step, "val_loss": val_loss, "val_si_sdr": si_sdr}
-                keep_top(self.run, self.trainer.network, [*position.rows, this], self.settings.records.keep_best)
+            self._write_weights(val_loss, si_sdr)
         rate = float(self.trainer.optimizer.learning_rate)
         row = (
             self.epoch_of_step,
@@ -161,6 +154,18 @@ class Loop:
         self._note_stall(val_loss)
         self._record()
         act_on_findings(self.settings, self.run, findings + self._curve_findings())
+
+    def _write_weights(self, val_loss: float | None, si_sdr: float | None) -> None:
+        """Keep the epoch's weights as the last ones, and as the best or among the best if they are that."""
+        position, network, count = self.position, self.trainer.network, self.settings.records.keep_best
+        self.run.write_weights(network, LAST_FILE)
+        if self._is_best(val_loss, si_sdr):
+            position.best_loss, position.best_si_sdr = val_loss, si_sdr
+            position.best_epoch = self.epoch_of_step
+            self.run.write_weights(network, BEST_FILE)
+        if count and self.team.index == 0:
+            this = {"epoch": self.epoch_of_step, "val_loss": val_loss, "val_si_sdr": si_sdr}
+            keep_top(self.run, network, [*position.rows, this], count)
 
     def _is_best(self, val_loss: float | None, si_sdr: float | None) -> bool:
         best = self.position
