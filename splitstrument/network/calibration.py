@@ -1,7 +1,7 @@
-"""What a network's masks are worth on sounds that it does not know: a curve for each instrument, from mask to mask.
+"""What a network's masks are worth: a curve for each instrument, from mask to mask.
 
-A network that hears an unknown guitar is unsure and answers less than the guitar's share; on songs that no training has
-seen, the curve says what share there really was (fitted by `splitstrument.release.calibration`).
+A network that hears an unknown guitar is unsure and answers less than the guitar's share; the curve says what share
+there really was on the songs by which models are chosen (fitted by `splitstrument.release.calibration`).
 """
 
 from __future__ import annotations

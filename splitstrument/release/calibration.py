@@ -1,4 +1,4 @@
-"""Fit the calibration of a model's masks on songs that no training has seen, and say what it brings.
+"""Fit the calibration of a model's masks on the sets by which models are chosen, and say what it brings.
 
     python -m splitstrument.release.mask_statistics runs/band+last --set data/choice_a320u ... -o results/masks
     python -m splitstrument.release.calibration results/masks/*.npz -o results/calibration.yaml
@@ -6,7 +6,7 @@
 For each instrument the curve that never falls and leaves the least error, in which every stem counts by error / its own
 energy and error / the energy of its rest (as `stem_error` does in training). The table has each set scored twice: as
 the network answers, and by the curve of all *other* sets, so that no set judges a curve that it helped to fit: medians
-of the SI-SDR gained and of the rest's SDR gained, worst song, and the best scale (1: calibrated). An instrument keeps
+of the SI-SDR gained and of the rest's SDR gained, lowest tenth, and the best scale (1: calibrated). An instrument keeps
 its curve only where that helps the rest, by the mean of the sets' medians: each set counts alike.
 
 A second table says what `splitstrument.separation.activity.Expectation` is worth on the same stems: rank correlation of
@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from splitstrument.files import write_yaml
 from splitstrument.release.mask_statistics import N_LEVELS, Terms
 from splitstrument.release.stem_validation import decibels
+from splitstrument.separation.activity import Expectation
 from splitstrument.tables import markdown
 
 N_POINTS = 33
+POINTS = np.linspace(0, 1, N_POINTS)
 MIDDLES = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
 TINY = 1e-20
 Values = NDArray[np.float64]
@@ -51,7 +53,7 @@ def fit_curve(songs: list[Terms]) -> Values:
     _, inner, mixture = np.sum([terms * _weight(terms) for terms in songs], axis=0)
     fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     steps = fit.fit(MIDDLES, inner / (mixture + TINY), sample_weight=mixture + TINY).predict(MIDDLES)
-    curve = np.interp(np.linspace(0, 1, N_POINTS), MIDDLES, steps)
+    curve = np.interp(POINTS, MIDDLES, steps)
     curve[0] = 0
     return curve
 
@@ -79,9 +81,7 @@ def judge(sets: Sets, stem: str) -> tuple[list[list[str]], bool]:
         if not others or stem not in songs:
             continue
         curve = fit_curve(others)
-        fitted = np.array(
-            [gains_of(terms, np.interp(MIDDLES, np.linspace(0, 1, N_POINTS), curve)) for terms in songs[stem]]
-        )
+        fitted = np.array([gains_of(terms, np.interp(MIDDLES, POINTS, curve)) for terms in songs[stem]])
         plain = np.array([gains_of(terms, MIDDLES) for terms in songs[stem]])
         helped.append(np.median(fitted[:, 1]) - np.median(plain[:, 1]))
         rows.append([stem, name, str(len(plain)), *_summary(plain), *_summary(fitted)])
@@ -89,15 +89,17 @@ def judge(sets: Sets, stem: str) -> tuple[list[list[str]], bool]:
 
 
 def _summary(gains: Values) -> list[str]:
-    return [*(f"{value:.2f}" for value in np.median(gains, axis=0)), f"{gains[:, 1].min():.2f}"]
+    """Median and lowest tenth of both gains, and the median scale."""
+    middle, lowest = np.median(gains, axis=0), np.quantile(gains, 0.1, axis=0)
+    return [*(f"{middle[what]:.1f} ({lowest[what]:.1f})" for what in (0, 1)), f"{middle[2]:.2f}"]
 
 
 def expected_of(terms: Terms) -> tuple[float, float]:
-    """Confidence and expected SDR in dB by the masks alone (see `splitstrument.separation.activity.Expectation`)."""
-    energy = terms[2]
-    share, square, total = np.sum(MIDDLES * energy), np.sum(MIDDLES**2 * energy), energy.sum()
-    error = share - square
-    return 1 - error * total / (share * (total - share) + TINY), decibels(share, error)
+    """Confidence and expected SDR in dB by the masks alone."""
+    expectation = Expectation(1)
+    expectation.add(terms[2][None], MIDDLES[None, None])
+    quality = expectation.qualities[0]
+    return quality.confidence, quality.sdr_db
 
 
 def expectation_row(stem: str, songs: list[Terms]) -> list[str]:
@@ -131,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
         if helps:
             every = [terms for songs in sets.values() for terms in songs.get(stem, [])]
             curves[stem] = [round(float(value), 4) for value in fit_curve(every)]
-    values = ["SI-SDR gained", "rest gained", "best scale", "worst rest"]
+    values = ["SI-SDR gained", "rest gained", "best scale"]
     print(markdown(["stem", "set", "songs", *values, *(f"calibrated: {value}" for value in values)], table))
     print(f"\nKept: {', '.join(curves) or 'none'}.")
     by_stem = {stem: [terms for songs in sets.values() for terms in songs.get(stem, [])] for stem in stems}

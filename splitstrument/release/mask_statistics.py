@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splitstrument.files import atomic_path
-from splitstrument.network.stereo import mid_side
 from splitstrument.release.stem_validation import Model, audible_stems, chosen, mixture_of, read_middle, spectrum_of
 from splitstrument.spectrogram import Complex, Float
 from splitstrument.stem_set import read_set
@@ -57,7 +56,6 @@ def gather(model: Model, root: Path, seconds: float) -> tuple[list[tuple[str, st
     for track in chosen(listing, [], "masks"):
         sounds = read_middle(listing, track, seconds)
         spectrum = spectrum_of(mixture_of(sounds))
-        assert mid_side(spectrum).shape[0] == 2
         masks, mixture = model.masks(spectrum), both_views(spectrum)
         for stem, target, _ in audible_stems(track, sounds):
             if stem in masks:

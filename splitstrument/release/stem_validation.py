@@ -238,20 +238,20 @@ def audible_stems(track: SetTrack, sounds: dict[str, Float]) -> Iterator[tuple[s
 
 def table(rows: list[Row]) -> str:
     """One line per set, stem and system."""
-    head = "| set | stem | songs | system | SI-SDR | rest SDR | worst tenth over the song: SI-SDR | rest | best scale |"
-    lines = [head, "|---|---|--:|---|--:|--:|--:|--:|--:|"]
+    head = ["set", "stem", "songs", "system", "SI-SDR", "rest SDR", "worst tenth over the song: SI-SDR", "rest"]
+    lines = []
     for key in sorted({(row["set"], row["stem"]) for row in rows}):
         here = [row for row in rows if (row["set"], row["stem"]) == key]
         songs = {row["track"]: row for row in here if row["system"] == "song"}
         for system in dict.fromkeys(row["system"] for row in here):
             ours = [row for row in here if row["system"] == system]
             gains = [[row[what] - songs[row["track"]][what] for row in ours] for what in ("si_sdr", "rest_sdr")]
-            si_sdr, rest, scale = (np.median([row[what] for row in ours]) for what in ("si_sdr", "rest_sdr", "scale"))
-            worst = " | ".join(f"{np.quantile(gain, 0.1):.1f}" for gain in gains)
-            lines.append(
-                f"| {key[0]} | {key[1]} | {len(ours)} | {system} | {si_sdr:.1f} | {rest:.1f} | {worst} | {scale:.2f} |"
-            )
-    return "\n".join(lines)
+            middle = (np.median([row[what] for row in ours]) for what in ("si_sdr", "rest_sdr"))
+            values = [f"{value:.1f}" for value in (*middle, *np.quantile(gains, 0.1, axis=1))]
+            scale = np.median([row["scale"] for row in ours])
+            worse = sum(gain < 0 for gain in gains[1])
+            lines.append([*key, len(ours), system, *values, worse, f"{scale:.2f}"])
+    return markdown([*head, "rests worse than the song", "best scale"], lines)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -269,7 +269,7 @@ def main(arguments: list[str] | None = None) -> None:
     text, limits = table(rows), []
     if options.limits:
         limits = [row for root in options.sets for row in limits_of(root, models, options.tracks, options.seconds)]
-        text += "\n\n" + limits_table(limits)
+        text += "\n" + limits_table(limits)
     if options.output:
         options.output.parent.mkdir(parents=True, exist_ok=True)
         options.output.write_text(json.dumps(rows + limits, indent=1))

@@ -33,7 +33,7 @@ def test_a_network_that_answers_too_little_is_put_right(rng, tmp_path, capsys):
         np.savez(tmp_path / f"{name}.npz", names=names, terms=terms)
     calibration.main([*map(str, sorted(tmp_path.glob("*.npz"))), "-o", str(tmp_path / "curves.yaml")])
     curve = read_yaml(tmp_path / "curves.yaml")["guitar"]
-    np.testing.assert_allclose(curve[2:], np.sqrt(np.linspace(0, 1, calibration.N_POINTS))[2:], atol=0.04)
+    np.testing.assert_allclose(curve[2:], np.sqrt(calibration.POINTS)[2:], atol=0.04)
     assert curve[0] == 0  # silence stays silent
     table = capsys.readouterr().out
     assert "Kept: guitar" in table and table.count("| guitar |") == 3 + 1
@@ -41,7 +41,7 @@ def test_a_network_that_answers_too_little_is_put_right(rng, tmp_path, capsys):
 
 def test_a_network_that_is_right_keeps_its_masks(rng):
     curve = calibration.fit_curve([song(rng, lambda share: share) for _ in range(3)])
-    np.testing.assert_allclose(curve, np.linspace(0, 1, calibration.N_POINTS), atol=0.04)
+    np.testing.assert_allclose(curve, calibration.POINTS, atol=0.04)
     gained, rest, scale = calibration.gains_of(song(rng, lambda share: share), calibration.MIDDLES)
     assert gained > 3 and rest > 3 and scale == pytest.approx(1, abs=0.02)
 
