@@ -97,7 +97,7 @@ def _summary(gains: Values) -> list[str]:
 def expected_of(terms: Terms) -> tuple[float, float]:
     """Confidence and expected SDR in dB by the masks alone."""
     expectation = Expectation(1)
-    expectation.add(terms[2][None], MIDDLES[None, None])
+    expectation.add(*(values.astype(np.float32) for values in (terms[2][None], MIDDLES[None, None])))
     quality = expectation.qualities[0]
     return quality.confidence, quality.sdr_db
 
